@@ -1,0 +1,169 @@
+"""What a model is made of: frozen, checked, and stored in every checkpoint."""
+
+import dataclasses
+import difflib
+import math
+
+from svg_pyro.errors import ConfigError
+
+_CHOICES = {
+    "image_size": (64, 128),
+    "channels": (1, 3),
+    "backbone": ("dcgan", "vgg"),
+    "norm": ("batch", "group"),
+    "prior": ("learned", "fixed", "none"),
+    "sigma": ("beta", "learned", "optimal"),
+    "skip_from": ("context", "before_context"),
+}
+_POSITIVE = (
+    "width g_dim z_dim rnn_size predictor_layers prior_layers posterior_layers n_past"
+).split()
+
+_PRESETS = {
+    "smmnist": dict(channels=1, backbone="dcgan", z_dim=10, n_past=5, beta=1e-4),
+    "kth": dict(channels=1, backbone="vgg", z_dim=24, n_past=10, beta=1e-6),
+    "bair": dict(channels=3, backbone="vgg", z_dim=64, n_past=2, beta=1e-4),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class SVGConfig:
+    """The architecture and the likelihood of an `SVG`.
+
+    `SVGConfig.preset` gives the paper's values (Denton & Fergus 2018, section 4
+    and the first code's commands); `dataclasses.replace` changes them.
+
+    Attributes
+    ----------
+    image_size : int
+        Height and width of a frame in pixels, 64 or 128.
+    channels : int
+        1 (grey) or 3 (RGB).
+    backbone : str
+        "dcgan" or "vgg".
+    width : int
+        Filters of the encoder's first stage; the others are multiples of it.
+    g_dim : int
+        Length of a frame's feature vector h and of the predicted one, g.
+    z_dim : int
+        Length of the latent vector z_t.
+    rnn_size : int
+        Width of every LSTM.
+    predictor_layers, prior_layers, posterior_layers : int
+        Stacked LSTM layers of the three recurrent networks.
+    n_past : int
+        Frames of context in training: later frames are decoded with the skip
+        connections of frame `n_past`. In prediction every given frame is context.
+    beta : float
+        The paper's weight of the KL term beside the mean squared error. It sets
+        the standard deviation of the Gaussian likelihood, see `noise_scale`.
+    sigma : str
+        Where the likelihood's standard deviation comes from: "beta" (fixed),
+        "learned" (one trained scalar, starting from beta's), or "optimal" (the
+        maximum-likelihood value of each batch; sigma-VAE, Rybkin et al. 2021).
+    norm : str
+        "batch" (the paper's) or "group" (frames do not see each other).
+    skip_from : str
+        Frame that gives the skip connections of predicted frames: "context"
+        (the paper: the last context frame) or "before_context" (the first code:
+        the frame before it, needed for its weights).
+    last_frame_skip : bool
+        Take the skip connections of the previous frame at every step, also of
+        generated ones (the first code's option of this name).
+    pixel_skip : bool
+        Extend the skip connections to the pixels: the decoder also gives a mask
+        by which its frame is blended with the skip frame itself. Not in the
+        paper; it lets small models keep a still background from the first step.
+    prior : str
+        "learned" (SVG-LP), "fixed" (SVG-FP) or "none" (no latent variable: the
+        paper's deterministic predictor).
+    """
+
+    image_size: int = 64
+    channels: int = 3
+    backbone: str = "dcgan"
+    width: int = 64
+    g_dim: int = 128
+    z_dim: int = 10
+    rnn_size: int = 256
+    predictor_layers: int = 2
+    prior_layers: int = 1
+    posterior_layers: int = 1
+    n_past: int = 2
+    beta: float = 1e-4
+    sigma: str = "beta"
+    norm: str = "batch"
+    skip_from: str = "context"
+    last_frame_skip: bool = False
+    pixel_skip: bool = False
+    prior: str = "learned"
+
+    def __post_init__(self):
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise ConfigError(
+                    f"{name} is {getattr(self, name)!r}; choose one of {list(choices)}"
+                )
+        for name in _POSITIVE:
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ConfigError(f"{name} is {value!r}; give a whole number above 0")
+        if not (isinstance(self.beta, (int, float)) and 0 < self.beta < math.inf):
+            raise ConfigError(f"beta is {self.beta!r}; give a number above 0")
+        for name in ("last_frame_skip", "pixel_skip"):
+            if not isinstance(getattr(self, name), bool):
+                raise ConfigError(
+                    f"{name} is {getattr(self, name)!r}; give True or False"
+                )
+
+    @classmethod
+    def preset(cls, name, **changes):
+        """The paper's configuration for a data set.
+
+        Parameters
+        ----------
+        name : str
+            "smmnist", "kth" or "bair".
+        **changes
+            Fields that differ from the preset.
+
+        Raises
+        ------
+        ConfigError
+            If the name, or a field in `changes`, is not known.
+        """
+        if name not in _PRESETS:
+            raise ConfigError(f"no preset {name!r}; choose one of {list(_PRESETS)}")
+        return cls.from_dict({**_PRESETS[name], **changes})
+
+    @classmethod
+    def from_dict(cls, values):
+        """A configuration from a mapping, as it is stored in a checkpoint.
+
+        Raises
+        ------
+        ConfigError
+            If a key is not a field; the message names the nearest one.
+        """
+        known = [field.name for field in dataclasses.fields(cls)]
+        for key in values:
+            if key not in known:
+                near = difflib.get_close_matches(str(key), known, n=1)
+                hint = f"did you mean {near[0]!r}?" if near else f"known: {known}"
+                raise ConfigError(f"unknown configuration key {key!r}; {hint}")
+        return cls(**values)
+
+    @property
+    def pixels(self):
+        """D: values in a frame, ``channels * image_size**2``."""
+        return self.channels * self.image_size**2
+
+    @property
+    def noise_scale(self):
+        """Standard deviation of a pixel that beta stands for, in [0, 1] units.
+
+        The paper's loss, mean squared error over D values plus beta * KL, is
+        proportional to the negative ELBO of a Gaussian likelihood with
+        ``sigma**2 = D * beta / 2``.
+        """
+        return math.sqrt(self.pixels * self.beta / 2)

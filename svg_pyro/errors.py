@@ -1,0 +1,30 @@
+"""The errors that a user can cause, one small family.
+
+Every message is one line that names what is wrong, where, and what to do. The
+examples print it and leave with exit status 2; in code each class is also the
+built-in error that a caller would expect (`ValueError` and so on).
+"""
+
+
+class SVGError(Exception):
+    """Base of the errors that the user of the package can mend."""
+
+
+class ConfigError(SVGError, ValueError):
+    """A configuration key is unknown, or its value is out of range."""
+
+
+class FramesError(SVGError, ValueError):
+    """A video tensor has the wrong rank, size, type or range."""
+
+
+class DataError(SVGError, ValueError):
+    """A data set is missing, of another layout, truncated or corrupt."""
+
+
+class CheckpointError(SVGError, RuntimeError):
+    """A checkpoint is missing, foreign, broken, or cannot be written."""
+
+
+class TrainingError(SVGError, RuntimeError):
+    """A run cannot go on, for example because its loss is not finite."""

@@ -1,0 +1,77 @@
+"""Encoder features, computed once for the guide and the model that is replayed against it.
+
+Both need them. The guide leaves them in its own trace (in the ``infer`` of its site
+z); a model that an ELBO replays against that trace finds them there. They live and
+die with the trace, so that they can be neither stale nor leaked, and any Pyro ELBO
+works unchanged. Where there is no such trace, they are simply computed.
+"""
+
+from dataclasses import dataclass, field
+
+import torch
+from pyro.poutine.replay_messenger import ReplayMessenger
+from pyro.poutine.runtime import _PYRO_STACK
+
+KEY = "svg_features"
+
+
+def _version(frames):
+    return None if frames.is_inference() else frames._version
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """What the encoder says of a batch of clips.
+
+    Attributes
+    ----------
+    frames : torch.Tensor
+        Shape ``(B, T, C, H, W)``.
+    h : torch.Tensor
+        Features, shape ``(B, T, g_dim)``.
+    skips : list of torch.Tensor
+        Feature maps from fine to coarse, each ``(B, T, channels, h, w)``.
+    encoder : torch.nn.Module
+        Who computed them.
+    """
+
+    frames: torch.Tensor
+    h: torch.Tensor
+    skips: list
+    encoder: torch.nn.Module
+    version: int = field(init=False)
+    training: bool = field(init=False)
+    grad: bool = field(init=False)
+
+    def __post_init__(self):
+        object.__setattr__(self, "version", _version(self.frames))
+        object.__setattr__(self, "training", self.encoder.training)
+        object.__setattr__(self, "grad", torch.is_grad_enabled())
+
+    def are_of(self, frames, encoder):
+        """Whether encoding `frames` with `encoder` now would give the same."""
+        return (
+            self.frames is frames
+            and self.encoder is encoder
+            and self.version == _version(frames)
+            and self.training == encoder.training
+            and self.grad == torch.is_grad_enabled()
+        )
+
+
+def encode(encoder, frames):
+    """`Features` of a batch of clips: one encoder call for all frames."""
+    h, skips = encoder(frames)
+    return Features(frames, h, skips, encoder)
+
+
+def replayed(encoder, frames):
+    """The features left by the guide whose trace is being replayed, or None."""
+    # Pyro has no public way to ask which trace is being replayed.
+    for handler in reversed(_PYRO_STACK):
+        if isinstance(handler, ReplayMessenger) and handler.trace is not None:
+            for node in handler.trace.nodes.values():
+                found = (node.get("infer") or {}).get(KEY)
+                if found is not None and found.are_of(frames, encoder):
+                    return found
+    return None

@@ -1,0 +1,20 @@
+"""Networks: encoder and decoder backbones, and recurrent networks with explicit state."""
+
+from svg_pyro.networks.base import Decoder, Encoder
+from svg_pyro.networks.dcgan import DCGANDecoder, DCGANEncoder
+from svg_pyro.networks.recurrent import FramePredictor, GaussianLSTM, Recurrent
+from svg_pyro.networks.vgg import VGGDecoder, VGGEncoder
+
+BACKBONES = {
+    "dcgan": (DCGANEncoder, DCGANDecoder),
+    "vgg": (VGGEncoder, VGGDecoder),
+}
+
+__all__ = [
+    "BACKBONES",
+    "Decoder",
+    "Encoder",
+    "FramePredictor",
+    "GaussianLSTM",
+    "Recurrent",
+]

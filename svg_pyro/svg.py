@@ -1,0 +1,337 @@
+"""SVG: the model p(x, z) and the guide q(z given x), side by side."""
+
+import contextlib
+import itertools
+
+import pyro
+import pyro.distributions as dist
+import torch
+from pyro import poutine
+from pyro.infer.util import is_validation_enabled
+from pyro.nn import PyroModule, pyro_method
+from torch import nn
+
+from svg_pyro.features import KEY, Features, encode, replayed
+from svg_pyro.frames import check_count, check_frames
+from svg_pyro.guides import FilteringGuide
+from svg_pyro.networks import BACKBONES, FramePredictor
+from svg_pyro.priors import PRIORS
+
+_numbers = itertools.count(1)
+
+
+@contextlib.contextmanager
+def evaluating(module):
+    """Run `module` in evaluation mode, and leave it in the mode it had."""
+    training = [m for m in module.modules() if m.training]
+    for m in training:
+        m.training = False
+    try:
+        yield
+    finally:
+        for m in training:
+            m.training = True
+
+
+class SVG(PyroModule):
+    r"""Stochastic video generation as a Pyro program (Denton & Fergus 2018).
+
+    With h_t = Enc(x_t) and g_t = LSTM(h_{1:t-1}, z_{2:t})::
+
+        p(x, z) = prod_t p(z_t | x_{1:t-1}) Normal(x_t | Dec(g_t, skips), sigma)
+        q(z | x) = prod_t q(z_t | x_{1:t}),                       t = 2..T
+
+    Parameters
+    ----------
+    config : SVGConfig
+    prior : torch.nn.Module, optional
+        Instead of the one that ``config.prior`` names; see `svg_pyro.priors.Prior`.
+    guide : torch.nn.Module, optional
+        Instead of `FilteringGuide`; see `svg_pyro.guides.Guide`. It becomes the
+        attribute `posterior`; the method `guide` is the Pyro program around it.
+
+    Notes
+    -----
+    Frames are counted from 1. Every instance has a root name of its own in Pyro's
+    parameter store, so that several can be trained in one process.
+    """
+
+    def __init__(self, config, prior=None, guide=None):
+        super().__init__(_root_name())
+        self.config = config
+        make_encoder, make_decoder = BACKBONES[config.backbone]
+        self.encoder = make_encoder(config)
+        self.decoder = make_decoder(config)
+        stochastic = prior is not None or config.prior != "none"
+        self.frame_predictor = FramePredictor(config, config.z_dim if stochastic else 0)
+        self.prior = self.posterior = None
+        if stochastic:
+            self.prior = PRIORS[config.prior](config) if prior is None else prior
+            self.posterior = FilteringGuide(config) if guide is None else guide
+        if config.sigma == "learned":
+            start = torch.tensor(config.noise_scale).log()
+            self.log_sigma = nn.Parameter(start)
+
+    @pyro_method
+    def model(self, frames, horizon=0, score=None):
+        r"""p(x_{2:T}, z_{2:T} | x_1) and, with a horizon, the futures after x_T.
+
+        Teacher-forced on what is observed::
+
+            z_t ~ p(z_t | h_{1:t-1})                 site "z",  plates batch, time
+            x_t ~ Normal(Dec(g_t, skips), sigma)     site "x",  plates batch, frames
+
+        and then step by step, with the means x_t fed back::
+
+            z_t ~ p(z_t | h_{1:t-1})                 sites "z_{t}", t = T+1..T+horizon
+            x_t = Dec(g_t, skips of x_T)             site "x_future"
+
+        The networks run in evaluation mode when a future is asked for.
+
+        Parameters
+        ----------
+        frames : torch.Tensor
+            Shape ``(B, T, C, H, W)``, floats in [0, 1].
+        horizon : int
+            Frames to generate after the given ones, which then are the context.
+        score : bool, optional
+            Whether the site x is there; by default only if `horizon` is 0, since
+            decoding the context is most of the cost of a short future.
+
+        Returns
+        -------
+        torch.Tensor or None
+            The future's means, ``(*samples, B, horizon, C, H, W)``.
+
+        Raises
+        ------
+        FramesError
+        """
+        score = horizon == 0 if score is None else score
+        self._check(frames, horizon, 2 if score else 1)
+        with evaluating(self) if horizon else contextlib.nullcontext():
+            features = replayed(self.encoder, frames) or encode(self.encoder, frames)
+            return self._model(features, horizon, score)
+
+    @pyro_method
+    def guide(self, frames, horizon=0, score=None):
+        r"""q(z_{2:T} | x_{1:T}): the approximate posterior of what is observed.
+
+        ::
+
+            z_t ~ q(z_t | h_{1:t})                   site "z",  plates batch, time
+
+        Parameters
+        ----------
+        frames, horizon, score
+            As in `model`. The future's latents are left to the prior.
+        """
+        self._check(frames, horizon, 2 if horizon == 0 or score else 1)
+        if self.posterior is None or frames.shape[1] < 2:
+            return
+        with evaluating(self) if horizon else contextlib.nullcontext():
+            self._guide(encode(self.encoder, frames))
+
+    @pyro_method
+    def predict(self, context, horizon, num_samples=1, chunk_size=None):
+        """Sampled futures: what ``Predictive(model, guide)`` gives, in bounded memory.
+
+        The context is encoded once for all samples.
+
+        Parameters
+        ----------
+        context : torch.Tensor
+            Shape ``(B, n, C, H, W)``, floats in [0, 1], n at least 1.
+        horizon : int
+            Frames to generate.
+        num_samples : int
+            Futures of each clip.
+        chunk_size : int, optional
+            Samples held at a time; by default so many that a step has 256 frames.
+
+        Returns
+        -------
+        torch.Tensor
+            Means, shape ``(num_samples, B, horizon, C, H, W)``, on the context's
+            device.
+
+        Raises
+        ------
+        FramesError
+        """
+        check_count("horizon", horizon)
+        check_count("num_samples", num_samples)
+        self._check(context, horizon, 1)
+        batch = context.shape[0]
+        if chunk_size is None:
+            chunk_size = max(1, 256 // batch)
+        check_count("chunk_size", chunk_size)
+        shape = (num_samples, batch, horizon, *context.shape[2:])
+        futures = context.new_empty(shape)
+        with torch.no_grad(), evaluating(self):
+            features = encode(self.encoder, context)
+            for chunk in futures.split(chunk_size):
+                with pyro.plate("samples", len(chunk), dim=-3), poutine.block():
+                    observed = poutine.trace(self._guide).get_trace(features)
+                    replay = poutine.replay(self._model, trace=observed)
+                    chunk.copy_(replay(features, horizon, False))
+        return futures
+
+    @pyro_method
+    def reconstruct(self, frames):
+        """Decoder means under one sample of the approximate posterior.
+
+        Parameters
+        ----------
+        frames : torch.Tensor
+            Shape ``(B, T, C, H, W)``, floats in [0, 1], T at least 2.
+
+        Returns
+        -------
+        torch.Tensor
+            Means of frames 2..T, shape ``(B, T-1, C, H, W)``.
+
+        Raises
+        ------
+        FramesError
+        """
+        self._check(frames, 0, 2)
+        with torch.no_grad(), evaluating(self), poutine.block():
+            features = encode(self.encoder, frames)
+            observed = poutine.trace(self._guide).get_trace(features)
+            replay = poutine.replay(self._model, trace=observed)
+            trace = poutine.trace(replay).get_trace(features, 0, True)
+            return trace.nodes["x"]["fn"].mean
+
+    def _guide(self, features):
+        if self.posterior is None or features.h.shape[1] < 2:
+            return
+        batch, steps = features.h.shape[0], features.h.shape[1] - 1
+        _, state = self.posterior(features.h[:, :1])
+        posterior, _ = self.posterior(features.h[:, 1:], state)
+        with pyro.plate("batch", batch, dim=-2), pyro.plate("time", steps, dim=-1):
+            pyro.sample("z", posterior, infer={KEY: features})
+
+    def _model(self, features, horizon, score):
+        batch, steps = features.h.shape[0], features.h.shape[1] - 1
+        states = None, None
+        with pyro.plate("batch", batch, dim=-2):
+            if steps:
+                g, states = self._teacher_forced(features.h[:, :-1])
+                if score:
+                    mean = self.decoder(g, self._skips_of_targets(features))
+                    self._observe(mean, features.frames[:, 1:])
+            if horizon:
+                return self._roll_out(features, states, horizon)
+
+    def _teacher_forced(self, h):
+        """g_2..g_T and the states after frame T-1, from h_1..h_{T-1}."""
+        if self.prior is None:
+            g, state = self.frame_predictor(h)
+            return g, (None, state)
+        prior, prior_state = self.prior(h)
+        with pyro.plate("time", h.shape[1], dim=-1):
+            z = pyro.sample("z", prior)
+        g, state = self.frame_predictor(_join(h, z))
+        return g, (prior_state, state)
+
+    def _skips_of_targets(self, features):
+        """Prepared skips for x_2..x_T; only distinct skip frames are prepared.
+
+        Frame t takes those of frame min(t - 1, n_past): a frame of the context
+        cannot be decoded from itself.
+        """
+        steps = features.h.shape[1] - 1
+        last = self._last_skip_frame(self.config.n_past)
+        count = min(steps, steps if self.config.last_frame_skip else last)
+        prepared = self.decoder.prepare(
+            features.frames[:, :count], [s[:, :count] for s in features.skips]
+        )
+        if count == steps:
+            return prepared
+        frame = torch.arange(steps, device=features.h.device).clamp_(max=count - 1)
+        return [p.index_select(1, frame) for p in prepared]
+
+    def _last_skip_frame(self, context):
+        """The frame whose skips predicted frames take, counted from 1."""
+        if self.config.skip_from == "context":
+            return context
+        return max(1, context - 1)
+
+    def _observe(self, mean, target):
+        # In the frames' own precision: a likelihood in bfloat16 would be useless.
+        mean = mean.to(target.dtype)
+        if self.config.sigma == "learned":
+            sigma = self.log_sigma.exp()
+        elif self.config.sigma == "optimal":
+            # The maximum over sigma has no gradient in sigma: detaching is exact.
+            sigma = (mean.detach() - target).square().mean().sqrt()
+        else:
+            sigma = self.config.noise_scale
+        # Not z's plate: x_t depends on all of z_{2:t}, so that per-time weights
+        # of a shared plate would be wrong.
+        with pyro.plate("frames", target.shape[1], dim=-1):
+            pyro.sample("x", dist.Normal(mean, sigma).to_event(3), obs=target)
+
+    def _roll_out(self, features, states, horizon):
+        seen = features.h.shape[1]
+        skip = self._last_skip_frame(seen) if not self.config.last_frame_skip else seen
+        at = slice(skip - 1, skip)
+        skips = [s[:, at] for s in features.skips]
+        prepared = self.decoder.prepare(features.frames[:, at], skips)
+        h, means = features.h[:, -1:], []
+        for t in range(seen + 1, seen + horizon + 1):
+            g, states = self._step(t, h, states)
+            means.append(self.decoder(g, prepared).to(features.frames.dtype))
+            if t == seen + horizon:
+                break
+            h, skips = self.encoder(means[-1])
+            if self.config.last_frame_skip:
+                prepared = self.decoder.prepare(means[-1], skips)
+        with pyro.plate("future", horizon, dim=-1):
+            return pyro.deterministic("x_future", torch.cat(means, -4), event_dim=3)
+
+    def _step(self, t, h, states):
+        """g_t and the next states from h_{t-1}, shapes ``(*samples, B, 1, ...)``."""
+        prior_state, state = states
+        if self.prior is None:
+            g, state = self.frame_predictor(h, state)
+            return g, (None, state)
+        prior, prior_state = self.prior(h, prior_state)
+        # A plate of size 1 keeps the rank of every step's latents the same.
+        with pyro.plate(f"time_{t}", 1, dim=-1):
+            z = pyro.sample(f"z_{t}", prior)
+        g, state = self.frame_predictor(_join(h, z), state)
+        return g, (prior_state, state)
+
+    def _check(self, frames, horizon, shortest):
+        check_count("horizon", horizon, least=0)
+        # Looking at values waits for the device, as Pyro's own validation does.
+        check_frames(frames, self.config, shortest, values=is_validation_enabled())
+
+    def __setstate__(self, state):
+        # A copy that kept its root name would read the original's parameters in
+        # the store, and train nothing.
+        super().__setstate__(state)
+        _rename(self, _root_name())
+
+
+def _root_name():
+    return f"svg{next(_numbers)}"
+
+
+def _rename(root, name):
+    """Give a PyroModule tree a new root name and a context of its own."""
+    old = root._pyro_name
+    for module in root.modules():
+        if isinstance(module, PyroModule):
+            module._pyro_name = name + module._pyro_name[len(old) :]
+
+
+def _join(h, z):
+    """concat(h, z), either of which may have further leading dimensions."""
+    batch = torch.broadcast_shapes(h.shape[:-1], z.shape[:-1])
+    return torch.cat([h.expand(*batch, -1), z.expand(*batch, -1)], -1)
+
+
+__all__ = ["SVG", "Features", "evaluating"]
