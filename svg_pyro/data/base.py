@@ -1,0 +1,102 @@
+"""The one contract between data sets and everything that uses them."""
+
+import abc
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from svg_pyro.errors import DataError
+
+
+class ClipDataset(Dataset, abc.ABC):
+    """A set of videos from which clips of `n_frames` frames are cut.
+
+    A subclass gives `__len__` and `clip`. A clip depends on
+    ``(seed, epoch, index)`` alone, never on a shared random state, so that it is
+    the same for any number of workers, after a resume and on every rank.
+
+    Attributes
+    ----------
+    n_frames : int
+        Frames in a clip.
+    channels : int
+        Colour channels of a frame, 1 or 3.
+    image_size : int
+        Height and width of a frame in pixels.
+    """
+
+    n_frames: int
+    channels: int
+    image_size: int
+
+    @abc.abstractmethod
+    def __len__(self):
+        """Number of videos."""
+
+    @abc.abstractmethod
+    def clip(self, index, epoch=0):
+        """One clip of video `index`.
+
+        Parameters
+        ----------
+        index : int
+            The video, ``0 <= index < len(self)``.
+        epoch : int
+            The pass over the data; another epoch may cut another window.
+
+        Returns
+        -------
+        torch.Tensor
+            uint8, shape ``(T, C, H, W)``, values 0 to 255.
+        """
+
+    def name(self, index):
+        """Words by which a person finds video `index`, for messages."""
+        return f"clip {index}"
+
+    def __getitem__(self, index):
+        return self.clip(index)
+
+
+def clip_rng(seed, epoch, index):
+    """A generator that is a function of ``(seed, epoch, index)`` alone."""
+    return np.random.default_rng([seed, epoch, index])
+
+
+def batch_of(dataset, batch_size, step, seed=0):
+    """The batch that training step `step` sees: a function of its arguments alone.
+
+    Every epoch visits the videos once, in an order drawn from ``(seed, epoch)``;
+    the videos left over at its end (fewer than a batch) are not visited. A set
+    smaller than a batch fills it by repetition.
+
+    Parameters
+    ----------
+    dataset : ClipDataset
+    batch_size : int
+    step : int
+        Training step, counted from 0.
+    seed : int
+
+    Returns
+    -------
+    frames : torch.Tensor
+        uint8, shape ``(B, T, C, H, W)``.
+    indices : list of int
+        The videos, in the order of the batch.
+    """
+    if len(dataset) == 0:
+        raise DataError("the data set is empty: it holds no video to train on")
+    per_epoch = max(1, len(dataset) // batch_size)
+    epoch, position = divmod(step, per_epoch)
+    order = np.random.default_rng([seed, epoch]).permutation(len(dataset))
+    order = np.resize(order, max(batch_size, len(dataset)))
+    chosen = order[position * batch_size : (position + 1) * batch_size]
+    indices = [int(i) for i in chosen]
+    return torch.stack([dataset.clip(i, epoch) for i in indices]), indices
+
+
+def to_float(frames, device=None):
+    """uint8 frames on `device` as float32 in [0, 1]."""
+    return frames.to(device, non_blocking=True).to(torch.float32).div_(255)
