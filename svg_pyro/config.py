@@ -1,4 +1,4 @@
-"""What a model is made of: frozen, checked, and stored in every checkpoint."""
+"""What a model is made of and how it is trained: frozen, checked, stored in checkpoints."""
 
 import dataclasses
 import difflib
@@ -73,7 +73,7 @@ class SVGConfig:
     pixel_skip : bool
         Extend the skip connections to the pixels: the decoder also gives a mask
         by which its frame is blended with the skip frame itself. Not in the
-        paper; it lets small models keep a still background from the first step.
+        paper; small models and short runs keep a still background by it.
     prior : str
         "learned" (SVG-LP), "fixed" (SVG-FP) or "none" (no latent variable: the
         paper's deterministic predictor).
@@ -167,3 +167,58 @@ class SVGConfig:
         ``sigma**2 = D * beta / 2``.
         """
         return math.sqrt(self.pixels * self.beta / 2)
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingConfig:
+    """How a model is trained.
+
+    Attributes
+    ----------
+    steps : int
+        Gradient steps of the whole run.
+    batch_size : int
+        Clips in a step.
+    n_frames : int
+        Frames in a training clip, context included.
+    lr, lr_end : float
+        Adam's learning rate at the start, and at the end of half a cosine.
+    clip_norm : float
+        Largest norm of all gradients together, in nats a frame; 0: no limit.
+    elbo : str
+        "trace" (the KL by sampling) or "mean-field" (the KL in closed form).
+    seed : int
+        Of the weights, the latents and the order of the clips.
+    log_every, validate_every, save_every : int
+        Steps between lines of the log, validations (with pictures), checkpoints.
+    """
+
+    steps: int = 180_000
+    batch_size: int = 100
+    n_frames: int = 12
+    lr: float = 2e-3
+    lr_end: float = 2e-3
+    clip_norm: float = 0.0
+    elbo: str = "trace"
+    seed: int = 0
+    log_every: int = 20
+    validate_every: int = 2_000
+    save_every: int = 1_000
+
+    def __post_init__(self):
+        for name in "steps batch_size log_every validate_every save_every".split():
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}; give 1 or more")
+        if self.n_frames < 2:
+            raise ConfigError(f"n_frames is {self.n_frames}; give 2 or more")
+        if not 0 < self.lr < math.inf or not 0 <= self.lr_end <= self.lr:
+            raise ConfigError(
+                f"lr is {self.lr} and lr_end {self.lr_end}; "
+                "give 0 < lr and 0 <= lr_end <= lr"
+            )
+        if self.clip_norm < 0:
+            raise ConfigError(f"clip_norm is {self.clip_norm}; give 0 or more")
+        if self.seed < 0:
+            raise ConfigError(f"seed is {self.seed}; give 0 or more")
+        if self.elbo not in ("trace", "mean-field"):
+            raise ConfigError(f"elbo is {self.elbo!r}; choose trace or mean-field")

@@ -79,4 +79,6 @@ def check_count(name, value, least=1):
     FramesError
     """
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise FramesError(f"{name} is {value!r}; give a whole number of {least} or more")
+        raise FramesError(
+            f"{name} is {value!r}; give a whole number of {least} or more"
+        )

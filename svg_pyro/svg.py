@@ -1,7 +1,6 @@
 """SVG: the model p(x, z) and the guide q(z given x), side by side."""
 
 import contextlib
-import itertools
 
 import pyro
 import pyro.distributions as dist
@@ -11,26 +10,13 @@ from pyro.infer.util import is_validation_enabled
 from pyro.nn import PyroModule, pyro_method
 from torch import nn
 
-from svg_pyro.features import KEY, Features, encode, replayed
+from svg_pyro.errors import ConfigError
+from svg_pyro.features import KEY, encode, replayed
 from svg_pyro.frames import check_count, check_frames
 from svg_pyro.guides import FilteringGuide
+from svg_pyro.modules import evaluating, rename, root_name
 from svg_pyro.networks import BACKBONES, FramePredictor
 from svg_pyro.priors import PRIORS
-
-_numbers = itertools.count(1)
-
-
-@contextlib.contextmanager
-def evaluating(module):
-    """Run `module` in evaluation mode, and leave it in the mode it had."""
-    training = [m for m in module.modules() if m.training]
-    for m in training:
-        m.training = False
-    try:
-        yield
-    finally:
-        for m in training:
-            m.training = True
 
 
 class SVG(PyroModule):
@@ -57,7 +43,7 @@ class SVG(PyroModule):
     """
 
     def __init__(self, config, prior=None, guide=None):
-        super().__init__(_root_name())
+        super().__init__(root_name())
         self.config = config
         make_encoder, make_decoder = BACKBONES[config.backbone]
         self.encoder = make_encoder(config)
@@ -171,7 +157,7 @@ class SVG(PyroModule):
         with torch.no_grad(), evaluating(self):
             features = encode(self.encoder, context)
             for chunk in futures.split(chunk_size):
-                with pyro.plate("samples", len(chunk), dim=-3), poutine.block():
+                with poutine.block(), pyro.plate("samples", len(chunk), dim=-3):
                     observed = poutine.trace(self._guide).get_trace(features)
                     replay = poutine.replay(self._model, trace=observed)
                     chunk.copy_(replay(features, horizon, False))
@@ -306,6 +292,13 @@ class SVG(PyroModule):
 
     def _check(self, frames, horizon, shortest):
         check_count("horizon", horizon, least=0)
+        if torch.is_grad_enabled() and not all(
+            p.is_contiguous() for p in self.parameters()
+        ):
+            raise ConfigError(
+                "weights are not contiguous: Pyro's parameter store would train copies "
+                "of them; call svg.to(memory_format=torch.contiguous_format)"
+            )
         # Looking at values waits for the device, as Pyro's own validation does.
         check_frames(frames, self.config, shortest, values=is_validation_enabled())
 
@@ -313,25 +306,10 @@ class SVG(PyroModule):
         # A copy that kept its root name would read the original's parameters in
         # the store, and train nothing.
         super().__setstate__(state)
-        _rename(self, _root_name())
-
-
-def _root_name():
-    return f"svg{next(_numbers)}"
-
-
-def _rename(root, name):
-    """Give a PyroModule tree a new root name and a context of its own."""
-    old = root._pyro_name
-    for module in root.modules():
-        if isinstance(module, PyroModule):
-            module._pyro_name = name + module._pyro_name[len(old) :]
+        rename(self, root_name())
 
 
 def _join(h, z):
     """concat(h, z), either of which may have further leading dimensions."""
     batch = torch.broadcast_shapes(h.shape[:-1], z.shape[:-1])
     return torch.cat([h.expand(*batch, -1), z.expand(*batch, -1)], -1)
-
-
-__all__ = ["SVG", "Features", "evaluating"]

@@ -1,8 +1,11 @@
-"""The terms of an ELBO, recorded while Pyro evaluates it."""
+"""The terms of an ELBO, in nats a frame, recorded while Pyro evaluates it."""
 
-import pyro.distributions as dist
 import torch
 from pyro.poutine.messenger import Messenger
+
+from svg_pyro.data.base import to_float
+from svg_pyro.elbos import kl_divergence
+from svg_pyro.modules import evaluating
 
 
 class ELBOTerms(Messenger):
@@ -31,7 +34,7 @@ class ELBOTerms(Messenger):
             if self._posterior is None:
                 self._posterior = msg["fn"]
             else:
-                kl = _kl(self._posterior, msg["fn"], msg["value"])
+                kl = kl_divergence(self._posterior, msg["fn"], msg["value"])
                 self._kl.append(kl.detach())
                 self._posterior = None
 
@@ -57,9 +60,36 @@ def _over_frames(term):
     return term.reshape(-1, term.shape[-1]).mean(0)
 
 
-def _kl(posterior, prior, z):
-    """The closed form where there is one, else its one-sample estimate."""
-    try:
-        return dist.kl.kl_divergence(posterior, prior)
-    except NotImplementedError:
-        return posterior.log_prob(z) - prior.log_prob(z)
+def held_out_terms(svg, elbo, clips, batch_size=16, seed=0):
+    """-log p(x | z) and KL(q || p) on held-out clips, in nats a frame.
+
+    The global random state is left alone.
+
+    Parameters
+    ----------
+    svg : SVG
+    elbo : pyro.infer.ELBO
+    clips : torch.Tensor
+        uint8, shape ``(B, T, C, H, W)``.
+    batch_size : int
+        Clips at a time.
+    seed : int
+        Of the latents.
+
+    Returns
+    -------
+    nll, kl : float
+        Means over the clips.
+    """
+    device = next(svg.parameters()).device
+    devices = [device] if device.type == "cuda" else []
+    nll, kl = [], []
+    with torch.random.fork_rng(devices), torch.no_grad(), evaluating(svg):
+        torch.manual_seed(seed)
+        for batch in clips.split(batch_size):
+            with ELBOTerms() as terms:
+                elbo.loss(svg.model, svg.guide, to_float(batch, device))
+            terms = terms.per_frame()
+            nll.append(terms[0])
+            kl.append(terms[1])
+    return torch.cat(nll).mean().item(), torch.cat(kl).mean().item()

@@ -78,11 +78,15 @@ def paper_loss(svg, x, noise):
         g = svg.frame_predictor.out(predictor.step(torch.cat([h, z], 1))).tanh()
         _, skips = svg.encoder(x[:, skip_frame(t, config) - 1])
         mse = mse + F.mse_loss(decode(svg.decoder, g, skips), x[:, t - 1])
-        kl = kl + (
-            0.5 * (log_variance_p - log_variance)
-            + (log_variance.exp() + (loc - loc_p) ** 2) / (2 * log_variance_p.exp())
-            - 0.5
-        ).sum() / batch
+        kl = (
+            kl
+            + (
+                0.5 * (log_variance_p - log_variance)
+                + (log_variance.exp() + (loc - loc_p) ** 2) / (2 * log_variance_p.exp())
+                - 0.5
+            ).sum()
+            / batch
+        )
     return mse + config.beta * kl
 
 

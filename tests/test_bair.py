@@ -34,11 +34,17 @@ def example(rng, video, packed=True):
     for t, frame in enumerate(video["frames"]):
         for camera in ("aux1", "main"):
             image = frame if camera == "aux1" else 255 - frame
-            entries.append((f"{t}/image_{camera}/encoded", field(1, field(1, image.tobytes()))))
+            entries.append(
+                (f"{t}/image_{camera}/encoded", field(1, field(1, image.tobytes())))
+            )
         entries.append((f"{t}/action", field(2, floats(video["actions"][t], packed))))
-        entries.append((f"{t}/endeffector_pos", field(2, floats(video["positions"][t], packed))))
+        entries.append(
+            (f"{t}/endeffector_pos", field(2, floats(video["positions"][t], packed)))
+        )
     entries = [entries[i] for i in rng.permutation(len(entries))]
-    return field(1, b"".join(field(1, field(1, k.encode()) + field(2, v)) for k, v in entries))
+    return field(
+        1, b"".join(field(1, field(1, k.encode()) + field(2, v)) for k, v in entries)
+    )
 
 
 def videos_of(rng, count, frames):
@@ -65,7 +71,9 @@ def made(tmp_path_factory):
             part = videos[split][done : done + size]
             done += size
             path = folder / f"traj_{start}_to_{start + 63}.tfrecords"
-            write_records(path, [example(rng, v, packed=i % 2 == 0) for i, v in enumerate(part)])
+            write_records(
+                path, [example(rng, v, packed=i % 2 == 0) for i, v in enumerate(part)]
+            )
     return root, videos
 
 
@@ -86,7 +94,9 @@ def test_train_windows_are_drawn_by_seed_epoch_and_index(made):
     data, starts = BairPush(root, "train", n_frames=5, seed=9), set()
     assert len(data) == 6
     for epoch in range(6):
-        for i, video in enumerate(videos["train"]):  # files in the order of their numbers
+        for i, video in enumerate(
+            videos["train"]
+        ):  # files in the order of their numbers
             start = int(clip_rng(9, epoch, i).integers(4))
             starts.add(start)
             got = data.clip_with_actions(i, epoch)
@@ -95,7 +105,9 @@ def test_train_windows_are_drawn_by_seed_epoch_and_index(made):
             assert np.array_equal(got["frames"].numpy(), expected)
             assert torch.equal(got["frames"], data.clip(i, epoch))
             assert np.array_equal(got["actions"].numpy(), video["actions"][window])
-            assert np.array_equal(got["endeffector"].numpy(), video["positions"][window])
+            assert np.array_equal(
+                got["endeffector"].numpy(), video["positions"][window]
+            )
             assert got["actions"].dtype == got["endeffector"].dtype == torch.float32
     assert starts == {0, 1, 2, 3}
 
@@ -116,7 +128,9 @@ def test_names_and_bounds(made):
 def test_workers_and_pickles_give_the_same_clips(made):
     data = BairPush(made[0], "train", n_frames=5)
     alone = torch.stack([data[i] for i in range(6)])
-    loader = DataLoader(data, batch_size=2, num_workers=2, multiprocessing_context="spawn")
+    loader = DataLoader(
+        data, batch_size=2, num_workers=2, multiprocessing_context="spawn"
+    )
     assert torch.equal(torch.cat(list(loader)), alone)
     copy = pickle.loads(pickle.dumps(data))
     assert torch.equal(copy.clip(3), alone[3])
@@ -127,11 +141,15 @@ def test_the_cache_is_used_and_renewed(made, tmp_path, monkeypatch):
     first = BairPush(root, "train", n_frames=5, cache=tmp_path)
     assert len(list(tmp_path.iterdir())) == 3
     monkeypatch.setattr("svg_pyro.data.bair_index.build", None)
-    assert torch.equal(BairPush(root, "train", 5, cache=tmp_path).clip(2), first.clip(2))
+    assert torch.equal(
+        BairPush(root, "train", 5, cache=tmp_path).clip(2), first.clip(2)
+    )
     monkeypatch.undo()
     for path in tmp_path.iterdir():
         path.write_bytes(path.read_bytes()[:100])
-    assert torch.equal(BairPush(root, "train", 5, cache=tmp_path).clip(2), first.clip(2))
+    assert torch.equal(
+        BairPush(root, "train", 5, cache=tmp_path).clip(2), first.clip(2)
+    )
 
 
 def test_a_changed_file_is_indexed_anew(tmp_path):
@@ -162,7 +180,10 @@ def test_errors_about_the_folder(tmp_path, made):
 def test_errors_about_what_is_asked(made):
     with pytest.raises(DataError) as caught:
         BairPush(made[0], camera="left")
-    assert "record 0: holds no images of camera 'left'; there are: aux1, main" in one_line(caught)
+    assert (
+        "record 0: holds no images of camera 'left'; there are: aux1, main"
+        in one_line(caught)
+    )
     with pytest.raises(DataError, match="holds 8 frames, fewer than the n_frames = 9"):
         BairPush(made[0], n_frames=9)
 
@@ -173,7 +194,9 @@ def test_images_of_another_size(tmp_path):
     video = videos_of(rng, 1, 2)[0]
     video["frames"] = video["frames"][:, :32, :32]
     write_records(tmp_path / "test" / "a.tfrecords", [example(rng, video)])
-    with pytest.raises(DataError, match="image 0 of camera aux1 has 3072 bytes, not 12288"):
+    with pytest.raises(
+        DataError, match="image 0 of camera aux1 has 3072 bytes, not 12288"
+    ):
         BairPush(tmp_path, "test", 2)
 
 
@@ -199,11 +222,15 @@ def test_damaged_files(made, tmp_path):
     broken = bytearray(whole)
     broken[12] = 0xFF  # the first byte of the first message
     path.write_bytes(broken)
-    with pytest.raises(DataError, match=r"record 0, byte 12: corrupt \(CRC does not match\)"):
+    with pytest.raises(
+        DataError, match=r"record 0, byte 12: corrupt \(CRC does not match\)"
+    ):
         BairPush(tmp_path, "test", 5)
     # Still a message, but the name of the first image has changed.
     path.write_bytes(whole.replace(b"0/image_aux1", b"0/image_bux1", 1))
-    with pytest.raises(DataError, match=r"record 0, byte 12: corrupt \(CRC does not match\)"):
+    with pytest.raises(
+        DataError, match=r"record 0, byte 12: corrupt \(CRC does not match\)"
+    ):
         BairPush(tmp_path, "test", 5)
 
 
@@ -213,9 +240,13 @@ def test_verify_finds_a_flipped_pixel(made, tmp_path):
     for split in ("train", "test"):
         path = tmp_path / split / "a.tfrecords"
         path.parent.mkdir()
-        data = bytearray(next((root / "softmotion30_44k" / "test").iterdir()).read_bytes())
+        data = bytearray(
+            next((root / "softmotion30_44k" / "test").iterdir()).read_bytes()
+        )
         path.write_bytes(data)
     data[len(data) // 4] ^= 1
     path.write_bytes(data)
-    with pytest.raises(DataError, match=r"test/a.tfrecords, record 0, byte 12: corrupt"):
+    with pytest.raises(
+        DataError, match=r"test/a.tfrecords, record 0, byte 12: corrupt"
+    ):
         verify(tmp_path)

@@ -10,7 +10,7 @@ import torch
 from pyro.infer import SVI, Predictive, Trace_ELBO, TraceMeanField_ELBO
 from torch import nn
 
-from svg_pyro import SVG, FixedPrior, LearnedPrior
+from svg_pyro import SVG, ConfigError, FixedPrior, LearnedPrior
 
 
 class MarkovPrior(nn.Module):
@@ -84,6 +84,14 @@ def test_training_goes_on_after_the_store_is_cleared(tiny):
     assert moved(svg, Trace_ELBO(), frames) == {n for n, _ in svg.named_parameters()}
 
 
+def test_weights_that_pyro_would_copy_are_refused(tiny):
+    svg = SVG(tiny).to(memory_format=torch.channels_last)
+    with pytest.raises(ConfigError, match="torch.contiguous_format"):
+        moved(svg, Trace_ELBO(), torch.rand(2, 4, 1, 64, 64))
+    svg.to(memory_format=torch.contiguous_format)
+    moved(svg, Trace_ELBO(), torch.rand(2, 4, 1, 64, 64))
+
+
 @pytest.mark.parametrize("prior", ["fixed", "none"])
 def test_priors_by_name(tiny, prior):
     svg = SVG(dataclasses.replace(tiny, prior=prior))
@@ -103,7 +111,10 @@ def test_prior_by_sequence_equals_prior_by_steps(tiny):
             step.base_dist.loc[:, 0], whole.base_dist.loc[:, t], rtol=1e-10, atol=1e-12
         )
         torch.testing.assert_close(
-            step.base_dist.scale[:, 0], whole.base_dist.scale[:, t], rtol=1e-10, atol=1e-12
+            step.base_dist.scale[:, 0],
+            whole.base_dist.scale[:, t],
+            rtol=1e-10,
+            atol=1e-12,
         )
 
 

@@ -123,7 +123,9 @@ def test_a_partial_file_that_is_too_long_is_dropped(tmp_path, archive):
 
 def test_http_errors_and_no_network(tmp_path, archive):
     with serving(archive, status=404) as (url, _):
-        with pytest.raises(DataError, match=r"bair.tar: HTTP error 404 .*check the address"):
+        with pytest.raises(
+            DataError, match=r"bair.tar: HTTP error 404 .*check the address"
+        ):
             download_bair(tmp_path, url)
     with pytest.raises(DataError, match="cannot be reached"):
         download_bair(tmp_path, url)  # the server is gone

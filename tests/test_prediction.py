@@ -43,9 +43,7 @@ def test_future_is_the_papers_generation(tiny, changes):
         )
         with torch.no_grad():
             want = paper_generate(svg, x, latents)
-        torch.testing.assert_close(
-            sites["x_future"][s], want, rtol=1e-9, atol=1e-10
-        )
+        torch.testing.assert_close(sites["x_future"][s], want, rtol=1e-9, atol=1e-10)
 
 
 def test_shapes_of_a_prediction(tiny, device):
@@ -75,25 +73,25 @@ def test_parallel_equals_sequential_under_fixed_latents(tiny, steps):
 
 
 def test_predict_is_distributed_as_predictive(tiny):
-    # Two samplers of one distribution: their means and spreads agree, pixel by pixel,
-    # within five standard errors of the difference.
+    # Two samplers of one distribution: their means agree, pixel by pixel, within five
+    # standard errors of the difference, and their spreads within a fifth.
     svg = awake(tiny, z_dim=2)
     x = contexts(batch=1, steps=2)
     predictive = Predictive(svg.model, guide=svg.guide, num_samples=400, parallel=True)
     ours = svg.predict(x, 2, 400, chunk_size=150)
     theirs = predictive(x, horizon=2)["x_future"]
-    assert theirs.std(0).max() > 1e-3
     error = ((ours.var(0) + theirs.var(0)) / 400).sqrt()
     assert ((ours.mean(0) - theirs.mean(0)).abs() < 5 * error + 1e-9).all()
     ratio = ours.std(0).mean() / theirs.std(0).mean()
-    assert 0.8 < ratio < 1.25
+    assert 0.8 < ratio < 1.2
 
 
 def test_samples_of_a_clip_differ_also_across_chunks(tiny):
     svg = awake(tiny)
     futures = svg.predict(contexts(batch=1), 2, 6, chunk_size=2)
-    flat = futures.flatten(1)
-    assert torch.pdist(flat).min() > 0
+    # A spread over the samples, not only from chunk to chunk.
+    apart = torch.pdist(futures.flatten(1))
+    assert apart.min() > 0.1 * apart.mean() > 0
 
 
 def test_deterministic_predictor_has_one_future(tiny):

@@ -32,10 +32,15 @@ def outline(block, poses):
     """Extreme points of a block seen from above, shape (T, K, 2)."""
     if block.kind != "box":
         angles = np.arange(4) * np.pi / 2
-        return poses[:, None, :2] + block.radius * np.stack([np.cos(angles), np.sin(angles)], -1)
+        return poses[:, None, :2] + block.radius * np.stack(
+            [np.cos(angles), np.sin(angles)], -1
+        )
     corners = np.array([(x, y) for x in (-1, 1) for y in (-1, 1)]) * block.half[:2]
     cos, sin = np.cos(poses[:, 2, None]), np.sin(poses[:, 2, None])
-    x, y = cos * corners[:, 0] - sin * corners[:, 1], sin * corners[:, 0] + cos * corners[:, 1]
+    x, y = (
+        cos * corners[:, 0] - sin * corners[:, 1],
+        sin * corners[:, 0] + cos * corners[:, 1],
+    )
     return poses[:, None, :2] + np.stack([x, y], -1)
 
 
@@ -45,7 +50,9 @@ def overlap(block, pose, gripper):
     if block.kind != "box":
         return GRIPPER_RADIUS + block.radius - np.hypot(*offset)
     cos, sin = np.cos(pose[2]), np.sin(pose[2])
-    local = np.array([cos * offset[0] + sin * offset[1], cos * offset[1] - sin * offset[0]])
+    local = np.array(
+        [cos * offset[0] + sin * offset[1], cos * offset[1] - sin * offset[0]]
+    )
     away = np.maximum(np.abs(local) - block.half[:2], 0)
     return GRIPPER_RADIUS - np.hypot(*away)
 
@@ -105,7 +112,11 @@ def test_blocks_move_only_when_touched(clips):
         for t, i in np.argwhere(moved):
             here, block = clip.poses[t, i], clip.blocks[i]
             start, end = clip.gripper[t], clip.gripper[t + 1]
-            gap = path_distance(here[:2], start[:2], end[:2]) - block.radius - GRIPPER_RADIUS
+            gap = (
+                path_distance(here[:2], start[:2], end[:2])
+                - block.radius
+                - GRIPPER_RADIUS
+            )
             touched = gap < 0.03 and min(start[2], end[2]) < CLEAR
             for j in np.flatnonzero(moved[max(t - 1, 0) : t + 1].any(0)):
                 between = np.hypot(*(here - clip.poses[t, j])[:2])
@@ -197,7 +208,9 @@ def test_rays_meet_the_solids(kind):
     assert np.allclose(np.linalg.norm(normal, axis=0), 1, atol=1e-3)
     assert (np.sum(normal * rays[:, both], axis=0) < 1e-3).all()  # it faces the viewer
     low, high = shape.corners().min((1, 2)), shape.corners().max((1, 2))
-    assert (points >= low[:, None] - 1e-3).all() and (points <= high[:, None] + 1e-3).all()
+    assert (points >= low[:, None] - 1e-3).all() and (
+        points <= high[:, None] + 1e-3
+    ).all()
 
 
 @pytest.mark.parametrize("camera", ["aux1", "main"])
@@ -239,14 +252,22 @@ def test_a_block_throws_its_shadow_away_from_the_sun():
     pillar = Block("cylinder", (0.03, 0.03, 0.15), (0.1, 0.7, 0.1))
     bare = replace(bare, blocks=(), poses=np.zeros((1, 0, 3)))
     full = replace(bare, blocks=(pillar,), poses=np.zeros((1, 1, 3)))
-    change = render(full, 3).astype(int)[0].sum(-1) - render(bare, 3).astype(int)[0].sum(-1)
-    shadow, sunny = project(np.array([[0.08, 0.058, 0], [-0.08, -0.058, 0]]), 3).astype(int)
+    change = render(full, 3).astype(int)[0].sum(-1) - render(bare, 3).astype(int)[
+        0
+    ].sum(-1)
+    shadow, sunny = project(np.array([[0.08, 0.058, 0], [-0.08, -0.058, 0]]), 3).astype(
+        int
+    )
     assert change[shadow[1], shadow[0]] < -60
     assert change[sunny[1], sunny[0]] == 0
 
 
 def files_of(root):
-    return {p.relative_to(root): p.read_bytes() for p in sorted(root.rglob("*")) if p.is_file()}
+    return {
+        p.relative_to(root): p.read_bytes()
+        for p in sorted(root.rglob("*"))
+        if p.is_file()
+    }
 
 
 def test_same_bytes_for_any_number_of_workers(tmp_path):
@@ -311,7 +332,11 @@ def test_an_interrupted_run_keeps_what_is_complete(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         make_simulated_push(tmp_path, 4, 1, n_frames=2, workers=1)
     names = sorted(p.name for p in tmp_path.rglob("*") if p.is_file())
-    assert names == ["simulated_push.json", "traj_0_to_0.tfrecords", "traj_1_to_1.tfrecords"]
+    assert names == [
+        "simulated_push.json",
+        "traj_0_to_0.tfrecords",
+        "traj_1_to_1.tfrecords",
+    ]
     make_simulated_push(tmp_path, 4, 1, n_frames=2, workers=1)
     assert len(calls) == 3 + 3  # the one that broke off and the two never begun
 

@@ -27,7 +27,9 @@ def values(data, span):
     raw = data[span.offset : span.offset + (span.length // 4 - 1) * span.stride + 4]
     if span.kind == "bytes":
         return bytes(data[span.offset : span.offset + span.length])
-    return [struct.unpack_from("<f", raw, i)[0] for i in range(0, len(raw), span.stride)]
+    return [
+        struct.unpack_from("<f", raw, i)[0] for i in range(0, len(raw), span.stride)
+    ]
 
 
 def varint(value):
@@ -42,7 +44,9 @@ def field(number, data):
 
 
 def test_the_crc_is_crc32c():
-    assert google_crc32c.value(b"123456789") == 0xE3069283 == bitwise_crc32c(b"123456789")
+    assert (
+        google_crc32c.value(b"123456789") == 0xE3069283 == bitwise_crc32c(b"123456789")
+    )
     for data in (b"", b"\0" * 32, bytes(range(256))):
         crc = bitwise_crc32c(data)
         rotated = (crc >> 15 | crc << 17) & 0xFFFFFFFF
@@ -78,7 +82,9 @@ def test_round_trip_and_order_of_keys(tmp_path):
     tfrecord.write_records(path, [HAND_MADE, data])
     assert tfrecord.verify(path) == 2
     buffer = tfrecord.open_buffer(path)
-    found = tfrecord.read_features(buffer, tfrecord.scan_records(buffer, path)[1], 1, path)
+    found = tfrecord.read_features(
+        buffer, tfrecord.scan_records(buffer, path)[1], 1, path
+    )
     assert set(found) == set(features)
     for key, value in features.items():
         expected = value if isinstance(value, bytes) else value.tolist()
@@ -94,7 +100,9 @@ def test_any_writer_is_understood():
         field(7, b"unknown") + field(1, b"n") + field(2, field(3, field(1, b"\x05"))),
         field(1, b"empty") + field(2, b""),
     ]
-    strange = b"\x48\x96\x01" + b"\x51" + b"8 bytes!" + b"\x5d" + b"four" + field(9, b"x")
+    strange = (
+        b"\x48\x96\x01" + b"\x51" + b"8 bytes!" + b"\x5d" + b"four" + field(9, b"x")
+    )
     data = strange + field(1, b"".join(field(1, e) for e in entries) + strange)
     found = tfrecord.parse_features(data)
     assert set(found) == {"late", "one", "n"}
@@ -110,7 +118,9 @@ def test_every_flipped_byte_is_found(tmp_path):
     for i in range(len(whole)):
         path.write_bytes(whole[:i] + bytes([whole[i] ^ 0x10]) + whole[i + 1 :])
         number = i * 2 // len(whole)
-        with pytest.raises(DataError, match=rf"a.tfrecords, record {number}, byte \d+: corrupt"):
+        with pytest.raises(
+            DataError, match=rf"a.tfrecords, record {number}, byte \d+: corrupt"
+        ):
             tfrecord.verify(path)
 
 
@@ -124,7 +134,9 @@ def test_every_truncation_is_found(tmp_path):
         if size == half:
             assert tfrecord.verify(path) == 1
             continue
-        with pytest.raises(DataError, match=rf"record {size // half}, byte \d+: truncated"):
+        with pytest.raises(
+            DataError, match=rf"record {size // half}, byte \d+: truncated"
+        ):
             tfrecord.verify(path)
 
 
@@ -136,7 +148,11 @@ def test_errors_are_one_line_and_say_what_to_do(tmp_path):
     with pytest.raises(DataError, match="none.tfrecords: cannot be read"):
         tfrecord.verify(tmp_path / "none.tfrecords")
     with pytest.raises(DataError) as caught:
-        buffer = b"\0" * 12 + b"\xff\xff\xff" + struct.pack("<I", tfrecord.masked_crc(b"\xff" * 3))
+        buffer = (
+            b"\0" * 12
+            + b"\xff\xff\xff"
+            + struct.pack("<I", tfrecord.masked_crc(b"\xff" * 3))
+        )
         tfrecord.read_features(buffer, (12, 3), 4, "x")
     assert "x, record 4, byte 12: is not a tf.train.Example" in str(caught.value)
     assert "\n" not in str(caught.value)

@@ -51,14 +51,25 @@ class BairPush(ClipDataset):
     channels = 3
     image_size = _SIZE
 
-    def __init__(self, root, split="train", n_frames=12, camera="aux1", seed=0, cache=None):
+    def __init__(
+        self, root, split="train", n_frames=12, camera="aux1", seed=0, cache=None
+    ):
         if split not in SPLITS:
-            raise DataError(f"BairPush: unknown split {split!r}; there are 'train' and 'test'")
+            raise DataError(
+                f"BairPush: unknown split {split!r}; there are 'train' and 'test'"
+            )
         if n_frames < 1:
             raise DataError(f"BairPush: n_frames is {n_frames}; give at least 1")
-        self.split, self.n_frames, self.camera, self.seed = split, n_frames, camera, seed
+        self.split, self.n_frames, self.camera, self.seed = (
+            split,
+            n_frames,
+            camera,
+            seed,
+        )
         self._files = find_files(root, split)
-        bar = tqdm(self._files, desc=f"indexing {split}", unit="file", delay=1, leave=False)
+        bar = tqdm(
+            self._files, desc=f"indexing {split}", unit="file", delay=1, leave=False
+        )
         parts = [bair_index.load(path, camera, cache) for path in bar]
         self._index = bair_index.join(parts)
         self._sizes = [len(p.counts) for p in parts]
@@ -117,7 +128,10 @@ class BairPush(ClipDataset):
         start = self._window(index, epoch)
         window = slice(start, start + self.n_frames)
         found = {"frames": self.clip(index, epoch)}
-        for name, key, size in (("actions", "action", 4), ("endeffector", "endeffector_pos", 3)):
+        for name, key, size in (
+            ("actions", "action", 4),
+            ("endeffector", "endeffector_pos", 3),
+        ):
             offsets = getattr(self._index, key)[index, window]
             strides = getattr(self._index, key + "_stride")[index, window]
             if (offsets < 0).any():

@@ -9,7 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from svg_pyro.data.tfrecord import check_record, open_buffer, read_features, scan_records
+from svg_pyro.data.tfrecord import (
+    check_record,
+    open_buffer,
+    read_features,
+    scan_records,
+)
 from svg_pyro.errors import DataError
 
 _FRAME_BYTES = 64 * 64 * 3
@@ -83,7 +88,9 @@ def build(path, camera):
         try:
             rows.append(_index_record(features, camera, f"{path}, record {number}"))
         except DataError:
-            check_record(buffer, record, number, path)  # corruption is the better reason
+            check_record(
+                buffer, record, number, path
+            )  # corruption is the better reason
             raise
     return join(rows)
 
@@ -104,7 +111,10 @@ def join(parts):
     for name in (f.name for f in fields(Index) if f.name != "counts"):
         arrays = [getattr(p, name) for p in parts]
         columns[name] = np.concatenate(
-            [np.pad(a, ((0, 0), (0, width - a.shape[1])), constant_values=-1) for a in arrays]
+            [
+                np.pad(a, ((0, 0), (0, width - a.shape[1])), constant_values=-1)
+                for a in arrays
+            ]
             if any(a.shape[1] != width for a in arrays)
             else arrays
         )
@@ -128,7 +138,11 @@ def _index_record(features, camera, where):
         offsets, strides = [], []
         for t in range(len(image)):
             span = features.get(f"{t}/{key}")
-            good = span is not None and span.kind.startswith("float") and span.length == 4 * size
+            good = (
+                span is not None
+                and span.kind.startswith("float")
+                and span.length == 4 * size
+            )
             offsets.append(span.offset if good else -1)
             strides.append(span.stride if good else -1)
         columns[key] = np.array([offsets])

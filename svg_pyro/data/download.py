@@ -112,7 +112,9 @@ def _fetch(url, part, have, size):
         if answer.status != 206:
             have = 0  # the server ignores Range and sends the whole archive
         mode = "ab" if have else "wb"
-        bar = tqdm(total=size, initial=have, unit="B", unit_scale=True, desc="downloading")
+        bar = tqdm(
+            total=size, initial=have, unit="B", unit_scale=True, desc="downloading"
+        )
         try:
             with bar, open(part, mode) as file:
                 while data := answer.read(_CHUNK):
@@ -180,7 +182,9 @@ def _unpack(archive, root):
 
 
 def _extract(tar, folder):
-    filtered = hasattr(tarfile, "data_filter")  # not in the first releases of 3.10, 3.11
+    filtered = hasattr(
+        tarfile, "data_filter"
+    )  # not in the first releases of 3.10, 3.11
     for member in tqdm(tar, desc="unpacking", unit="file"):
         if filtered:
             tar.extract(member, folder, filter="data")

@@ -145,7 +145,9 @@ class _Scene:
         for shape in shapes:
             corners = shape.corners()
             floor = corners - corners[2] / self._sun[2] * self._sun[:, None, None]
-            self._cast_on(layer, shape, self._grid(np.concatenate([corners, floor], -1)))
+            self._cast_on(
+                layer, shape, self._grid(np.concatenate([corners, floor], -1))
+            )
         layer.shapes.extend(shapes)
 
     def _grid(self, corners):
@@ -172,14 +174,19 @@ class _Scene:
         outline = self._from_sun(shape.corners())
         low, high = outline.min(axis=-1), outline.max(axis=-1)
         inside = ~layer.shaded[where] & (layer.owner[where] != shape.owner)
-        each = np.s_[:, None, None] if where.ndim == 3 else where // _RAYS % low.shape[1]
+        each = (
+            np.s_[:, None, None] if where.ndim == 3 else where // _RAYS % low.shape[1]
+        )
         for side in (0, 1):
             place = self._eye_there[side] + far * self._rays_there[side][ray]
             inside &= (place > low[side][each]) & (place < high[side][each])
         where = where[inside]
         if not where.size:
             return
-        point = self._view.eye[:, None] + layer.far[where] * self._view.rays[:, where % _RAYS]
+        point = (
+            self._view.eye[:, None]
+            + layer.far[where] * self._view.rays[:, where % _RAYS]
+        )
         solid = shape.at(where // _RAYS % low.shape[1])
         far = solid.hit(point, self._sun[:, None])
         layer.shaded[where[far < _HORIZON]] = True
@@ -244,7 +251,9 @@ def _walls(rng):
     half, high = _WALL_THICK / 2, _WALL_HIGH / 2
     wide, deep = HALF_WIDTH + _WALL_THICK, HALF_DEPTH + half
     sides = [((0, s * deep, high), (wide, half, high)) for s in (-1, 1)]
-    sides += [((s * (HALF_WIDTH + half), 0, high), (half, HALF_DEPTH, high)) for s in (-1, 1)]
+    sides += [
+        ((s * (HALF_WIDTH + half), 0, high), (half, HALF_DEPTH, high)) for s in (-1, 1)
+    ]
     return [Box(c, h, 0.0, tuple(brown), _WORLD) for c, h in sides]
 
 

@@ -54,7 +54,10 @@ class Box(_Shape):
         self._centre = _moving(centre)
         self._half = np.asarray(half, np.float32)
         yaw = np.broadcast_to(np.asarray(yaw, float), self._centre.shape[1:])
-        self._cos, self._sin = np.cos(yaw).astype(np.float32), np.sin(yaw).astype(np.float32)
+        self._cos, self._sin = (
+            np.cos(yaw).astype(np.float32),
+            np.sin(yaw).astype(np.float32),
+        )
         self.colour, self.owner = colour, owner
 
     def _turned(self, x, y):
@@ -85,7 +88,9 @@ class Box(_Shape):
         axis = np.abs(place).argmax(axis=0)
         local = np.where(np.arange(3)[:, None] == axis, np.sign(place), 0)
         x, y, z = local.astype(np.float32)
-        return np.stack([self._cos * x - self._sin * y, self._sin * x + self._cos * y, z])
+        return np.stack(
+            [self._cos * x - self._sin * y, self._sin * x + self._cos * y, z]
+        )
 
 
 class Cylinder(_Shape):
@@ -121,7 +126,11 @@ class Cylinder(_Shape):
         top = np.abs(z) / self._half > round_part
         side = 1 / np.maximum(round_part * self._radius, _TINY)
         return np.stack(
-            [np.where(top, 0, x * side), np.where(top, 0, y * side), np.where(top, np.sign(z), 0)]
+            [
+                np.where(top, 0, x * side),
+                np.where(top, 0, y * side),
+                np.where(top, np.sign(z), 0),
+            ]
         ).astype(np.float32)
 
 

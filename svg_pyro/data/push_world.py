@@ -107,7 +107,9 @@ def simulate(seed, n_frames=30, always_lifted=False):
     rng = np.random.default_rng(seed)
     blocks, starts = _scatter(rng)
     space, bodies = _build_space(blocks, starts)
-    gripper = _Gripper(space, _free_spot(rng, blocks, starts), RAISED if always_lifted else LOW)
+    gripper = _Gripper(
+        space, _free_spot(rng, blocks, starts), RAISED if always_lifted else LOW
+    )
     driver = _Driver(rng, always_lifted)
     poses, grips, actions = [], [], []
     for _ in range(n_frames):
@@ -244,7 +246,9 @@ class _Gripper:
         self._allow_contact(height < CLEAR)
 
     def _above_block(self, space):
-        others = pymunk.ShapeFilter(mask=pymunk.ShapeFilter.ALL_MASKS() ^ _GRIPPER_CATEGORY)
+        others = pymunk.ShapeFilter(
+            mask=pymunk.ShapeFilter.ALL_MASKS() ^ _GRIPPER_CATEGORY
+        )
         reach = (GRIPPER_RADIUS + 0.005) * _SCALE
         return bool(space.point_query(self._body.position, reach, others))
 
@@ -280,8 +284,8 @@ class _Driver:
     def _new_stroke(self, here, room, block_poses):
         rng = self._rng
         self._left = int(rng.integers(3, 9))
-        speed = rng.uniform(0.06, 0.12)
-        if rng.random() < 0.65:  # aim at a block, a little off its centre
+        speed = rng.uniform(0.05, 0.09)
+        if rng.random() < 0.85:  # aim at a block, a little off its centre
             block = block_poses[int(rng.integers(len(block_poses)))]
             target = np.array(block[:2]) + rng.normal(0.0, 0.03, 2)
         else:

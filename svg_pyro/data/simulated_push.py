@@ -64,7 +64,12 @@ def make_simulated_push(
     """
     root = Path(root)
     cameras = (camera,) if isinstance(camera, str) else tuple(camera)
-    settings = {"version": _VERSION, "seed": seed, "n_frames": n_frames, "cameras": cameras}
+    settings = {
+        "version": _VERSION,
+        "seed": seed,
+        "n_frames": n_frames,
+        "cameras": cameras,
+    }
     counts = {"train": n_train, "test": n_test}
     _check(settings, counts)
     jobs = _plan(root, counts, settings)
@@ -74,15 +79,21 @@ def make_simulated_push(
 
 
 def _check(settings, counts):
-    sizes = {f"n_{k}": v for k, v in counts.items()} | {"n_frames": settings["n_frames"]}
+    sizes = {f"n_{k}": v for k, v in counts.items()} | {
+        "n_frames": settings["n_frames"]
+    }
     for name, value in sizes.items():
         if value < 1:
             raise DataError(f"make_simulated_push: {name} is {value}; give at least 1")
     if settings["seed"] < 0:
-        raise DataError(f"make_simulated_push: seed is {settings['seed']}; give 0 or more")
+        raise DataError(
+            f"make_simulated_push: seed is {settings['seed']}; give 0 or more"
+        )
     unknown = [c for c in settings["cameras"] if c not in CAMERAS]
     if unknown or not settings["cameras"]:
-        raise DataError(f"make_simulated_push: unknown camera {unknown}; there are {CAMERAS}")
+        raise DataError(
+            f"make_simulated_push: unknown camera {unknown}; there are {CAMERAS}"
+        )
 
 
 def _plan(root, counts, settings):

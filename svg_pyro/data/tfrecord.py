@@ -129,12 +129,18 @@ def scan_records(buffer, path):
         where = f"{path}, record {len(records)}, byte {offset}"
         header = bytes(buffer[offset : offset + _HEADER])
         if len(header) < _HEADER:
-            raise DataError(f"{where}: truncated, the file ends inside the record; {_ADVICE}")
+            raise DataError(
+                f"{where}: truncated, the file ends inside the record; {_ADVICE}"
+            )
         length, crc = struct.unpack("<QI", header)
         if masked_crc(header[:8]) != crc:
-            raise DataError(f"{where}: corrupt (CRC of the length does not match); {_ADVICE}")
+            raise DataError(
+                f"{where}: corrupt (CRC of the length does not match); {_ADVICE}"
+            )
         if offset + _HEADER + length + _FOOTER > size:
-            raise DataError(f"{where}: truncated, the file ends inside the record; {_ADVICE}")
+            raise DataError(
+                f"{where}: truncated, the file ends inside the record; {_ADVICE}"
+            )
         records.append((offset + _HEADER, length))
         offset += _HEADER + length + _FOOTER
     if not records:

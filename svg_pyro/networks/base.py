@@ -4,8 +4,6 @@ A subclass only lists layers. Frames come with any number of leading dimensions,
 written ``*batch`` below; convolutions see them folded into one.
 """
 
-import math
-
 import torch
 from pyro.nn import PyroModule
 from torch import nn
@@ -191,10 +189,3 @@ class Decoder(PyroModule):
             return d
         # Written as a correction of the skip frame: one pass over the pixels.
         return torch.lerp(d[..., :-1, :, :], frames.to(d.dtype), d[..., -1:, :, :])
-
-    def start_from_skip(self):
-        """Bias the pixel mask to the skip frame: training starts from a copy of it."""
-        if self.pixel_skip:
-            last = [m for m in self.stages[-1].modules() if hasattr(m, "bias")][-1]
-            with torch.no_grad():
-                last.bias[-1] = math.log(9.0)  # a mask of 0.9

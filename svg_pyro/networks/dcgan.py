@@ -68,4 +68,3 @@ class DCGANDecoder(Decoder):
             stages.append(DecoderStage(nn.Identity(), join, nn.Sequential(*rest)))
         self.stages = nn.ModuleList(stages)
         init_weights(self)
-        self.start_from_skip()

@@ -53,7 +53,9 @@ class Recurrent(PyroModule):
         if state is not None:
             batch = torch.broadcast_shapes(batch, state[0].shape[:-2])
             state = tuple(
-                s.expand(*batch, *s.shape[-2:]).flatten(0, -3).transpose(0, 1)
+                s.expand(*batch, *s.shape[-2:])
+                .flatten(0, -3)
+                .transpose(0, 1)
                 # cuDNN wants (layers, N, rnn_size) in one piece.
                 .contiguous()
                 for s in state

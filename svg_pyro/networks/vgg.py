@@ -93,4 +93,3 @@ class VGGDecoder(Decoder):
             before = others[-1] if others else first
         self.stages = nn.ModuleList(stages)
         init_weights(self)
-        self.start_from_skip()

@@ -1,0 +1,36 @@
+"""Stochastic video generation with a learned prior, as a probabilistic program in Pyro."""
+
+from svg_pyro.checkpoint import load, save
+from svg_pyro.config import SVGConfig, TrainingConfig
+from svg_pyro.errors import (
+    CheckpointError,
+    ConfigError,
+    DataError,
+    FramesError,
+    SVGError,
+    TrainingError,
+)
+from svg_pyro.guides import FilteringGuide, Guide
+from svg_pyro.priors import FixedPrior, LearnedPrior, Prior
+from svg_pyro.svg import SVG
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "SVG",
+    "CheckpointError",
+    "ConfigError",
+    "DataError",
+    "FilteringGuide",
+    "FixedPrior",
+    "FramesError",
+    "Guide",
+    "LearnedPrior",
+    "Prior",
+    "SVGConfig",
+    "SVGError",
+    "TrainingConfig",
+    "TrainingError",
+    "load",
+    "save",
+]

@@ -1,0 +1,120 @@
+"""How good sampled futures are, beside repeating the last frame that was seen."""
+
+from dataclasses import dataclass
+
+import torch
+from tqdm import tqdm
+
+from svg_pyro.data.base import to_float
+from svg_pyro.errors import DataError
+from svg_pyro.metrics import clip_mse, psnr
+
+
+@dataclass(frozen=True)
+class FutureScores:
+    """PSNR in dB of each clip's mean squared error over its predicted frames.
+
+    Attributes
+    ----------
+    best, mean : torch.Tensor
+        Of the best of a clip's samples, and the mean over its samples; ``(B,)``.
+    copy : torch.Tensor
+        Of the last context frame repeated; ``(B,)``.
+    num_samples : int
+    """
+
+    best: torch.Tensor
+    mean: torch.Tensor
+    copy: torch.Tensor
+    num_samples: int
+
+    @property
+    def gain(self):
+        """Mean over clips of the best sample's PSNR, less that of copying; dB."""
+        return (self.best.mean() - self.copy.mean()).item()
+
+
+def score_futures(svg, clips, n_past, num_samples=20, batch_size=16, seed=0):
+    """Score sampled futures of held-out clips.
+
+    Parameters
+    ----------
+    svg : SVG
+    clips : torch.Tensor
+        uint8, shape ``(B, T, C, H, W)``.
+    n_past : int
+        Context frames; the T - `n_past` others are predicted.
+    num_samples : int
+        Futures of each clip.
+    batch_size : int
+        Clips at a time.
+    seed : int
+        Of the samples; the global random state is left alone.
+
+    Returns
+    -------
+    FutureScores
+
+    Raises
+    ------
+    DataError
+        If the clips hold no frame after the context.
+    """
+    horizon = clips.shape[1] - n_past
+    if horizon < 1:
+        raise DataError(
+            f"clips of {clips.shape[1]} frames leave none to predict after {n_past} "
+            "of context; give longer clips"
+        )
+    device = next(svg.parameters()).device
+    best, mean, copy = [], [], []
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        for batch in tqdm(clips.split(batch_size), desc="scoring", unit="batch"):
+            batch = to_float(batch, device)
+            context, truth = batch[:, :n_past], batch[:, n_past:]
+            futures = svg.predict(context, horizon, num_samples)
+            scores = psnr(clip_mse(futures, truth))
+            best.append(scores.amax(0).cpu())
+            mean.append(scores.mean(0).cpu())
+            copy.append(psnr(clip_mse(context[:, -1:], truth)).cpu())
+    return FutureScores(torch.cat(best), torch.cat(mean), torch.cat(copy), num_samples)
+
+
+def picture_rows(svg, clip, n_past, num_samples=20, num_shown=3, seed=0):
+    """The rows of a picture of one clip's futures.
+
+    Parameters
+    ----------
+    svg : SVG
+    clip : torch.Tensor
+        uint8, shape ``(T, C, H, W)``.
+    n_past : int
+        Context frames.
+    num_samples, num_shown : int
+        Futures among which the best is chosen, and those of them shown besides.
+    seed : int
+        Of the samples; the global random state is left alone.
+
+    Returns
+    -------
+    dict of str to torch.Tensor
+        Titles to frames ``(T, C, H, W)`` in [0, 1], on the CPU. In sampled rows the
+        context is the truth; in the posterior's row the first frame is.
+    """
+    device = next(svg.parameters()).device
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        truth = to_float(clip, device)
+        context, future = truth[None, :n_past], truth[n_past:]
+        posterior = svg.reconstruct(truth[None])[0]
+        samples = svg.predict(context, len(future), num_samples)[:, 0]
+    best = clip_mse(samples, future).argmin()
+    rows = {
+        "truth": truth,
+        "posterior": torch.cat([truth[:1], posterior]),
+        f"best of {num_samples}": torch.cat([context[0], samples[best]]),
+    }
+    for i, sample in enumerate(samples[:num_shown]):
+        rows[f"sample {i + 1}"] = torch.cat([context[0], sample])
+    return {title: frames.cpu() for title, frames in rows.items()}
