@@ -1,17 +1,19 @@
 """Compare Trace_ELBO with TraceMeanField_ELBO on a trained model.
 
 Both have the same mean; they differ in how noisy their gradients are. Prints, for
-each part of the model, the ratio of the gradients' variances.
+each part of the model, the ratio of the gradients' variances; it is infinite for a
+learned prior, whose gradient has no noise when the KL is in closed form.
 """
 
 import torch
 from tqdm import tqdm
 
 import svg_pyro
-from svg_pyro.cli import Parser, first_clips, one_line_errors
+from svg_pyro.cli import Parser, one_line_errors
 from svg_pyro.data import BairPush
 from svg_pyro.data.base import to_float
 from svg_pyro.elbos import ELBOS
+from svg_pyro.job import first_clips
 
 
 def gradients(svg, elbo, frames, repeats):

@@ -7,9 +7,10 @@ pushing clips are made once and stand in for them.
 from pathlib import Path
 
 from svg_pyro import SVGConfig, TrainingConfig
-from svg_pyro.cli import Preset, one_line_errors, plan, run_training, training_parser
+from svg_pyro.cli import Preset, one_line_errors, plan, training_parser
 from svg_pyro.data import BairPush, download_bair, make_simulated_push
 from svg_pyro.data.bair import verify
+from svg_pyro.job import run_training
 
 PRESETS = {
     "paper": Preset(SVGConfig.preset("bair"), TrainingConfig(), horizon=28),
@@ -29,7 +30,7 @@ PRESETS = {
 
 
 def parse(argv=None):
-    parser = training_parser(__doc__, out="runs/bair")
+    parser = training_parser(__doc__, "runs/bair", PRESETS)
     parser.add_argument("--data-root", help="folder of softmotion30_44k")
     parser.add_argument("--download", action="store_true",
                         help="fetch the data set (30 GB) to --data-root first")  # fmt: skip

@@ -60,7 +60,8 @@ class SVGConfig:
     sigma : str
         Where the likelihood's standard deviation comes from: "beta" (fixed),
         "learned" (one trained scalar, starting from beta's), or "optimal" (the
-        maximum-likelihood value of each batch; sigma-VAE, Rybkin et al. 2021).
+        maximum-likelihood value of each batch, at least half a grey level;
+        sigma-VAE, Rybkin et al. 2021, arXiv 2006.13202).
     norm : str
         "batch" (the paper's) or "group" (frames do not see each other).
     skip_from : str

@@ -251,7 +251,9 @@ class SVG(PyroModule):
             sigma = self.log_sigma.exp()
         elif self.config.sigma == "optimal":
             # The maximum over sigma has no gradient in sigma: detaching is exact.
-            sigma = (mean.detach() - target).square().mean().sqrt()
+            # Half a grey level is the least that 8-bit video can mean.
+            error = (mean.detach() - target).square().mean()
+            sigma = error.sqrt().clamp_min(0.5 / 255)
         else:
             sigma = self.config.noise_scale
         # Not z's plate: x_t depends on all of z_{2:t}, so that per-time weights

@@ -54,8 +54,7 @@ class Trainer:
                 "Pyro's setting module_local_params is on, with which SVI cannot "
                 "train modules; switch it off before the model is made"
             )
-        if len(data) == 0:
-            raise DataError("the data set is empty: it holds no video to train on")
+        _check_data(data, svg.config)
         self.svg, self.data, self.config = svg, data, config
         self.out = Path(out)
         self.validation, self.on_validation = validation, on_validation
@@ -269,6 +268,18 @@ class Trainer:
         kept = [line for line in lines if _step_of(line) <= self.step]
         with written_beside(self.log_path) as beside:
             beside.write_text("".join(kept))
+
+
+def _check_data(data, config):
+    if len(data) == 0:
+        raise DataError("the data set is empty: it holds no video to train on")
+    for name in ("channels", "image_size"):
+        have, want = getattr(data, name), getattr(config, name)
+        if have != want:
+            raise DataError(
+                f"the data's {name} is {have}, the model's {want}; "
+                f"build the model with {name}={have}"
+            )
 
 
 def _step_of(line):

@@ -170,4 +170,4 @@ def test_a_failed_write_leaves_nothing(tmp_path):
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
     with pytest.raises(DataError, match="cannot be written"):
-        tfrecord.write_records(tmp_path / "none" / "a.tfrecords", [HAND_MADE])
+        tfrecord.write_records(path / "inside_a_file.tfrecords", [HAND_MADE])

@@ -16,6 +16,7 @@ from svg_pyro.data.tfrecord import (
     scan_records,
 )
 from svg_pyro.errors import DataError
+from svg_pyro.files import written_beside
 
 _FRAME_BYTES = 64 * 64 * 3
 _FLOATS = {"action": 4, "endeffector_pos": 3}
@@ -168,10 +169,5 @@ def _cache_name(path, camera):
 
 
 def _save(index, saved):
-    saved.parent.mkdir(parents=True, exist_ok=True)
-    part = saved.with_name(f".{saved.stem}.{os.getpid()}.npz")
-    try:
-        np.savez(part, **vars(index))
-        os.replace(part, saved)
-    finally:
-        part.unlink(missing_ok=True)
+    with written_beside(saved) as beside:
+        np.savez(beside, **vars(index))

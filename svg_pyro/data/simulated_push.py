@@ -16,6 +16,7 @@ from svg_pyro.data.push_renderer import render
 from svg_pyro.data.push_world import simulate
 from svg_pyro.data.tfrecord import encode_example, write_records
 from svg_pyro.errors import DataError
+from svg_pyro.files import written_beside
 
 FOLDER = "softmotion30_44k"
 _CLIPS_PER_FILE = 64
@@ -121,9 +122,8 @@ def _plan(root, counts, settings):
         _clear(folder, files if same else {}, known=note.is_file())
         jobs += [job for path, job in files.items() if not path.exists()]
     if not same:
-        part = note.with_suffix(".part")
-        part.write_text(wanted)
-        os.replace(part, note)
+        with written_beside(note) as beside:
+            beside.write_text(wanted)
     return jobs
 
 

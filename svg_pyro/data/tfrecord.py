@@ -8,13 +8,13 @@ serialised tf.train.Example.
 import mmap
 import os
 import struct
-from pathlib import Path
 
 import google_crc32c
 import numpy as np
 
 from svg_pyro.data.example_proto import encode_example, parse_features
 from svg_pyro.errors import DataError
+from svg_pyro.files import written_beside
 
 __all__ = [
     "check_record",
@@ -60,23 +60,18 @@ def write_records(path, examples):
     DataError
         The file cannot be written.
     """
-    path = Path(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with open(partial, "wb") as file:
+        with written_beside(path) as beside, open(beside, "wb") as file:
             for data in examples:
                 length = struct.pack("<Q", len(data))
                 file.write(length + struct.pack("<I", masked_crc(length)))
                 file.write(data)
                 file.write(struct.pack("<I", masked_crc(data)))
-        os.replace(partial, path)
     except OSError as error:
         raise DataError(
             f"{path}: cannot be written ({error.strerror}); see that the folder may be written "
             "to and the disk has room"
         ) from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def open_buffer(path):
