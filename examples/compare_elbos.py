@@ -6,7 +6,6 @@ learned prior, whose gradient has no noise when the KL is in closed form.
 """
 
 import torch
-from tqdm import tqdm
 
 import svg_pyro
 from svg_pyro.cli import Parser, one_line_errors
@@ -14,6 +13,7 @@ from svg_pyro.data import BairPush
 from svg_pyro.data.base import to_float
 from svg_pyro.elbos import ELBOS
 from svg_pyro.job import first_clips
+from svg_pyro.progress import progress
 
 
 def gradients(svg, elbo, frames, repeats):
@@ -29,7 +29,7 @@ def gradients(svg, elbo, frames, repeats):
     names, parameters = zip(*svg.named_parameters())
     count = frames.shape[0] * (frames.shape[1] - 1)
     losses, parts = [], {}
-    for _ in tqdm(range(repeats), desc=type(elbo).__name__, leave=False):
+    for _ in progress(range(repeats), desc=type(elbo).__name__, leave=False):
         loss = elbo.differentiable_loss(svg.model, svg.guide, frames) / count
         found = torch.autograd.grad(loss, parameters)
         losses.append(loss.detach())

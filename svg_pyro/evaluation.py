@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 
 import torch
-from tqdm import tqdm
 
 from svg_pyro.data.base import to_float
 from svg_pyro.errors import DataError
 from svg_pyro.metrics import clip_mse, psnr
+from svg_pyro.progress import progress
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def score_futures(svg, clips, n_past, num_samples=20, batch_size=16, seed=0):
     best, mean, copy = [], [], []
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
-        for batch in tqdm(clips.split(batch_size), desc="scoring", unit="batch"):
+        for batch in progress(clips.split(batch_size), desc="scoring", unit="batch"):
             batch = to_float(batch, device)
             context, truth = batch[:, :n_past], batch[:, n_past:]
             futures = svg.predict(context, horizon, num_samples)

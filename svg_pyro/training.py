@@ -3,14 +3,12 @@
 import dataclasses
 import json
 import math
-import os
 import time
 from pathlib import Path
 
 import pyro
 import torch
 from pyro.infer import SVI
-from tqdm import tqdm
 
 from svg_pyro import checkpoint
 from svg_pyro.data.base import batch_of, to_float
@@ -19,10 +17,13 @@ from svg_pyro.errors import CheckpointError, DataError, TrainingError
 from svg_pyro.files import written_beside
 from svg_pyro.interrupts import Interrupts
 from svg_pyro.optim import JointAdam
+from svg_pyro.progress import progress
 from svg_pyro.terms import ELBOTerms, held_out_terms
 
 # Below this the latents say nothing, and every sampled future is the same.
 COLLAPSED_KL = 0.05
+# Steps that the latents are given to be taken up.
+COLLAPSE_STEPS = 500
 
 
 class Trainer:
@@ -104,21 +105,19 @@ class Trainer:
             self.log_path.write_text("")
             torch.manual_seed(self.config.seed)
         self.svg.train()
-        bar = tqdm(
-            initial=self.step, total=self.config.steps, desc="training", unit="step",
-            dynamic_ncols=True, mininterval=0.5 if os.isatty(2) else 20,
-        )  # fmt: skip
+        steps = self.config.steps
+        bar = progress(initial=self.step, total=steps, desc="training", unit="step")
         self._clock = time.monotonic()
         # Frames come from uint8, so they are in range: looking at them (and at each
         # distribution's parameters) would wait for the device at every step.
         with Interrupts() as interrupts, bar, pyro.validation_enabled(False):
-            while self.step < self.config.steps and not interrupts.requested:
+            while self.step < steps and not interrupts.requested:
                 self._one_step()
                 bar.update()
                 self._at_intervals(bar)
             self._drain(bar)
             self.save()
-        return self.step == self.config.steps
+        return self.step == steps
 
     def _one_step(self):
         config = self.config
@@ -200,8 +199,9 @@ class Trainer:
         self._clock = time.monotonic()
 
     def _warn_of_collapse(self, kl, bar):
-        late = self.step >= min(1000, self.config.steps // 2)
-        if self.svg.prior is None or self._warned or not late or kl >= COLLAPSED_KL:
+        if self.svg.prior is None or self._warned or kl >= COLLAPSED_KL:
+            return
+        if self.step < COLLAPSE_STEPS:
             return
         self._warned = True
         bar.write(

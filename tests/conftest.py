@@ -1,5 +1,12 @@
 """Every test starts with an empty parameter store, validation on and a fixed seed."""
 
+import os
+
+# Before PyTorch starts its threads, and for the examples' processes too. Small models
+# are no slower on one, and sums whose order depends on how threads are scheduled
+# would differ in their last bits on a busy machine.
+os.environ["OMP_NUM_THREADS"] = "1"
+
 import pyro
 import pytest
 import torch

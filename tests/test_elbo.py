@@ -190,6 +190,22 @@ def test_encoder_runs_once_per_elbo_evaluation(tiny, elbo):
         assert len(calls) == loops
 
 
+def test_skips_are_prepared_once_for_each_distinct_skip_frame(tiny, monkeypatch):
+    svg = SVG(tiny)
+    prepare, frames = svg.decoder.prepare, []
+
+    def counted(x, skips):
+        frames.append(x.shape[0] * x.shape[1])
+        return prepare(x, skips)
+
+    monkeypatch.setattr(svg.decoder, "prepare", counted)
+    Trace_ELBO().loss(svg.model, svg.guide, torch.rand(3, 6, 1, 64, 64))
+    assert frames == [3 * tiny.n_past]
+    frames.clear()
+    svg.predict(torch.rand(3, 4, 1, 64, 64), horizon=5, num_samples=7)
+    assert frames == [3]
+
+
 def test_features_are_not_taken_from_other_frames(tiny):
     # Replaying against the trace of changed frames must encode anew.
     svg = SVG(tiny).eval()

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from svg_pyro.data import bair_index
 from svg_pyro.data.base import ClipDataset, clip_rng
 from svg_pyro.data.tfrecord import open_buffer
 from svg_pyro.data.tfrecord import verify as verify_file
 from svg_pyro.errors import DataError
+from svg_pyro.progress import progress
 
 SPLITS = ("train", "test")
 _FOLDER = "softmotion30_44k"
@@ -67,7 +67,7 @@ class BairPush(ClipDataset):
             seed,
         )
         self._files = find_files(root, split)
-        bar = tqdm(
+        bar = progress(
             self._files, desc=f"indexing {split}", unit="file", delay=1, leave=False
         )
         parts = [bair_index.load(path, camera, cache) for path in bar]
@@ -218,7 +218,9 @@ def verify(root):
         Names the file, the record and the byte of the first fault.
     """
     files = [path for split in SPLITS for path in find_files(root, split)]
-    return sum(verify_file(path) for path in tqdm(files, desc="verifying", unit="file"))
+    return sum(
+        verify_file(path) for path in progress(files, desc="verifying", unit="file")
+    )
 
 
 def _by_number(path):

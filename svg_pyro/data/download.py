@@ -8,11 +8,10 @@ import urllib.request
 from http.client import HTTPException
 from pathlib import Path
 
-from tqdm import tqdm
-
 from svg_pyro.data.bair import SPLITS, find_files
 from svg_pyro.data.tfrecord import open_buffer, read_features, scan_records
 from svg_pyro.errors import DataError
+from svg_pyro.progress import progress
 
 BAIR_URL = "http://rail.eecs.berkeley.edu/datasets/bair_robot_pushing_dataset_v0.tar"
 _FOLDER = "softmotion30_44k"
@@ -112,7 +111,7 @@ def _fetch(url, part, have, size):
         if answer.status != 206:
             have = 0  # the server ignores Range and sends the whole archive
         mode = "ab" if have else "wb"
-        bar = tqdm(
+        bar = progress(
             total=size, initial=have, unit="B", unit_scale=True, desc="downloading"
         )
         try:
@@ -185,7 +184,7 @@ def _extract(tar, folder):
     filtered = hasattr(
         tarfile, "data_filter"
     )  # not in the first releases of 3.10, 3.11
-    for member in tqdm(tar, desc="unpacking", unit="file"):
+    for member in progress(tar, desc="unpacking", unit="file"):
         if filtered:
             tar.extract(member, folder, filter="data")
         else:

@@ -2,14 +2,15 @@
 
 import json
 import multiprocessing
+import multiprocessing.connection
 import os
+import threading
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from svg_pyro.data.push_camera import CAMERAS
 from svg_pyro.data.push_renderer import render
@@ -17,6 +18,7 @@ from svg_pyro.data.push_world import simulate
 from svg_pyro.data.tfrecord import encode_example, write_records
 from svg_pyro.errors import DataError
 from svg_pyro.files import written_beside
+from svg_pyro.progress import progress
 
 FOLDER = "softmotion30_44k"
 _CLIPS_PER_FILE = 64
@@ -141,7 +143,7 @@ def _clear(folder, keep, known):
 
 def _run(jobs, settings, workers):
     total = sum(job[3] for job in jobs)
-    with tqdm(total=total, unit="clip", desc="simulating") as bar:
+    with progress(total=total, unit="clip", desc="simulating") as bar:
         if workers <= 1:
             for path, split, first, size in jobs:
                 made = _examples(settings, split, range(first, first + size))
@@ -150,7 +152,8 @@ def _run(jobs, settings, workers):
         # "spawn" is safe whatever threads the caller has started.
         context = multiprocessing.get_context("spawn")
         try:
-            with ProcessPoolExecutor(min(workers, total), mp_context=context) as pool:
+            count = min(workers, total)
+            with ProcessPoolExecutor(count, context, _leave_with_parent) as pool:
                 make = partial(_example, settings)
                 for path, split, first, size in jobs:
                     numbers = range(first, first + size)
@@ -161,6 +164,17 @@ def _run(jobs, settings, workers):
                 "make_simulated_push: a worker process died; call it under "
                 "`if __name__ == '__main__':`, or give workers=1"
             ) from error
+
+
+def _leave_with_parent():
+    """End a worker whose parent was killed; it would wait for work for ever."""
+    parent = multiprocessing.parent_process()
+
+    def watch():
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _counted(examples, bar):
