@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import multiprocessing.connection
 import os
+import signal
 import threading
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -167,7 +168,11 @@ def _run(jobs, settings, workers):
 
 
 def _leave_with_parent():
-    """End a worker whose parent was killed; it would wait for work for ever."""
+    """End a worker whose parent was killed; it would wait for work for ever.
+
+    Ctrl-C reaches the workers too, but it is the parent that answers it.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
 
     def watch():
