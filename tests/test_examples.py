@@ -48,6 +48,7 @@ def root(tmp_path_factory):
     return make_simulated_push(root, n_train=8, n_test=4, n_frames=8, workers=1)
 
 
+@pytest.mark.slow
 def test_the_main_job(tmp_path):
     status, out, err = run(*TINY, "--steps", 5, "--simulated-clips", 8, cwd=tmp_path)
     assert status == 0, err
@@ -80,6 +81,7 @@ def weights(folder):
     return torch.load(folder / "checkpoint.pt", weights_only=True)["weights"]
 
 
+@pytest.mark.slow
 def test_interrupt_and_resume_give_the_same_weights(tmp_path, root):
     base = [*TINY, "--data-root", root, "--steps", 40]
     status, _, err = run(*base, "--out", tmp_path / "whole")
@@ -104,6 +106,7 @@ def test_interrupt_and_resume_give_the_same_weights(tmp_path, root):
         assert torch.equal(parts[name], value), name
 
 
+@pytest.mark.slow
 def test_variants_run(tmp_path, root):
     for i, flags in enumerate((
         ["--prior", "none"],
@@ -150,6 +153,7 @@ def test_bad_input_ends_in_one_line_and_status_2(
     assert line.startswith("error: ") and words in line
 
 
+@pytest.mark.slow
 def test_a_run_is_not_overwritten_and_its_settings_not_changed(tmp_path, root):
     out = tmp_path / "run"
     base = ["--data-root", root, "--out", out]
@@ -163,6 +167,7 @@ def test_a_run_is_not_overwritten_and_its_settings_not_changed(tmp_path, root):
     assert status == 2 and "not a readable checkpoint" in err
 
 
+@pytest.mark.slow
 def test_verify_and_elbos(tmp_path, root):
     flags = [*TINY, "--data-root", root, "--steps", 1, "--out", tmp_path]
     status, out, err = run(*flags, "--verify")
