@@ -7,6 +7,7 @@ import torch
 from svg_pyro.data.base import to_float
 from svg_pyro.errors import DataError
 from svg_pyro.metrics import clip_mse, psnr
+from svg_pyro.modules import seeded
 from svg_pyro.progress import progress
 
 
@@ -20,13 +21,11 @@ class FutureScores:
         Of the best of a clip's samples, and the mean over its samples; ``(B,)``.
     copy : torch.Tensor
         Of the last context frame repeated; ``(B,)``.
-    num_samples : int
     """
 
     best: torch.Tensor
     mean: torch.Tensor
     copy: torch.Tensor
-    num_samples: int
 
     @property
     def gain(self):
@@ -68,8 +67,7 @@ def score_futures(svg, clips, n_past, num_samples=20, batch_size=16, seed=0):
         )
     device = next(svg.parameters()).device
     best, mean, copy = [], [], []
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
+    with seeded(seed, device):
         for batch in progress(clips.split(batch_size), desc="scoring", unit="batch"):
             batch = to_float(batch, device)
             context, truth = batch[:, :n_past], batch[:, n_past:]
@@ -78,7 +76,7 @@ def score_futures(svg, clips, n_past, num_samples=20, batch_size=16, seed=0):
             best.append(scores.amax(0).cpu())
             mean.append(scores.mean(0).cpu())
             copy.append(psnr(clip_mse(context[:, -1:], truth)).cpu())
-    return FutureScores(torch.cat(best), torch.cat(mean), torch.cat(copy), num_samples)
+    return FutureScores(torch.cat(best), torch.cat(mean), torch.cat(copy))
 
 
 def picture_rows(svg, clip, n_past, num_samples=20, num_shown=3, seed=0):
@@ -103,8 +101,7 @@ def picture_rows(svg, clip, n_past, num_samples=20, num_shown=3, seed=0):
         context is the truth; in the posterior's row the first frame is.
     """
     device = next(svg.parameters()).device
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
+    with seeded(seed, device):
         truth = to_float(clip, device)
         context, future = truth[None, :n_past], truth[n_past:]
         posterior = svg.reconstruct(truth[None])[0]

@@ -1,8 +1,9 @@
-"""Modules' modes, and their names in Pyro's parameter store."""
+"""Modules' modes and random draws, and their names in Pyro's parameter store."""
 
 import contextlib
 import itertools
 
+import torch
 from pyro.nn import PyroModule
 
 _numbers = itertools.count(1)
@@ -19,6 +20,14 @@ def evaluating(module):
     finally:
         for m in training:
             m.training = True
+
+
+@contextlib.contextmanager
+def seeded(seed, device):
+    """Draw from `seed` on the CPU and `device`, and leave the global random state."""
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield
 
 
 def root_name():

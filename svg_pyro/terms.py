@@ -5,7 +5,7 @@ from pyro.poutine.messenger import Messenger
 
 from svg_pyro.data.base import to_float
 from svg_pyro.elbos import kl_divergence
-from svg_pyro.modules import evaluating
+from svg_pyro.modules import evaluating, seeded
 
 
 class ELBOTerms(Messenger):
@@ -82,10 +82,8 @@ def held_out_terms(svg, elbo, clips, batch_size=16, seed=0):
         Means over the clips.
     """
     device = next(svg.parameters()).device
-    devices = [device] if device.type == "cuda" else []
     nll, kl = [], []
-    with torch.random.fork_rng(devices), torch.no_grad(), evaluating(svg):
-        torch.manual_seed(seed)
+    with seeded(seed, device), torch.no_grad(), evaluating(svg):
         for batch in clips.split(batch_size):
             with ELBOTerms() as terms:
                 elbo.loss(svg.model, svg.guide, to_float(batch, device))

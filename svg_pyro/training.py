@@ -143,11 +143,11 @@ class Trainer:
         def due(every):
             return self.step % every == 0 or self.step == config.steps
 
-        # Reading a value costs nothing on a CPU, where it stops a run at once.
-        if due(config.log_every) or self.device.type == "cpu":
-            self._check_finite()
         if due(config.log_every):
             self._drain(bar)
+        elif self.device.type == "cpu":
+            # Reading a value costs nothing there, and a bad run stops at once.
+            self._check_finite()
         if due(config.save_every):
             self.save()
         if self.validation is not None and due(config.validate_every):
