@@ -13,7 +13,7 @@ from svg_pyro.data.bair import verify
 from svg_pyro.job import run_training
 
 PRESETS = {
-    "paper": Preset(SVGConfig.preset("bair"), TrainingConfig(), horizon=28),
+    "paper": Preset(SVGConfig.preset("bair"), TrainingConfig(workers=4), horizon=28),
     # Sized so that two CPU cores are done in minutes.
     "small": Preset(
         SVGConfig.preset(

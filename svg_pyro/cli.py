@@ -33,7 +33,7 @@ class Preset:
 
 # May change when a run is resumed: they do not touch what a step computes, save
 # for `steps`, without which a finished run could not be prolonged.
-_FREE_ON_RESUME = {"steps", "log_every", "validate_every", "save_every"}
+_FREE_ON_RESUME = {"steps", "workers", "log_every", "validate_every", "save_every"}
 
 
 class Parser(argparse.ArgumentParser):

@@ -190,6 +190,9 @@ class TrainingConfig:
         "trace" (the KL by sampling) or "mean-field" (the KL in closed form).
     seed : int
         Of the weights, the latents and the order of the clips.
+    workers : int
+        Processes that read clips ahead; 0 reads in the training process. They do
+        not change what is read.
     log_every, validate_every, save_every : int
         Steps between lines of the log, validations (with pictures), checkpoints.
     """
@@ -202,6 +205,7 @@ class TrainingConfig:
     clip_norm: float = 0.0
     elbo: str = "trace"
     seed: int = 0
+    workers: int = 0
     log_every: int = 20
     validate_every: int = 2_000
     save_every: int = 1_000
@@ -219,7 +223,8 @@ class TrainingConfig:
             )
         if self.clip_norm < 0:
             raise ConfigError(f"clip_norm is {self.clip_norm}; give 0 or more")
-        if self.seed < 0:
-            raise ConfigError(f"seed is {self.seed}; give 0 or more")
+        for name in ("seed", "workers"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"{name} is {getattr(self, name)}; give 0 or more")
         if self.elbo not in ("trace", "mean-field"):
             raise ConfigError(f"elbo is {self.elbo!r}; choose trace or mean-field")

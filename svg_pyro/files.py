@@ -32,3 +32,13 @@ def written_beside(path):
         os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def free_folder(path):
+    """`path`, or the first of path-2, path-3 ... that is not there or is empty."""
+    number, path = 1, Path(path)
+    found = path
+    while found.exists() and not (found.is_dir() and not any(found.iterdir())):
+        number += 1
+        found = path.with_name(f"{path.name}-{number}")
+    return found

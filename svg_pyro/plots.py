@@ -1,10 +1,12 @@
 """Pictures: strips and animations of futures, and the curve of a training run."""
 
 import json
+from fractions import Fraction
 
+import av
 import numpy as np
 from matplotlib.figure import Figure
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from svg_pyro.files import written_beside
 
@@ -13,6 +15,8 @@ _EDGE = 2  # pixels of the coloured frame
 _GAP = 2
 _LABEL = 92  # width of the column of row titles
 _HEAD = 18  # height of the line of titles
+_COLUMNS = 24  # frames in a strip at most,
+_CONTEXT_COLUMNS = 4  # and of them the context's, in such a long one
 
 
 def _panel(frame, colour, scale):
@@ -50,23 +54,39 @@ def draw_strip(rows, n_past, path, scale=1):
     path : str or Path
     scale : int
         Screen pixels for each pixel.
+
+    Notes
+    -----
+    Of more than 24 frames, all of the context's last four and evenly spaced later
+    ones are shown.
     """
     font = ImageFont.load_default(13)
     first = next(iter(rows.values()))
-    steps, side = len(first), first.shape[-1] * scale + 2 * _EDGE + _GAP
-    sheet = Image.new("RGB", (_LABEL + steps * side, _HEAD + len(rows) * side), "white")
+    times, side = _shown(len(first), n_past), first.shape[-1] * scale + 2 * _EDGE + _GAP
+    size = (_LABEL + len(times) * side, _HEAD + len(rows) * side)
+    sheet = Image.new("RGB", size, "white")
     pen = ImageDraw.Draw(sheet)
-    for t in range(steps):
-        x = _LABEL + t * side + side // 2
+    for column, t in enumerate(times):
+        x = _LABEL + column * side + side // 2
         pen.text((x, _HEAD // 2), f"t={t + 1}", "black", font, anchor="mm")
     for row, (title, frames) in enumerate(rows.items()):
         y = _HEAD + row * side
         pen.text((_LABEL - 6, y + side // 2), title, "black", font, anchor="rm")
-        for t, frame in enumerate(frames):
+        for column, t in enumerate(times):
             colour = _colour(title, t, _posterior_start(title, n_past))
-            sheet.paste(_panel(frame, colour, scale), (_LABEL + t * side, y))
+            place = (_LABEL + column * side, y)
+            sheet.paste(_panel(frames[t], colour, scale), place)
     with written_beside(path) as beside:
         sheet.save(beside)
+
+
+def _shown(steps, n_past):
+    """The times of which a strip shows the frames, counted from 0."""
+    if steps <= _COLUMNS:
+        return range(steps)
+    context = list(range(n_past))[-_CONTEXT_COLUMNS:]
+    future = np.linspace(n_past, steps - 1, _COLUMNS - len(context))
+    return [*context, *np.unique(future.round().astype(int)).tolist()]
 
 
 def draw_gif(rows, n_past, path, scale=2, frames_per_second=5):
@@ -78,6 +98,40 @@ def draw_gif(rows, n_past, path, scale=2, frames_per_second=5):
         As in `draw_strip`.
     frames_per_second : float
     """
+    stills = _stills(rows, n_past, scale)
+    # One palette for all frames: per-frame palettes flicker and are larger.
+    palette = _joined(stills).quantize(256, dither=Image.Dither.NONE)
+    stills = [s.quantize(palette=palette, dither=Image.Dither.NONE) for s in stills]
+    with written_beside(path) as beside:
+        stills[0].save(
+            beside, save_all=True, append_images=stills[1:], loop=0,
+            duration=round(1000 / frames_per_second),
+        )  # fmt: skip
+
+
+def draw_mp4(rows, n_past, path, scale=2, frames_per_second=5):
+    """All rows side by side, moving in time, as an mp4 film (H.264).
+
+    Parameters
+    ----------
+    rows, n_past, path, scale, frames_per_second
+        As in `draw_gif`.
+    """
+    stills = _stills(rows, n_past, scale)
+    rate = Fraction(frames_per_second).limit_denominator(1000)
+    with written_beside(path) as beside, av.open(str(beside), "w") as film:
+        # Players take only this pixel format, and with it only even sizes.
+        stream = film.add_stream("libx264", rate=rate, options={"crf": "12"})
+        stream.width, stream.height = (n + n % 2 for n in stills[0].size)
+        stream.pix_fmt = "yuv420p"
+        for still in stills:
+            still = ImageOps.pad(still, (stream.width, stream.height), color="white")
+            film.mux(stream.encode(av.VideoFrame.from_image(still)))
+        film.mux(stream.encode())
+
+
+def _stills(rows, n_past, scale):
+    """A picture of all rows side by side for each time."""
     font = ImageFont.load_default(13)
     first = next(iter(rows.values()))
     side = first.shape[-1] * scale + 2 * _EDGE + _GAP
@@ -91,14 +145,7 @@ def draw_gif(rows, n_past, path, scale=2, frames_per_second=5):
             colour = _colour(title, t, _posterior_start(title, n_past))
             sheet.paste(_panel(frames[t], colour, scale), (i * side, _HEAD))
         stills.append(sheet)
-    # One palette for all frames: per-frame palettes flicker and are larger.
-    palette = _joined(stills).quantize(256, dither=Image.Dither.NONE)
-    stills = [s.quantize(palette=palette, dither=Image.Dither.NONE) for s in stills]
-    with written_beside(path) as beside:
-        stills[0].save(
-            beside, save_all=True, append_images=stills[1:], loop=0,
-            duration=round(1000 / frames_per_second),
-        )  # fmt: skip
+    return stills
 
 
 def _joined(stills):

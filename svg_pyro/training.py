@@ -1,5 +1,6 @@
 """Training by SVI: a loop that shows what it does, stops cleanly and resumes exactly."""
 
+import contextlib
 import dataclasses
 import json
 import math
@@ -11,7 +12,8 @@ import torch
 from pyro.infer import SVI
 
 from svg_pyro import checkpoint
-from svg_pyro.data.base import batch_of, to_float
+from svg_pyro.data.base import to_float
+from svg_pyro.data.batches import batches
 from svg_pyro.elbos import ELBOS
 from svg_pyro.errors import CheckpointError, DataError, TrainingError
 from svg_pyro.files import written_beside
@@ -111,19 +113,24 @@ class Trainer:
         # Frames come from uint8, so they are in range: looking at them (and at each
         # distribution's parameters) would wait for the device at every step.
         with Interrupts() as interrupts, bar, pyro.validation_enabled(False):
-            while self.step < steps and not interrupts.requested:
-                self._one_step()
-                bar.update()
-                self._at_intervals(bar)
+            with contextlib.closing(self._batches()) as read:
+                while self.step < steps and not interrupts.requested:
+                    self._one_step(*next(read))
+                    bar.update()
+                    self._at_intervals(bar)
             self._drain(bar)
             self.save()
         return self.step == steps
 
-    def _one_step(self):
+    def _batches(self):
+        """The batches of the steps to come."""
         config = self.config
-        frames, clips = batch_of(self.data, config.batch_size, self.step, config.seed)
-        if self.device.type == "cuda":
-            frames = frames.pin_memory()
+        return batches(
+            self.data, config.batch_size, range(self.step, config.steps), config.seed,
+            config.workers, pin=self.device.type == "cuda",
+        )  # fmt: skip
+
+    def _one_step(self, frames, clips):
         with ELBOTerms() as terms:
             self.svi.step(to_float(frames, self.device))
         self._pending.append((self.step, clips, terms.per_frame()))

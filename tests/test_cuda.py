@@ -35,13 +35,14 @@ def test_training_and_prediction(tiny, tmp_path):
 def test_a_step_does_not_wait_for_the_device(tiny, tmp_path):
     run = trainer(tiny, tmp_path)
     run.svg.train()
+    read = run._batches()
     with pyro.validation_enabled(False):
-        run._one_step()
+        run._one_step(*next(read))
         torch.cuda.set_sync_debug_mode("error")
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # PyTorch says the mode is a prototype
-                run._one_step()
+                run._one_step(*next(read))
         finally:
             torch.cuda.set_sync_debug_mode("default")
 

@@ -10,7 +10,7 @@ README = Path(__file__).parent.parent / "README.md"
 
 def test_the_code_of_the_readme(tmp_path, monkeypatch):
     blocks = re.findall(r"```python\n(.*?)```", README.read_text(), re.S)
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     monkeypatch.chdir(tmp_path)
     preset = SVGConfig.preset.__func__
 
@@ -22,6 +22,7 @@ def test_the_code_of_the_readme(tmp_path, monkeypatch):
     names = {}
     for block in blocks:
         exec(block, names)
+    assert names["clip"]["bounces"].shape == (30, 1)
     assert names["futures"].shape == (20, 4, 28, 3, 64, 64)
     assert names["means"].shape == (4, 11, 3, 64, 64)
     svg = names["svg"]

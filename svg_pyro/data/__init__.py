@@ -1,13 +1,33 @@
 """Videos to learn from.
 
-`ClipDataset` is the contract that every data set keeps; `BairPush` reads the BAIR
-robot pushing set, which `download_bair` fetches (30 GB), and for which
-`make_simulated_push` makes a small stand-in of the same layout within a minute.
+`ClipDataset` is the contract that every data set keeps: `MovingMNIST`, made on the
+fly; `KTH` (`download_kth`) and `BairPush`, the BAIR robot pushing set
+(`download_bair`, or a simulated stand-in of its layout by `make_simulated_push`),
+as they are published; `VideoFolder`, anybody's videos. `first_frames` gives the
+start of a video for a prediction.
 """
 
 from svg_pyro.data.bair import BairPush
-from svg_pyro.data.base import ClipDataset
-from svg_pyro.data.download import download_bair
+from svg_pyro.data.base import ClipDataset, to_float
+from svg_pyro.data.context import first_frames
+from svg_pyro.data.digits import find_digits
+from svg_pyro.data.download import download_bair, download_kth
+from svg_pyro.data.kth import KTH
+from svg_pyro.data.moving_mnist import MovingMNIST
 from svg_pyro.data.simulated_push import make_simulated_push
+from svg_pyro.data.video_folder import VideoFolder, find_sources
 
-__all__ = ["BairPush", "ClipDataset", "download_bair", "make_simulated_push"]
+__all__ = [
+    "KTH",
+    "BairPush",
+    "ClipDataset",
+    "MovingMNIST",
+    "VideoFolder",
+    "download_bair",
+    "download_kth",
+    "find_digits",
+    "find_sources",
+    "first_frames",
+    "make_simulated_push",
+    "to_float",
+]

@@ -6,8 +6,6 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from svg_pyro.errors import DataError
-
 
 class ClipDataset(Dataset, abc.ABC):
     """A set of videos from which clips of `n_frames` frames are cut.
@@ -62,39 +60,6 @@ class ClipDataset(Dataset, abc.ABC):
 def clip_rng(seed, epoch, index):
     """A generator that is a function of ``(seed, epoch, index)`` alone."""
     return np.random.default_rng([seed, epoch, index])
-
-
-def batch_of(dataset, batch_size, step, seed=0):
-    """The batch that training step `step` sees: a function of its arguments alone.
-
-    Every epoch visits the videos once, in an order drawn from ``(seed, epoch)``;
-    the videos left over at its end (fewer than a batch) are not visited. A set
-    smaller than a batch fills it by repetition.
-
-    Parameters
-    ----------
-    dataset : ClipDataset
-    batch_size : int
-    step : int
-        Training step, counted from 0.
-    seed : int
-
-    Returns
-    -------
-    frames : torch.Tensor
-        uint8, shape ``(B, T, C, H, W)``.
-    indices : list of int
-        The videos, in the order of the batch.
-    """
-    if len(dataset) == 0:
-        raise DataError("the data set is empty: it holds no video to train on")
-    per_epoch = max(1, len(dataset) // batch_size)
-    epoch, position = divmod(step, per_epoch)
-    order = np.random.default_rng([seed, epoch]).permutation(len(dataset))
-    order = np.resize(order, max(batch_size, len(dataset)))
-    chosen = order[position * batch_size : (position + 1) * batch_size]
-    indices = [int(i) for i in chosen]
-    return torch.stack([dataset.clip(i, epoch) for i in indices]), indices
 
 
 def to_float(frames, device=None):

@@ -1,22 +1,15 @@
-"""Fetch and unpack the BAIR robot pushing set."""
+"""Fetch and unpack the published data sets: BAIR and KTH."""
 
-import os
-import shutil
-import tarfile
-import urllib.error
-import urllib.request
-from http.client import HTTPException
 from pathlib import Path
 
-from svg_pyro.data.bair import SPLITS, find_files
+from svg_pyro.data import bair, kth
+from svg_pyro.data.fetch import extract_tar, extract_zip, fetch, make_folder, unpack
 from svg_pyro.data.tfrecord import open_buffer, read_features, scan_records
 from svg_pyro.errors import DataError
-from svg_pyro.progress import progress
 
 BAIR_URL = "http://rail.eecs.berkeley.edu/datasets/bair_robot_pushing_dataset_v0.tar"
-_FOLDER = "softmotion30_44k"
-_CHUNK = 1 << 20
-_TIMEOUT = 60  # seconds without a byte
+KTH_URL = "https://www.csc.kth.se/cvap/actions/"
+_BAIR_FOLDER = "softmotion30_44k"
 
 
 def download_bair(root, url=BAIR_URL):
@@ -45,165 +38,79 @@ def download_bair(root, url=BAIR_URL):
         holds something else.
     """
     root = Path(root)
-    if (root / _FOLDER).is_dir():
-        _check(root)
+    if (root / _BAIR_FOLDER).is_dir():
+        _check_bair(root)
         return root
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(
-            f"{root}: cannot be made ({_words(error)}); give another folder"
-        ) from error
-    archive = root / Path(url).name
-    if not archive.exists():
-        _download(url, archive)
-    _unpack(archive, root)
-    archive.unlink()
+    archive = make_folder(root) / Path(url).name
+    fetch(url, archive)
+    unpack(archive, _BAIR_FOLDER, extract_tar, _check_bair, "the BAIR set")
     return root
 
 
-def _download(url, archive):
-    """Fetch `url`; a partial file stays beside it until the fetch is complete."""
-    part = archive.with_name(archive.name + ".part")
-    size = _size_of(url)
-    have = part.stat().st_size if part.exists() else 0
-    words = "of unknown size" if size is None else f"of {size / 1e9:.1f} GB"
-    print(f"{url}: {words}, {have / 1e9:.1f} GB of it already here", flush=True)
-    if size is not None:
-        _check_space(archive.parent, 2 * size - have)
-    _fetch(url, part, have, size)
-    have = part.stat().st_size
-    if size is not None and have != size:
-        if have > size:
-            part.unlink()  # left from another archive: it can never be completed
-        raise DataError(
-            f"{url}: truncated download, {have} of {size} bytes in {part}; run it again to go on"
-        )
-    os.replace(part, archive)
+def download_kth(root, url=KTH_URL, actions=kth.ACTIONS):
+    """Download the KTH actions (six archives, about 1.1 GB), unpack and check them.
 
+    Goes on where an earlier call broke off; an action whose folder is there is not
+    fetched again. Every archive is deleted when its contents have been checked.
 
-def _size_of(url):
-    """Content-Length in bytes, or None where the server does not say."""
-    with _open(urllib.request.Request(url, method="HEAD")) as answer:
-        length = answer.headers.get("Content-Length")
-    return None if length is None else int(length)
+    Parameters
+    ----------
+    root : str or Path
+        Gets a folder for each action, and ``00sequences.txt``. Made where it does
+        not exist.
+    url : str
+        The address below which ``00sequences.txt`` and the archives lie, such as
+        ``walking.zip``.
+    actions : iterable of str
+        Which actions to fetch.
 
+    Returns
+    -------
+    Path
+        `root`, for `KTH`.
 
-def _check_space(folder, needed):
-    free = shutil.disk_usage(folder).free
-    if free < needed:
-        raise DataError(
-            f"{folder}: disk too small, {needed / 1e9:.1f} GB are needed and "
-            f"{free / 1e9:.1f} GB are free; free some, or give another folder"
-        )
-
-
-def _fetch(url, part, have, size):
-    """Append what is missing to `part`."""
-    if have and have == size:
-        return
-    headers = {"Range": f"bytes={have}-"} if have else {}
-    try:
-        answer = _open(urllib.request.Request(url, headers=headers))
-    except _RangeRefused:
-        return  # nothing is left to send; the size tells whether that is right
-    with answer:
-        if answer.status != 206:
-            have = 0  # the server ignores Range and sends the whole archive
-        mode = "ab" if have else "wb"
-        bar = progress(
-            total=size, initial=have, unit="B", unit_scale=True, desc="downloading"
-        )
-        try:
-            with bar, open(part, mode) as file:
-                while data := answer.read(_CHUNK):
-                    file.write(data)
-                    bar.update(len(data))
-        except (HTTPException, OSError) as error:
-            raise DataError(
-                f"{url}: download broken off ({_words(error)}), {part.stat().st_size} bytes are "
-                f"kept in {part}; run it again to go on"
-            ) from error
-
-
-class _RangeRefused(Exception):
-    """HTTP 416: the range asked for begins at or after the end."""
-
-
-def _open(request):
-    try:
-        return urllib.request.urlopen(request, timeout=_TIMEOUT)
-    except urllib.error.HTTPError as error:
-        error.close()
-        if error.code == 416:
-            raise _RangeRefused from error
-        raise DataError(
-            f"{request.full_url}: HTTP error {error.code} ({error.reason}); check the address"
-        ) from error
-    except (urllib.error.URLError, HTTPException, OSError, ValueError) as error:
-        raise DataError(
-            f"{request.full_url}: cannot be reached ({_words(error)}); check the network and "
-            "the address"
-        ) from error
-
-
-def _words(error):
-    reason = getattr(error, "reason", error)
-    return getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
-
-
-def _unpack(archive, root):
-    """Unpack into a hidden folder, check it there, and only then rename it."""
-    _check_space(root, archive.stat().st_size)
-    fresh = root / f".{_FOLDER}.{os.getpid()}.part"
-    fresh.mkdir()
-    try:
-        try:
-            with tarfile.open(archive) as tar:
-                _extract(tar, fresh)
-        except (tarfile.TarError, EOFError) as error:
-            raise DataError(
-                f"{archive}: cannot be unpacked ({error}); delete it and download again"
-            ) from error
-        except OSError as error:
-            raise DataError(
-                f"{archive}: cannot be unpacked ({_words(error)}); see that the disk has room"
-            ) from error
-        try:
-            _check(fresh)
-        except DataError as error:
-            raise DataError(
-                f"{archive}: is damaged or not the BAIR set ({error}); delete it and download again"
-            ) from error
-        os.replace(fresh / _FOLDER, root / _FOLDER)
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
-
-
-def _extract(tar, folder):
-    filtered = hasattr(
-        tarfile, "data_filter"
-    )  # not in the first releases of 3.10, 3.11
-    for member in progress(tar, desc="unpacking", unit="file"):
-        if filtered:
-            tar.extract(member, folder, filter="data")
+    Raises
+    ------
+    DataError
+        An action is unknown; no network, an HTTP error, a full disk, or an archive
+        that is truncated or holds something else.
+    """
+    actions = kth.check_actions(actions)
+    root, url = make_folder(root), url.rstrip("/")
+    fetch(f"{url}/{kth.INTERVALS}", root / kth.INTERVALS)
+    for action in actions:
+        if (root / action).is_dir():
+            _check_kth(root, action)
         else:
-            _check_member(member, folder)
-            tar.extract(member, folder)
+            _fetch_action(root, url, action)
+    return root
 
 
-def _check_member(member, folder):
-    """Refuse what would not be a plain file or folder inside `folder`."""
-    target = (folder / member.name).resolve()
-    if not target.is_relative_to(folder.resolve()):
-        raise tarfile.TarError(f"{member.name!r} would lie outside the folder")
-    if not (member.isfile() or member.isdir()):
-        raise tarfile.TarError(f"{member.name!r} is neither a file nor a folder")
-
-
-def _check(root):
+def _check_bair(root):
     """See that both splits hold files whose first record can be read."""
-    for split in SPLITS:
-        for path in find_files(root / _FOLDER, split):
+    for split in bair.SPLITS:
+        for path in bair.find_files(root / _BAIR_FOLDER, split):
             buffer = open_buffer(path)
             read_features(buffer, scan_records(buffer, path)[0], 0, path)
+
+
+def _fetch_action(root, url, action):
+    archive = root / f"{action}.zip"
+    fetch(f"{url}/{archive.name}", archive)
+    unpack(
+        archive,
+        action,
+        lambda archive, folder: extract_zip(archive, folder / action),
+        lambda folder: _check_kth(folder, action),
+        f"KTH's {action} videos",
+    )
+
+
+def _check_kth(root, action):
+    """See that the folder of an action holds videos of it."""
+    folder = root / action
+    if not any(video.action == action for video in kth.find_videos(folder)):
+        raise DataError(
+            f"{folder}: holds no video such as person01_{action}_d1_uncomp.avi; delete "
+            "it, or give another folder"
+        )

@@ -1,0 +1,1 @@
+"""Measurements that `examples/benchmark.py` prints."""

@@ -1,0 +1,60 @@
+"""Timing, tables and JSON of the benchmark."""
+
+import json
+import statistics
+import time
+
+from svg_pyro.files import written_beside
+
+
+def rate(function, count=1, seconds=1.0, repeats=5, clock=time.process_time):
+    """Median of how often a second something is done.
+
+    Parameters
+    ----------
+    function : callable
+        ``function(i)`` with i = 0, 1, ...; what it does once is `count` things.
+    count : float
+    seconds : float
+        Least time of all repeats together, after one that is not counted.
+    repeats : int
+    clock : callable
+        ``time.process_time`` counts the seconds of a core, whatever else runs.
+    """
+    calls, start = 0, clock()
+    while clock() - start < seconds / repeats:
+        function(calls)
+        calls += 1
+    rates = []
+    for _ in range(repeats):
+        start = clock()
+        for i in range(calls):
+            function(i)
+        rates.append(calls * count / max(clock() - start, 1e-9))
+    return statistics.median(rates)
+
+
+def print_table(title, rows):
+    """Rows of equal keys as a table of aligned columns."""
+    print(f"\n{title}")
+    cells = [[str(key) for key in rows[0]]]
+    cells += [[_cell(value) for value in row.values()] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells)]
+    for line in cells:
+        left, *others = (cell for cell in line)
+        padded = [f"{cell:>{width}}" for cell, width in zip(others, widths[1:])]
+        print("  ".join([f"{left:<{widths[0]}}", *padded]))
+
+
+def _cell(value):
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    return str(value)
+
+
+def write_json(path, results):
+    """The results as they were measured, with all digits."""
+    with written_beside(path) as beside:
+        beside.write_text(json.dumps(results, indent=1) + "\n")

@@ -1,0 +1,59 @@
+"""Train SVG on Moving MNIST, sample its futures, and show them.
+
+The digits are MNIST, from --data-root or fetched (11 MB) where the network allows;
+else scikit-learn's bundled handwritten digits stand in for them.
+"""
+
+from svg_pyro import SVGConfig, TrainingConfig
+from svg_pyro.cli import Preset, one_line_errors, plan, training_parser
+from svg_pyro.data import MovingMNIST, find_digits
+from svg_pyro.job import run_training
+
+PRESETS = {
+    "paper": Preset(
+        SVGConfig.preset("smmnist"), TrainingConfig(n_frames=15, workers=4), horizon=25
+    ),
+    # Sized so that two CPU cores are done in minutes.
+    "small": Preset(
+        SVGConfig.preset("smmnist", width=16, beta=1e-5),
+        TrainingConfig(
+            steps=2000, batch_size=8, n_frames=15, lr=2e-3, lr_end=1e-4,
+            validate_every=500, save_every=100,
+        ),
+        horizon=15,
+    ),
+}  # fmt: skip
+
+
+def parse(argv=None):
+    parser = training_parser(__doc__, "runs/smmnist", PRESETS)
+    flag = parser.add_argument
+    flag("--data-root",
+         help="folder of MNIST's IDX files (default: data/mnist, or fetched there)")
+    flag("--bundled-digits", action="store_true",
+         help="take scikit-learn's digits, and do not look for MNIST")
+    flag("--num-digits", type=int, default=2, help="digits in a clip (default: 2)")
+    flag("--deterministic", action="store_true",
+         help="the edges reflect the digits (default: they send them off anew)")
+    return parser.parse_args(argv)
+
+
+def main(argv=None):
+    args = parse(argv)
+    with one_line_errors():
+        device, out, preset = plan(args, PRESETS)
+        load_digits, words = find_digits(args.data_root, bundled=args.bundled_digits)
+        print(words)
+
+        def make_data(split, n_frames):
+            return MovingMNIST(
+                load_digits(split), split, n_frames, args.num_digits,
+                args.deterministic, preset.model.image_size, preset.training.seed,
+            )  # fmt: skip
+
+        run_training(args, device, out, preset, make_data)
+
+
+# Processes that read clips ahead import this file.
+if __name__ == "__main__":
+    main()

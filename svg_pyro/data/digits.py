@@ -1,0 +1,202 @@
+"""Handwritten digits for Moving MNIST: MNIST itself, or scikit-learn's in its place."""
+
+import contextlib
+import gzip
+import hashlib
+import socket
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from svg_pyro.errors import DataError
+
+SPLITS = ("train", "test")
+# Name and md5 of the uncompressed IDX files of LeCun, Cortes and Burges.
+_FILES = {
+    "train": ("train-images-idx3-ubyte", "6bbc9ace898e44ae57da46a324031adb"),
+    "test": ("t10k-images-idx3-ubyte", "2646ac647ad5339dbf082846283269ea"),
+}
+_HEADER = 16  # bytes before the pixels
+_SIDE = 28
+_SIDE_OF_SMALL = 22  # a digit's size in MNIST's 28 pixels, with a little margin
+_TEST_SHARE = 6  # every sixth of scikit-learn's digits is for testing, as in MNIST
+_TIMEOUT = 10  # seconds without an answer of a download server
+
+
+def load_mnist(root, split):
+    """MNIST's images, from the IDX files as they are published.
+
+    Parameters
+    ----------
+    root : str or Path
+        Holds ``train-images-idx3-ubyte`` and ``t10k-images-idx3-ubyte``, plain or
+        with ``.gz``, in itself, in ``raw`` or in ``MNIST/raw``.
+    split : str
+        "train" (60,000 images) or "test" (10,000).
+
+    Returns
+    -------
+    torch.Tensor
+        uint8, shape ``(N, 28, 28)``, values 0 to 255.
+
+    Raises
+    ------
+    DataError
+        No such file, or its md5 is not that of MNIST.
+    """
+    name, md5 = _FILES[_check_split(split)]
+    path = _find(Path(root), name)
+    try:
+        data = path.read_bytes()
+        if path.suffix == ".gz":
+            data = gzip.decompress(data)
+    except (OSError, EOFError) as error:
+        raise DataError(f"{path}: cannot be read ({error}); fetch it again") from error
+    found = hashlib.md5(data, usedforsecurity=False).hexdigest()
+    if found != md5:
+        raise DataError(
+            f"{path}: md5 is {found}, MNIST's is {md5}; the file is damaged or another "
+            "one: fetch it again"
+        )
+    pixels = np.frombuffer(data, np.uint8, offset=_HEADER)
+    return torch.from_numpy(pixels.reshape(-1, _SIDE, _SIDE).copy())
+
+
+def download_mnist(root):
+    """Fetch MNIST (11 MB) by torchvision, unless it is there.
+
+    Parameters
+    ----------
+    root : str or Path
+        Gets ``MNIST/raw``.
+
+    Returns
+    -------
+    Path
+        `root`, for `load_mnist`.
+
+    Raises
+    ------
+    DataError
+        No network, or the folder cannot be written.
+    """
+    from torchvision.datasets import MNIST  # an import of a second, rarely needed
+
+    root = Path(root)
+    try:
+        with _impatient():
+            for split in SPLITS:
+                MNIST(str(root), train=split == "train", download=True)
+    except (RuntimeError, OSError) as error:
+        lines = [line for line in str(error).splitlines() if line.strip()]
+        raise DataError(
+            f"{root}: MNIST cannot be downloaded there ({lines[-1].strip('<>')}); give "
+            "the folder of its IDX files"
+        ) from error
+    return root
+
+
+def load_scikit_digits(split):
+    """scikit-learn's 1,797 bundled 8x8 digits in the form of MNIST's.
+
+    Enlarged (bicubic) to 22 pixels, stretched to the full range and centred.
+
+    Parameters
+    ----------
+    split : str
+        "train" (1,497 images) or "test" (every sixth, 300).
+
+    Returns
+    -------
+    torch.Tensor
+        uint8, shape ``(N, 28, 28)``, values 0 to 255.
+    """
+    from sklearn.datasets import load_digits  # an import of a second, rarely needed
+
+    small = (load_digits().images * (255 / 16)).astype(np.uint8)
+    of_test = np.arange(len(small)) % _TEST_SHARE == 0
+    small = small[of_test == (_check_split(split) == "test")]
+    digits = np.zeros((len(small), _SIDE, _SIDE), np.uint8)
+    edge = (_SIDE - _SIDE_OF_SMALL) // 2
+    inside = slice(edge, edge + _SIDE_OF_SMALL)
+    for digit, image in zip(digits, small):
+        size = (_SIDE_OF_SMALL, _SIDE_OF_SMALL)
+        large = np.asarray(Image.fromarray(image).resize(size, Image.BICUBIC), float)
+        low, high = large.min(), large.max()
+        digit[inside, inside] = ((large - low) * 255 / (high - low)).round()
+    return torch.from_numpy(digits)
+
+
+def find_digits(root=None, download_to="data/mnist", bundled=False):
+    """MNIST where it can be had, else scikit-learn's digits, and a line that says so.
+
+    Parameters
+    ----------
+    root : str or Path, optional
+        The folder of the IDX files. Without it, `download_to` is looked at, and
+        the files are fetched there where the network allows.
+    download_to : str or Path
+    bundled : bool
+        Take scikit-learn's digits at once.
+
+    Returns
+    -------
+    load : callable
+        ``load(split)`` gives uint8 images ``(N, 28, 28)``.
+    words : str
+        What the digits are, for the user.
+
+    Raises
+    ------
+    DataError
+        `root` is given and holds no MNIST.
+    """
+    if bundled:
+        return load_scikit_digits, "the digits are scikit-learn's 1,797"
+    if root is not None:
+        for split in SPLITS:
+            _find(Path(root), _FILES[split][0])
+        return lambda split: load_mnist(root, split), f"the digits are MNIST in {root}"
+    try:
+        download_mnist(download_to)
+    except DataError as error:
+        words = (
+            f"no MNIST ({error}): scikit-learn's 1,797 handwritten digits stand in "
+            "for its 70,000"
+        )
+        return load_scikit_digits, words
+    return (
+        lambda split: load_mnist(download_to, split),
+        f"the digits are MNIST in {download_to}",
+    )
+
+
+def _check_split(split):
+    if split not in SPLITS:
+        raise DataError(f"unknown split {split!r} of digits; there are {SPLITS}")
+    return split
+
+
+def _find(root, name):
+    folders = (root, root / "raw", root / "MNIST" / "raw")
+    for folder in folders:
+        for path in (folder / name, folder / f"{name}.gz"):
+            if path.is_file():
+                return path
+    raise DataError(
+        f"{root}: holds no {name} (looked there, in raw and in MNIST/raw, also for "
+        ".gz); give the folder of MNIST's IDX files"
+    )
+
+
+@contextlib.contextmanager
+def _impatient():
+    """Let a server that does not answer not hang the program."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(_TIMEOUT)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)

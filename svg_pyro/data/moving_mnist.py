@@ -1,0 +1,157 @@
+"""Moving MNIST, stochastic and deterministic (Denton & Fergus 2018, section 4.1)."""
+
+import numpy as np
+import torch
+
+from svg_pyro.data.base import ClipDataset
+from svg_pyro.data.digits import SPLITS
+from svg_pyro.errors import DataError
+
+DIGIT_SIZE = 32
+TOP_SPEED = 4
+TEST_CLIPS = 5_000
+TRAIN_CLIPS = 60_000
+
+
+class MovingMNIST(ClipDataset):
+    """Digits that move about a canvas and bounce off its edges, made on the fly.
+
+    A digit of 32x32 pixels starts anywhere with a velocity of -4 to 4 pixels a
+    frame along each axis. Where it would leave the canvas it is put on the edge;
+    there its velocity is redrawn, away from the edge along its normal and free
+    along the other axis (stochastic), or reflected (deterministic). Digits are
+    added and clipped.
+
+    Parameters
+    ----------
+    digits : torch.Tensor
+        uint8, shape ``(N, h, h)``, for example of `svg_pyro.data.digits.find_digits`.
+    split : str
+        "train": 60,000 clips, which are others in every epoch; "test": 5,000, the
+        same for every epoch and a function of `seed` alone.
+    n_frames : int
+    num_digits : int
+        Digits in a clip.
+    deterministic : bool
+        Reflect velocities instead of redrawing them.
+    image_size : int
+        Height and width of the canvas, above 32.
+    seed : int
+    synchronised : bool
+        All clips of an epoch move and bounce as clip 0 does; only their digits
+        differ (the paper's Figure 6).
+    """
+
+    channels = 1
+
+    def __init__(
+        self, digits, split="train", n_frames=15, num_digits=2, deterministic=False,
+        image_size=64, seed=0, synchronised=False,
+    ):  # fmt: skip
+        if split not in SPLITS:
+            raise DataError(f"MovingMNIST: unknown split {split!r}; there are {SPLITS}")
+        least = {"n_frames": (n_frames, 1), "num_digits": (num_digits, 1),
+                 "image_size": (image_size, DIGIT_SIZE + 1), "seed": (seed, 0)}  # fmt: skip
+        for name, (value, low) in least.items():
+            if value < low:
+                raise DataError(f"MovingMNIST: {name} is {value}; give {low} or more")
+        if digits.dtype != torch.uint8 or digits.dim() != 3 or len(digits) == 0:
+            raise DataError(
+                f"MovingMNIST: digits are {digits.dtype} {tuple(digits.shape)}; give "
+                "uint8 (N, h, h) with N at least 1"
+            )
+        self.digits, self.split, self.n_frames = digits, split, n_frames
+        self.num_digits, self.deterministic = num_digits, deterministic
+        self.image_size, self.seed = image_size, seed
+        self.synchronised = synchronised
+        self._enlarge = _bilinear(digits.shape[1], DIGIT_SIZE)
+
+    def __len__(self):
+        return TRAIN_CLIPS if self.split == "train" else TEST_CLIPS
+
+    def clip(self, index, epoch=0):
+        """One clip: uint8, shape ``(T, 1, H, W)``, values 0 to 255."""
+        return self.clip_with_bounces(index, epoch)["frames"]
+
+    def clip_with_bounces(self, index, epoch=0):
+        """One clip, with where its digits were and when they bounced.
+
+        Returns
+        -------
+        dict
+            "frames", uint8 ``(T, 1, H, W)``; "positions", int64 ``(T, D, 2)``, the
+            top left corner (y, x) of each digit in pixels; "bounces", bool
+            ``(T, D)``, whether the velocity by which the digit leaves frame t was
+            drawn anew (or reflected) there: what cannot be foreseen is seen in
+            frame t + 1.
+        """
+        if not 0 <= index < len(self):
+            raise IndexError(f"clip {index} of {len(self)}")
+        rng = self._rng(index, epoch)
+        which = self._choice(rng)
+        if self.synchronised:
+            rng = self._rng(0, epoch)
+            self._choice(rng)  # clip 0 drew its digits before its motion
+        paths, bounces = zip(*(self._path(rng) for _ in which))
+        frames = self._drawn(which[0], paths[0])
+        for number, path in zip(which[1:], paths[1:]):
+            # Added without overflow: no more than what is left up to 255.
+            frames += np.minimum(self._drawn(number, path), 255 - frames)
+        bounced = np.zeros((self.n_frames, self.num_digits), bool)
+        for d, times in enumerate(bounces):
+            bounced[times, d] = True
+        return {
+            "frames": torch.from_numpy(frames[:, None]),
+            "positions": torch.tensor(paths).transpose(0, 1),
+            "bounces": torch.from_numpy(bounced),
+        }
+
+    def _rng(self, index, epoch):
+        number = SPLITS.index(self.split)
+        epoch = epoch if self.split == "train" else 0
+        return np.random.default_rng([self.seed, number, epoch, index])
+
+    def _choice(self, rng):
+        return rng.integers(len(self.digits), size=self.num_digits)
+
+    def _drawn(self, number, path):
+        """One digit along its path: uint8 ``(T, H, W)``."""
+        frames = np.zeros((self.n_frames, self.image_size, self.image_size), np.uint8)
+        image = self._enlarge @ self.digits[number].numpy().astype(np.float32)
+        image = (image @ self._enlarge.T + 0.5).astype(np.uint8)
+        for t, (y, x) in enumerate(path):
+            frames[t, y : y + DIGIT_SIZE, x : x + DIGIT_SIZE] = image
+        return frames
+
+    def _path(self, rng):
+        """Places (y, x) in each frame, and the frames in which one digit bounced."""
+        last = self.image_size - DIGIT_SIZE
+        place = rng.integers(last + 1, size=2).tolist()
+        speed = rng.integers(-TOP_SPEED, TOP_SPEED + 1, size=2).tolist()
+        path, bounces = [], []
+        for t in range(self.n_frames):
+            for axis in (0, 1):
+                if 0 <= place[axis] <= last:
+                    continue
+                bounces.append(t)
+                away = 1 if place[axis] < 0 else -1
+                place[axis] = 0 if away == 1 else last
+                if self.deterministic:
+                    speed[axis] = -speed[axis]
+                else:
+                    speed[axis] = away * int(rng.integers(1, TOP_SPEED + 1))
+                    speed[1 - axis] = int(rng.integers(-TOP_SPEED, TOP_SPEED + 1))
+            path.append((place[0], place[1]))
+            place = [place[0] + speed[0], place[1] + speed[1]]
+        return path, bounces
+
+
+def _bilinear(small, large):
+    """The matrix that enlarges `small` samples to `large`, corners not aligned.
+
+    For 28 to 32 its entries are sixteenths, so that scaling pixels by it is exact in
+    float32: the same pixels on every machine.
+    """
+    at = np.clip((np.arange(large) + 0.5) * small / large - 0.5, 0, small - 1)
+    distance = np.abs(at[:, None] - np.arange(small))
+    return np.clip(1 - distance, 0, None).astype(np.float32)

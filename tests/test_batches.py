@@ -1,0 +1,113 @@
+"""What a training step sees: for any number of workers, after a stop, on every rank."""
+
+import pytest
+import torch
+
+from svg_pyro import ConfigError, DataError
+from svg_pyro.data import MovingMNIST
+from svg_pyro.data.base import ClipDataset
+from svg_pyro.data.batches import batch_of, batches
+
+
+class Numbers(ClipDataset):
+    """Clips that tell which video and epoch they are."""
+
+    channels, image_size, n_frames = 1, 1, 2
+
+    def __init__(self, count):
+        self.count = count
+
+    def __len__(self):
+        return self.count
+
+    def clip(self, index, epoch=0):
+        frames = torch.tensor([index, epoch], dtype=torch.uint8)
+        return frames.reshape(2, 1, 1, 1)
+
+
+class Vanished(Numbers):
+    """A set of which one video cannot be read."""
+
+    def clip(self, index, epoch=0):
+        if index == 13:
+            raise DataError("video 13 has vanished; put it back")
+        return super().clip(index, epoch)
+
+
+def drawn(count, batch_size, step, **options):
+    """(epoch, video) of each clip of a batch."""
+    frames, indices = batch_of(Numbers(count), batch_size, step, **options)
+    assert frames[:, 0].flatten().tolist() == indices
+    return list(zip(frames[:, 1].flatten().tolist(), indices))
+
+
+def test_every_epoch_visits_every_video_once():
+    seen = sum((drawn(7, 3, step) for step in range(7)), [])
+    assert sorted(seen) == [(e, i) for e in range(3) for i in range(7)]
+    assert [e for e, _ in seen] == sorted(e for e, _ in seen)
+    assert [i for _, i in seen[:7]] != [i for _, i in seen[7:14]]
+    assert drawn(7, 3, 4) == seen[12:15]
+    assert drawn(7, 7, 0, seed=1) != drawn(7, 7, 0)
+
+
+def test_a_small_set_fills_a_batch_with_several_epochs():
+    assert drawn(2, 5, 0, seed=3) == drawn(2, 5, 0, seed=3)
+    assert sorted(drawn(2, 6, 1)) == [(e, i) for e in (3, 4, 5) for i in (0, 1)]
+
+
+@pytest.mark.parametrize("ranks", [2, 3, 4])
+def test_ranks_share_a_batch_without_overlap(ranks):
+    whole = drawn(50, 12, 9)
+    parts = [drawn(50, 12, 9, rank=r, ranks=ranks) for r in range(ranks)]
+    assert [len(part) for part in parts] == [12 // ranks] * ranks
+    assert sorted(sum(parts, [])) == sorted(whole) and len(set(whole)) == 12
+    assert all(whole[r::ranks] == part for r, part in enumerate(parts))
+
+
+def test_a_batch_that_cannot_be_shared():
+    with pytest.raises(ConfigError, match="make --batch-size a multiple of 5"):
+        batch_of(Numbers(20), 12, 0, ranks=5)
+
+
+def test_an_empty_set():
+    with pytest.raises(DataError, match="holds no video"):
+        batch_of(Numbers(0), 2, 0)
+
+
+@pytest.mark.slow
+# PyTorch finds four processes too many for two cores.
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")
+def test_workers_and_a_stop_change_nothing():
+    """0, 1 and 4 processes, and a start in the middle, read the same clips."""
+    digits = torch.randint(0, 256, (5, 28, 28), dtype=torch.uint8)
+    data = MovingMNIST(digits, n_frames=3)
+    want = [batch_of(data, 4, step, seed=2) for step in range(6)]
+    for workers, start in ((0, 0), (1, 0), (4, 3)):
+        before = torch.get_rng_state()
+        read = list(batches(data, 4, range(start, 6), seed=2, workers=workers))
+        assert torch.equal(torch.get_rng_state(), before)
+        assert len(read) == 6 - start
+        for (frames, indices), (frames_wanted, indices_wanted) in zip(read, want[start:]):
+            assert indices == indices_wanted and torch.equal(frames, frames_wanted)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_error_while_reading_is_one_line(workers):
+    with pytest.raises(DataError) as caught:
+        list(batches(Vanished(20), 4, range(5), workers=workers))
+    assert str(caught.value) == "video 13 has vanished; put it back"
+
+
+class Dies(Numbers):
+    """A set whose reader is killed, as for want of memory."""
+
+    def clip(self, index, epoch=0):
+        import os
+        import signal
+
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_worker_that_dies_is_said_in_one_line():
+    with pytest.raises(DataError, match="has died.*lower --workers"):
+        list(batches(Dies(4), 2, range(2), workers=1))
