@@ -28,3 +28,7 @@ class CheckpointError(SVGError, RuntimeError):
 
 class TrainingError(SVGError, RuntimeError):
     """A run cannot go on, for example because its loss is not finite."""
+
+
+class EvaluationError(SVGError, ValueError):
+    """Predictions cannot be scored, or a file that a score needs is missing."""

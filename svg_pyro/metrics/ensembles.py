@@ -1,0 +1,170 @@
+"""Scores of N samples as a distribution: of single values, N along the first axis.
+
+If truth and samples are exchangeable (a calibrated model), the truth's rank among its
+samples is uniform on 0..N, the spread-skill ratio is 1, and intervals cover as often as
+they say.
+"""
+
+import torch
+
+from svg_pyro.errors import EvaluationError
+
+
+def crps(samples, truth, fair=True):
+    """Continuous ranked probability score of each value (Gneiting & Raftery 2007).
+
+        mean_i |x_i - y| - sum_{i<j} |x_i - x_j| / M
+
+    with M = N (N - 1), which is unbiased for the score of the distribution that the
+    samples come from (fair), or M = N^2, the score of the samples' own distribution
+    function. By sorting: sum_{i<j} |x_i - x_j| = sum_i (2i - N - 1) x_(i).
+
+    Parameters
+    ----------
+    samples : torch.Tensor
+        Float, shape ``(N, *shape)``; N is at least 2 where `fair`.
+    truth : torch.Tensor
+        Float, shape ``(*shape,)``.
+    fair : bool
+
+    Returns
+    -------
+    torch.Tensor
+        Shape ``(*shape,)``, in the unit of the values, lower is better.
+
+    Raises
+    ------
+    EvaluationError
+        Too few samples.
+    """
+    if fair:
+        at_least_two(samples)
+    ordered = (samples - truth).movedim(0, -1).sort(-1).values
+    return crps_of_sorted(ordered, fair)
+
+
+def rank_histogram(samples, truth, generator=None):
+    """How often the truth has each rank among its N samples.
+
+    A rank is the number of samples below the truth. Among k samples equal to it, it is
+    drawn from the k + 1 possible ones, so that ties leave a calibrated model uniform.
+
+    Parameters
+    ----------
+    samples : torch.Tensor
+        Float, shape ``(N, *shape)``.
+    truth : torch.Tensor
+        Float, shape ``(*shape,)``.
+    generator : torch.Generator, optional
+        On the samples' device; breaks the ties.
+
+    Returns
+    -------
+    torch.Tensor
+        int64, shape ``(N + 1,)``.
+    """
+    ordered = samples.flatten(1).T.contiguous().sort(-1).values
+    return ranks_of_sorted(ordered, truth.flatten(), generator)
+
+
+def reliability(histogram):
+    """How often central intervals cover the truth, beside how often they should.
+
+    The interval from the a-th smallest to the a-th largest sample covers a calibrated
+    truth with probability (N + 1 - 2a) / (N + 1). Ties count as in `rank_histogram`.
+
+    Parameters
+    ----------
+    histogram : torch.Tensor
+        Counts of ranks, shape ``(*batch, N + 1)``.
+
+    Returns
+    -------
+    nominal : torch.Tensor
+        Ascending, in (0, 1), shape ``(N // 2,)``, float64.
+    observed : torch.Tensor
+        In [0, 1], shape ``(*batch, N // 2)``, float64.
+    """
+    ranks = histogram.shape[-1]
+    total = histogram.sum(-1, keepdim=True).double()
+    inside = [histogram[..., a : ranks - a].sum(-1) for a in range(1, (ranks + 1) // 2)]
+    steps = torch.arange(1, (ranks + 1) // 2, device=histogram.device)
+    nominal = (ranks - 2 * steps).double() / ranks
+    return nominal.flip(0), (torch.stack(inside, -1) / total).flip(-1)
+
+
+def spread_skill(samples, truth):
+    """Spread over skill: sqrt((N + 1) / N * mean variance) / RMSE of the mean sample.
+
+    1 where calibrated, less where samples are too alike (Fortin et al. 2014). NaN where
+    both are 0.
+
+    Parameters
+    ----------
+    samples : torch.Tensor
+        Float, shape ``(N, *shape)``, N at least 2.
+    truth : torch.Tensor
+        Float, shape ``(*shape,)``.
+
+    Returns
+    -------
+    torch.Tensor
+        A scalar.
+    """
+    at_least_two(samples)
+    error = (samples.mean(0) - truth).square().mean()
+    return spread_skill_of(samples.var(0).mean(), error, len(samples))
+
+
+def diversity(samples):
+    """How far samples lie apart: root of the mean squared distance of two, per value.
+
+    With D values in a frame, sqrt(mean_{i<j} ||x_i - x_j||^2 / D). Mean squared
+    distances need no pairs: mean_{i<j} (x_i - x_j)^2 is twice the variance with N - 1.
+
+    Parameters
+    ----------
+    samples : torch.Tensor
+        Float, shape ``(N, *batch, C, H, W)``, N at least 2.
+
+    Returns
+    -------
+    torch.Tensor
+        Shape ``(*batch,)``, in the unit of the values.
+    """
+    at_least_two(samples)
+    return (2 * samples.var(0).flatten(-3).mean(-1)).sqrt()
+
+
+def at_least_two(samples):
+    if len(samples) < 2:
+        raise EvaluationError(
+            f"{len(samples)} sample of each clip shows no spread; give at least 2"
+        )
+
+
+def crps_of_sorted(differences, fair):
+    """CRPS from x - y, sorted along the last axis."""
+    n = differences.shape[-1]
+    places = torch.arange(
+        1 - n, n, 2, dtype=differences.dtype, device=differences.device
+    )
+    pairs = (differences * places).sum(-1)
+    return differences.abs().mean(-1) - pairs / (n * (n - 1) if fair else n * n)
+
+
+def ranks_of_sorted(ordered, truth, generator):
+    """Histogram of the ranks of values ``(P,)`` among sorted samples ``(P, N)``."""
+    kind = torch.promote_types(ordered.dtype, truth.dtype)
+    ordered, truth = ordered.to(kind), truth[:, None].to(kind).contiguous()
+    low = torch.searchsorted(ordered, truth, right=False)
+    high = torch.searchsorted(ordered, truth, right=True)
+    # Drawn where the generator lives, so that every device breaks ties alike.
+    where = ordered.device if generator is None else generator.device
+    draw = torch.rand(low.shape, generator=generator, dtype=torch.float64, device=where)
+    ranks = low + (draw.to(low.device) * (high - low + 1)).long()
+    return ranks.flatten().bincount(minlength=ordered.shape[-1] + 1)
+
+
+def spread_skill_of(variance, squared_error, count):
+    return ((count + 1) / count * variance / squared_error).sqrt()

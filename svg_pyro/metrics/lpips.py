@@ -1,0 +1,191 @@
+"""LPIPS: a distance of images by the features of a trained network.
+
+The weights are no part of this package: they are given by the paths of files.
+"""
+
+from pathlib import Path
+
+import torch
+
+from svg_pyro.errors import EvaluationError
+from svg_pyro.metrics.checks import check_frames, check_samples
+
+# Of each network: the layers whose outputs are compared, their channels, and the least
+# height and width for which there is an output.
+_NETS = {
+    "alex": ("alexnet", (1, 4, 7, 9, 11), (64, 192, 384, 256, 256), 31),
+    "vgg": ("vgg16", (3, 8, 15, 22, 29), (64, 128, 256, 512, 512), 16),
+}
+_SHIFT = (-0.030, -0.088, -0.188)
+_SCALE = (0.458, 0.448, 0.450)
+
+
+class Lpips:
+    """Learned perceptual image patch similarity (Zhang et al. 2018), version 0.1.
+
+    With features f_l of the two images, of unit length along channels, and weights w_l,
+
+        d = sum_l mean_{h,w} sum_c w_lc (f_lc(x) - f_lc(y))^2.
+
+    Parameters
+    ----------
+    backbone : str or Path
+        Weights of torchvision's ``alexnet`` or ``vgg16``: its state dict, or that of its
+        ``features``.
+    heads : str or Path
+        The w_l: a state dict with ``lin0.model.1.weight`` to ``lin4.model.1.weight``,
+        such as ``weights/v0.1/alex.pth`` of the authors' code.
+    net : {"alex", "vgg"}
+        The papers on video prediction report "alex".
+    device : torch.device or str
+
+    Raises
+    ------
+    EvaluationError
+        A file is missing, or holds something else.
+    """
+
+    def __init__(self, backbone, heads, net="alex", device="cpu"):
+        if net not in _NETS:
+            raise EvaluationError(f"LPIPS has no network {net!r}; give 'alex' or 'vgg'")
+        _, self._compared, _, self._least = _NETS[net]
+        self._layers = _load_backbone(backbone, net).to(device)
+        self._heads = [head.to(device) for head in _load_heads(heads, net)]
+        shape = {"device": device, "dtype": torch.float32}
+        self._shift = torch.tensor(_SHIFT, **shape).view(3, 1, 1)
+        self._scale = torch.tensor(_SCALE, **shape).view(3, 1, 1)
+
+    @torch.no_grad()
+    def __call__(self, prediction, truth):
+        """The distance of each pair of frames.
+
+        Parameters
+        ----------
+        prediction, truth : torch.Tensor
+            Float, shape ``(*batch, C, H, W)``, C of 1 or 3, values in [0, 1].
+
+        Returns
+        -------
+        torch.Tensor
+            Shape ``(*batch,)``; 0 for equal frames.
+
+        Raises
+        ------
+        EvaluationError
+            Shapes do not fit, or values are not in [0, 1].
+        """
+        return self.against(truth)(prediction[None])[0]
+
+    def against(self, truth, chunk=64):
+        """A function that scores samples ``(N, *truth)``; see `Curves`.
+
+        Parameters
+        ----------
+        truth : torch.Tensor
+            Float, shape ``(*batch, C, H, W)``, C of 1 or 3, values in [0, 1].
+        chunk : int
+            Frames at a time; the truth's features are computed once for all samples of
+            a call.
+
+        Returns
+        -------
+        callable
+            From samples to distances ``(N, *batch)``.
+        """
+        check_frames(truth, "true frames")
+        channels, height, width = truth.shape[-3:]
+        if channels not in (1, 3) or min(height, width) < self._least:
+            raise EvaluationError(
+                f"LPIPS compares frames of 1 or 3 channels and at least {self._least} "
+                f"pixels a side, not {channels} of {height}x{width}"
+            )
+        frames = truth.reshape(-1, channels, height, width)
+
+        @torch.no_grad()
+        def score(samples):
+            check_samples(samples, truth.shape)
+            scores = torch.empty(len(samples), len(frames), device=self._shift.device)
+            for start in range(0, len(frames), chunk):
+                part = slice(start, start + chunk)
+                features = self._features(frames[part])
+                for n, sample in enumerate(samples):
+                    found = self._features(sample.reshape(frames.shape)[part])
+                    scores[n, part] = self._distance(found, features)
+            return scores.view(-1, *truth.shape[:-3]).to(truth.device)
+
+        return score
+
+    def _distance(self, features, others):
+        layers = zip(features, others, self._heads)
+        return sum((w * (f - g).square()).sum(1).mean((-2, -1)) for f, g, w in layers)
+
+    def _features(self, frames):
+        """Unit features of each layer, ``(K, channels, h, w)``."""
+        x = (2 * frames.to(self._shift) - 1 - self._shift) / self._scale
+        found = []
+        for i, layer in enumerate(self._layers):
+            x = layer(x)
+            if i in self._compared:
+                found.append(x / (x.norm(dim=1, keepdim=True) + 1e-10))
+        return found
+
+
+def _load_backbone(path, net):
+    """The convolutions up to the last layer that is compared."""
+    # An import of a second, for a metric that is rarely asked for.
+    from torchvision import models
+
+    name, compared, _, _ = _NETS[net]
+    state = _read(path, f"the weights of torchvision's {name}")
+    state = {
+        k.removeprefix("features."): v
+        for k, v in state.items()
+        if not k.startswith("classifier.")
+    }
+    # Without memory or random weights for the layers that are not needed.
+    with torch.device("meta"):
+        layers = getattr(models, name)(weights=None).features[: compared[-1] + 1]
+    try:
+        layers.load_state_dict(state, assign=True)
+    except (RuntimeError, AttributeError) as error:
+        raise EvaluationError(
+            f"{path} holds no weights of torchvision's {name} ({_first_line(error)}); "
+            f"give those of net {net!r}"
+        ) from None
+    return layers.float().eval().requires_grad_(False)
+
+
+def _load_heads(path, net):
+    """The weights of each layer's channels, ``(channels, 1, 1)``."""
+    state = _read(path, f"the linear heads of {net!r}")
+    heads = []
+    for i, channels in enumerate(_NETS[net][2]):
+        key = f"lin{i}.model.1.weight"
+        weight = state.get(key)
+        if weight is None or weight.numel() != channels:
+            raise EvaluationError(
+                f"{path} has no {key} of {channels} values; give the LPIPS heads of "
+                f"net {net!r}"
+            )
+        heads.append(weight.detach().float().reshape(channels, 1, 1))
+    return heads
+
+
+def _read(path, what):
+    """A state dict from a file."""
+    if path is None or not Path(path).is_file():
+        raise EvaluationError(f"LPIPS needs {what}: {path} is no file; give its path")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    # A file of another kind can make the unpickler fail in any way.
+    except Exception as error:
+        raise EvaluationError(
+            f"LPIPS needs {what}: {path} cannot be read ({_first_line(error)})"
+        ) from error
+    if not isinstance(state, dict) or not all(map(torch.is_tensor, state.values())):
+        raise EvaluationError(f"LPIPS needs {what}: {path} holds no state dict")
+    return state
+
+
+def _first_line(error):
+    return str(error).strip().splitlines()[0] if str(error).strip() else "broken file"

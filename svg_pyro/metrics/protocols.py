@@ -1,0 +1,146 @@
+"""What the numbers of the literature mean: one object for each protocol.
+
+All three average over frames and clips, in this order: a clip's value is its mean over
+time, the headline the mean over clips. Equal frames have an infinite PSNR, and no
+protocol caps it: it makes its clip's mean, and so the headline, infinite. (`Estimate`
+says how many clips were so.)
+"""
+
+from dataclasses import dataclass
+
+from svg_pyro.errors import EvaluationError
+from svg_pyro.metrics.images import FrameScores
+
+HIGHER_IS_BETTER = {"psnr", "ssim"}
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How samples of a clip are scored, and which of them counts.
+
+    Attributes
+    ----------
+    name : str
+    window : str
+        Of SSIM, a key of `svg_pyro.metrics.images.WINDOWS`.
+    chosen_by : str or None
+        The metric by whose mean over time the best and the worst sample are chosen, for
+        all metrics; None: each metric chooses its own.
+    ddof : int
+        A standard deviation over K clips divides by K - `ddof`.
+    """
+
+    name: str
+    window: str
+    chosen_by: str | None
+    ddof: int
+
+    def pick(self, scores):
+        """This protocol's metrics, out of those of `FrameScores` and others'.
+
+        Parameters
+        ----------
+        scores : dict of str to torch.Tensor
+            Those that start with "ssim_" are SSIM under a window.
+
+        Returns
+        -------
+        dict of str to torch.Tensor
+            "mse", "psnr", "ssim" and the others.
+        """
+        own = {"ssim": scores[f"ssim_{self.window}"]}
+        others = {k: v for k, v in scores.items() if not k.startswith("ssim_")}
+        return {**others, **own}
+
+    def score(self, truth, samples):
+        """Curves over time of each sample of each clip.
+
+        Parameters
+        ----------
+        truth : torch.Tensor
+            Float, shape ``(B, T, C, H, W)``, values in [0, 1].
+        samples : torch.Tensor
+            Float, shape ``(N, B, T, C, H, W)``, values in [0, 1].
+
+        Returns
+        -------
+        dict of str to torch.Tensor
+            "mse"; "psnr" in dB, the mean over channels of each channel's; "ssim".
+            Shapes ``(N, B, T)``, float64.
+
+        Raises
+        ------
+        EvaluationError
+            The shapes do not fit, or values are not in [0, 1].
+        """
+        return self.pick(FrameScores(truth, (self.window,))(samples))
+
+    def best(self, curves):
+        """Which sample is each clip's best.
+
+        Parameters
+        ----------
+        curves : dict of str to torch.Tensor
+            Metrics to curves ``(N, B, T)``. PSNR and SSIM are better the higher they
+            are, all others the lower.
+
+        Returns
+        -------
+        dict of str to torch.Tensor
+            Metrics to indices ``(B,)``; the first one of equals.
+        """
+        return self._extreme(curves, 1)
+
+    def worst(self, curves):
+        """Which sample is each clip's worst; see `best`."""
+        return self._extreme(curves, -1)
+
+    def ranking(self, curves):
+        """By what samples are chosen: higher is better.
+
+        Returns
+        -------
+        dict of str to torch.Tensor
+            Metrics to values ``(N, B)``.
+        """
+        values = {}
+        for metric in curves:
+            by = self.chosen_by or metric
+            mean = curves[by].mean(-1)
+            values[metric] = mean if by in HIGHER_IS_BETTER else -mean
+        return values
+
+    def _extreme(self, curves, sign):
+        return {k: (sign * v).argmax(0) for k, v in self.ranking(curves).items()}
+
+
+PROTOCOLS = {
+    # The first code of SVG (Denton & Fergus 2018): utils.eval_seq, and
+    # generate_svg_lp.py, which ranks samples by SSIM alone.
+    "svg": Protocol("svg", window="uniform", chosen_by="ssim", ddof=1),
+    # SRVP (Franceschi et al. 2020): test.py, whose PSNR is by channel too.
+    "srvp": Protocol("srvp", window="gaussian", chosen_by=None, ddof=0),
+    # Finn et al. (2016), by finn_eval_seq in the first code of SVG. They predict one
+    # future: that each metric chooses its own sample is our addition.
+    "finn": Protocol("finn", window="gaussian", chosen_by=None, ddof=1),
+}
+
+
+def find_protocols(names):
+    """The protocols of these names.
+
+    Raises
+    ------
+    EvaluationError
+        One is unknown, or there are none.
+    """
+    if not names:
+        raise EvaluationError(
+            f"no protocol was asked for; there are {', '.join(PROTOCOLS)}"
+        )
+    for name in names:
+        if name not in PROTOCOLS:
+            raise EvaluationError(
+                f"no protocol {name!r}; there are {', '.join(PROTOCOLS)}"
+            )
+    return [PROTOCOLS[name] for name in names]
