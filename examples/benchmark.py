@@ -1,30 +1,92 @@
 """Measure svg_pyro on this machine, and print tables.
 
-`data` reads random clips from data sets that it makes in a temporary folder.
+`data` reads random clips from data sets that it makes in a temporary folder. `train`
+and `generate` run the paper's own loop in plain PyTorch (benchmarks/baseline.py) and
+svg_pyro in turn, at the paper's settings; `overhead` runs the Pyro program and the same
+mathematics without Pyro; `memory` and `scaling` show what work takes and how it grows.
 """
 
-import argparse
 import platform
 
 import torch
-from benchmarks import data
+from benchmarks import costs, data, speed
 from benchmarks.tables import print_table, write_json
 
-from svg_pyro.cli import one_line_errors
+from svg_pyro.cli import Parser, choose_device, one_line_errors
+from svg_pyro.errors import ConfigError
+from svg_pyro.modules import PRECISIONS
+
+WORK = ("data", "train", "generate", "overhead", "memory", "scaling")
+
+
+def parse(argv=None):
+    parser = Parser(description=__doc__)
+    flag = parser.add_argument
+    flag("work", nargs="*", help=f"of {', '.join(WORK)} (default: all)")
+    flag(
+        "--precision",
+        choices=PRECISIONS,
+        default="float32",
+        help="of our convolutions; the baseline's are in float32",
+    )
+    flag("--repeats", type=int, default=3, help="counted rounds (default: 3)")
+    flag(
+        "--num-samples",
+        type=int,
+        default=20,
+        help="futures of `generate` (default: 20)",
+    )
+    flag("--device", help="cuda or cpu (default: cuda where there is one)")
+    flag("--json", help="file to write the figures to")
+    return parser.parse_args(argv)  # fmt: skip
+
+
+def tables(args, device):
+    """Titles and rows, one table after the other."""
+    work, precision = args.work or WORK, args.precision
+    if "train" in work or "generate" in work:
+        peak = speed.peak(device)
+        best = max(peak.values())
+        yield "Peak, float32", [{"of": k, "GFLOP/s": v / 1e9} for k, v in peak.items()]
+    if "train" in work:
+        title = f"Training, ours in {precision}"
+        yield title, speed.train(device, args.repeats, best, precision)
+    if "generate" in work:
+        title = f"Sampled futures, ours in {precision}"
+        samples = args.num_samples
+        yield title, speed.generate(device, args.repeats, best, samples, precision)
+    if "overhead" in work:
+        yield "What Pyro costs", speed.overhead(device, args.repeats)
+    if "memory" in work:
+        yield "Memory of futures", costs.of_samples(device)
+        yield "Memory of training", costs.of_training(device, args.repeats)
+    if "scaling" in work:
+        yield "How time grows", costs.scaling(device, args.repeats)
+    if "data" in work:
+        rows, workers = data.run()
+        yield "Reading clips; a core's frames/s", rows
+        yield "Batches read ahead; all processes' frames/s", workers
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("data",))
-    parser.add_argument("--json", help="file to write the figures to")
-    args = parser.parse_args(argv)
+    args = parse(argv)
     with one_line_errors():
-        print(f"{platform.processor() or platform.machine()}, PyTorch {torch.__version__}")
-        rows, workers = data.run()
-        print_table("Reading clips; a core's frames/s", rows)
-        print_table("Batches read ahead; all processes' frames/s", workers)
-        if args.json:
-            write_json(args.json, {"data": rows, "workers": workers})
+        for word in args.work:
+            if word not in WORK:
+                raise ConfigError(f"no work {word!r}; choose of {', '.join(WORK)}")
+        device = choose_device(args.device)
+        results = {
+            "machine": platform.processor() or platform.machine(),
+            "capability": torch.backends.cpu.get_cpu_capability(),
+            "device": str(device), "threads": torch.get_num_threads(),
+            "torch": torch.__version__,
+        }  # fmt: skip
+        print(", ".join(f"{key} {value}" for key, value in results.items()))
+        for title, rows in tables(args, device):
+            print_table(title, rows)
+            results[title] = rows
+            if args.json:
+                write_json(args.json, results)
 
 
 # Processes that read clips ahead import this file.

@@ -28,13 +28,21 @@ PRESETS = {
 def parse(argv=None):
     parser = training_parser(__doc__, "runs/smmnist", PRESETS)
     flag = parser.add_argument
-    flag("--data-root",
-         help="folder of MNIST's IDX files (default: data/mnist, or fetched there)")
-    flag("--bundled-digits", action="store_true",
-         help="take scikit-learn's digits, and do not look for MNIST")
+    flag(
+        "--data-root",
+        help="folder of MNIST's IDX files (default: data/mnist, or fetched there)",
+    )
+    flag(
+        "--bundled-digits",
+        action="store_true",
+        help="take scikit-learn's digits, and do not look for MNIST",
+    )
     flag("--num-digits", type=int, default=2, help="digits in a clip (default: 2)")
-    flag("--deterministic", action="store_true",
-         help="the edges reflect the digits (default: they send them off anew)")
+    flag(
+        "--deterministic",
+        action="store_true",
+        help="the edges reflect the digits (default: they send them off anew)",
+    )
     return parser.parse_args(argv)
 
 

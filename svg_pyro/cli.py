@@ -9,9 +9,10 @@ from pathlib import Path
 
 import torch
 
-from svg_pyro import checkpoint
+from svg_pyro import checkpoint, distributed
 from svg_pyro.config import SVGConfig, TrainingConfig
 from svg_pyro.errors import ConfigError, SVGError
+from svg_pyro.stepping import check_batch
 
 
 @dataclass(frozen=True)
@@ -31,9 +32,13 @@ class Preset:
     horizon: int
 
 
-# May change when a run is resumed: they do not touch what a step computes, save
-# for `steps`, without which a finished run could not be prolonged.
-_FREE_ON_RESUME = {"steps", "workers", "log_every", "validate_every", "save_every"}
+# May change when a run is resumed: they do not touch what a step computes, save for
+# `steps`, without which a finished run could not be prolonged, and `accumulate`,
+# without which one that was out of memory could not go on.
+_FREE_ON_RESUME = {
+    "steps", "workers", "log_every", "validate_every", "save_every", "accumulate",
+    "checkpoint_activations",
+}  # fmt: skip
 
 
 class Parser(argparse.ArgumentParser):
@@ -116,22 +121,27 @@ def _leave(message, status):
 
 
 def choose_device(name):
-    """The device to work on: `name`, else CUDA where there is one, else the CPU."""
+    """The device to work on: `name`, else CUDA where there is one, else the CPU.
+
+    Under torchrun each process gets a CUDA device of its own.
+    """
     if name is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
     except RuntimeError:
         raise ConfigError(f"no device {name!r}; give cuda or cpu") from None
     if device.type == "cuda" and not torch.cuda.is_available():
         raise ConfigError("no CUDA device was found; give --device cpu")
-    return device
+    return distributed.own_device(device)
 
 
 def plan(args, presets):
     """The settings of a run: from the flags and a preset, or from its checkpoint.
 
-    Prints the first line of a run, which names the preset and the device.
+    Prints the first line of a run, which names the preset and the device. Under
+    torchrun the processes join here, and all but the first wait until that one has
+    made its data and comes to `svg_pyro.job.run_training`.
 
     Parameters
     ----------
@@ -146,7 +156,14 @@ def plan(args, presets):
     preset : Preset
         With the flags put in.
     """
+    distributed.start()
     device = choose_device(args.device)
+    out, preset = distributed.from_first(lambda: _settings(args, presets, device))
+    distributed.wait_turn()
+    return device, out, preset
+
+
+def _settings(args, presets, device):
     out = _folder(args)
     name = args.preset or ("paper" if device.type == "cuda" else "small")
     preset = presets[name]
@@ -161,6 +178,15 @@ def plan(args, presets):
         )
     if args.horizon is not None:
         preset = dataclasses.replace(preset, horizon=args.horizon)
+    _check(args, preset)
+    ranks = distributed.ranks()
+    where = f"device {device}" if ranks == 1 else f"{ranks} processes on {device.type}"
+    print(f"preset {name}, {where}, {preset.training.steps} steps, out {out}")
+    return out, preset
+
+
+def _check(args, preset):
+    """What no configuration can check by itself."""
     counts = {"horizon": preset.horizon, "num-samples": args.num_samples,
               "test-clips": args.test_clips, "pictures": args.pictures}  # fmt: skip
     for flag, value in counts.items():
@@ -172,8 +198,15 @@ def plan(args, presets):
             f"--n-frames is {preset.training.n_frames} and --n-past "
             f"{preset.model.n_past}; training clips need a frame after the context"
         )
-    print(f"preset {name}, device {device}, {preset.training.steps} steps, out {out}")
-    return device, out, preset
+    check_batch(preset.training)
+
+
+def _warn_of_slow_bfloat16(device):
+    if device.type == "cpu" and torch.backends.cpu.get_cpu_capability() == "AVX2":
+        print(
+            "this processor has no bfloat16 arithmetic and imitates it, many times "
+            "slower than float32; leave --precision bf16 out"
+        )
 
 
 def _given(args, defaults):

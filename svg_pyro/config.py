@@ -179,13 +179,23 @@ class TrainingConfig:
     steps : int
         Gradient steps of the whole run.
     batch_size : int
-        Clips in a step.
+        Clips in a step, of all processes together.
     n_frames : int
         Frames in a training clip, context included.
     lr, lr_end : float
         Adam's learning rate at the start, and at the end of half a cosine.
     clip_norm : float
         Largest norm of all gradients together, in nats a frame; 0: no limit.
+    accumulate : int
+        Equal chunks into which a process cuts its part of a batch, one after the
+        other, to need less memory. Their gradients are summed before the step.
+        BatchNorm and ``sigma="optimal"`` see one chunk at a time.
+    checkpoint_activations : bool
+        Keep fewer activations of encoder and decoder, and compute the others again
+        in the backward pass: the same gradients in less memory and more time.
+    precision : str
+        "float32", or "bf16": convolutions in bfloat16, all else in float32. For
+        devices that compute it faster; most CPUs do not.
     elbo : str
         "trace" (the KL by sampling) or "mean-field" (the KL in closed form).
     seed : int
@@ -203,6 +213,9 @@ class TrainingConfig:
     lr: float = 2e-3
     lr_end: float = 2e-3
     clip_norm: float = 0.0
+    accumulate: int = 1
+    checkpoint_activations: bool = False
+    precision: str = "float32"
     elbo: str = "trace"
     seed: int = 0
     workers: int = 0
@@ -211,9 +224,16 @@ class TrainingConfig:
     save_every: int = 1_000
 
     def __post_init__(self):
-        for name in "steps batch_size log_every validate_every save_every".split():
+        for name in (
+            "steps batch_size accumulate log_every validate_every save_every"
+        ).split():
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}; give 1 or more")
+        if self.batch_size % self.accumulate:
+            raise ConfigError(
+                f"a batch_size of {self.batch_size} cannot be cut into accumulate = "
+                f"{self.accumulate} equal chunks; make it a multiple"
+            )
         if self.n_frames < 2:
             raise ConfigError(f"n_frames is {self.n_frames}; give 2 or more")
         if not 0 < self.lr < math.inf or not 0 <= self.lr_end <= self.lr:
@@ -226,5 +246,9 @@ class TrainingConfig:
         for name in ("seed", "workers"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name} is {getattr(self, name)}; give 0 or more")
+        if self.precision not in ("float32", "bf16"):
+            raise ConfigError(
+                f"precision is {self.precision!r}; choose float32 or bf16"
+            )
         if self.elbo not in ("trace", "mean-field"):
             raise ConfigError(f"elbo is {self.elbo!r}; choose trace or mean-field")

@@ -5,6 +5,7 @@ import os
 
 import torch
 
+from svg_pyro import distributed
 from svg_pyro.elbos import ELBOS
 from svg_pyro.evaluation import picture_rows, score_futures
 from svg_pyro.files import written_beside
@@ -22,6 +23,8 @@ def first_clips(data, count):
 def run_training(args, device, out, preset, make_data):
     """Train, score held-out futures beside the baseline, and draw them.
 
+    Under torchrun all processes train; the first one alone scores and draws.
+
     Parameters
     ----------
     args : argparse.Namespace
@@ -33,9 +36,12 @@ def run_training(args, device, out, preset, make_data):
     """
     config, training = preset.model, preset.training
     train_set = make_data("train", training.n_frames)
-    validation = first_clips(make_data("test", training.n_frames), args.test_clips)
-    length = config.n_past + preset.horizon
-    test = first_clips(make_data("test", length), args.test_clips)
+    validation = test = None
+    if distributed.rank() == 0:
+        length = config.n_past + preset.horizon
+        validation = first_clips(make_data("test", training.n_frames), args.test_clips)
+        test = first_clips(make_data("test", length), args.test_clips)
+    distributed.pass_turn()
     torch.manual_seed(training.seed)
     svg = SVG(config).to(device)
 
@@ -44,10 +50,15 @@ def run_training(args, device, out, preset, make_data):
             draw_training(trainer.log_path, out / "training.png")
             draw_futures(trainer, test, args, f"step_{trainer.step:06d}")
 
-    trainer = Trainer(svg, train_set, training, out, validation[:64], draw)
+    shown = None if validation is None else validation[:64]
+    trainer = Trainer(svg, train_set, training, out, shown, draw)
     if args.resume:
         trainer.resume()
-    if not trainer.run():
+    done = trainer.run()
+    distributed.end()
+    if trainer.rank > 0:
+        return
+    if not done:
         print(f"stopped at step {trainer.step}; the same command with --resume goes on")
         return
     report(trainer, validation, test, args)

@@ -30,6 +30,17 @@ def seeded(seed, device):
         yield
 
 
+PRECISIONS = ("float32", "bf16")
+
+
+def autocast(device, precision):
+    """Run convolutions in a precision: "float32", or "bf16" where they are faster in it.
+
+    LSTMs, distributions and the likelihood stay in the weights' own precision.
+    """
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+
+
 def root_name():
     """A name in Pyro's parameter store that no other model of the process has."""
     return f"svg{next(_numbers)}"

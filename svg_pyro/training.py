@@ -2,8 +2,6 @@
 
 import contextlib
 import dataclasses
-import json
-import math
 import time
 from pathlib import Path
 
@@ -11,25 +9,24 @@ import pyro
 import torch
 from pyro.infer import SVI
 
-from svg_pyro import checkpoint
+from svg_pyro import checkpoint, distributed, memory
 from svg_pyro.data.base import to_float
 from svg_pyro.data.batches import batches
 from svg_pyro.elbos import ELBOS
-from svg_pyro.errors import CheckpointError, DataError, TrainingError
-from svg_pyro.files import written_beside
+from svg_pyro.errors import CheckpointError, DataError, SVGError, TrainingError
 from svg_pyro.interrupts import Interrupts
 from svg_pyro.optim import JointAdam
 from svg_pyro.progress import progress
-from svg_pyro.terms import ELBOTerms, held_out_terms
-
-# Below this the latents say nothing, and every sampled future is the same.
-COLLAPSED_KL = 0.05
-# Steps that the latents are given to be taken up.
-COLLAPSE_STEPS = 500
+from svg_pyro.stepping import LossAndGrads, check_batch, latents_seed
+from svg_pyro.terms import held_out_terms
+from svg_pyro.training_log import Records, TrainingLog, has_collapsed
 
 
 class Trainer:
     """One training run in a folder: ``checkpoint.pt`` and ``metrics.jsonl``.
+
+    Where several processes have joined (`svg_pyro.distributed`), each has a Trainer
+    and trains on its part of every batch; the first one alone writes and validates.
 
     Parameters
     ----------
@@ -49,6 +46,8 @@ class Trainer:
     ----------
     step : int
         Steps done.
+    rank, ranks : int
+        The number of this process, counted from 0, and how many there are.
     """
 
     def __init__(self, svg, data, config, out, validation=None, on_validation=None):
@@ -58,20 +57,25 @@ class Trainer:
                 "train modules; switch it off before the model is made"
             )
         _check_data(data, svg.config)
+        check_batch(config)
         self.svg, self.data, self.config = svg, data, config
         self.out = Path(out)
         self.validation, self.on_validation = validation, on_validation
         self.device = next(svg.parameters()).device
+        self.rank, self.ranks = distributed.rank(), distributed.ranks()
         self.optimiser = JointAdam(
             svg.parameters(), config.lr, config.lr_end, config.steps,
             config.clip_norm or None,
         )  # fmt: skip
-        elbo = ELBOS[config.elbo]()
-        self.svi = SVI(
-            svg.model, svg.guide, self.optimiser, elbo.loss, self._loss_and_grads
+        self._elbo = ELBOS[config.elbo]()
+        self._gradient = LossAndGrads(
+            svg, self._elbo, config.accumulate, config.precision
         )
-        self._elbo = elbo
-        self._pending = []
+        self.svi = SVI(
+            svg.model, svg.guide, self.optimiser, self._elbo.loss, self._gradient
+        )
+        self._log = TrainingLog(self.log_path)
+        self._records = Records()
         self._warned = False
         self._clock = time.monotonic()
         self.step = 0
@@ -87,8 +91,8 @@ class Trainer:
     def run(self):
         """Train up to ``config.steps``.
 
-        SIGINT and SIGTERM save a checkpoint and end the loop; a second one ends the
-        process at once.
+        SIGINT and SIGTERM save a checkpoint and end the loop, in all processes after
+        the same step; a second one ends the process at once.
 
         Returns
         -------
@@ -98,26 +102,36 @@ class Trainer:
         Raises
         ------
         TrainingError
-            If the loss is not finite; the checkpoint keeps the last good state.
+            If the loss is not finite, memory is out, or another process has ended;
+            the checkpoint keeps the last good state.
         CheckpointError
             If a checkpoint cannot be written; the earlier one is kept.
         """
-        self.out.mkdir(parents=True, exist_ok=True)
         if self.step == 0:
-            self.log_path.write_text("")
             torch.manual_seed(self.config.seed)
+            if self.rank == 0:
+                self._log.begin()
         self.svg.train()
         steps = self.config.steps
-        bar = progress(initial=self.step, total=steps, desc="training", unit="step")
+        bar = progress(
+            initial=self.step, total=steps, desc="training", unit="step",
+            disable=self.rank > 0,
+        )  # fmt: skip
         self._clock = time.monotonic()
         # Frames come from uint8, so they are in range: looking at them (and at each
         # distribution's parameters) would wait for the device at every step.
-        with Interrupts() as interrupts, bar, pyro.validation_enabled(False):
-            with contextlib.closing(self._batches()) as read:
-                while self.step < steps and not interrupts.requested:
-                    self._one_step(*next(read))
-                    bar.update()
-                    self._at_intervals(bar)
+        with (
+            Interrupts() as interrupts,
+            bar,
+            pyro.validation_enabled(False),
+            self._explaining_errors(),
+            memory.recomputed(self.svg, self.config.checkpoint_activations),
+            contextlib.closing(self._batches()) as read,
+        ):
+            while self.step < steps and not distributed.anywhere(interrupts.requested):
+                self._one_step(*next(read))
+                bar.update()
+                self._at_intervals(bar)
             self._drain(bar)
             self.save()
         return self.step == steps
@@ -127,22 +141,29 @@ class Trainer:
         config = self.config
         return batches(
             self.data, config.batch_size, range(self.step, config.steps), config.seed,
-            config.workers, pin=self.device.type == "cuda",
+            config.workers, self.rank, self.ranks, pin=self.device.type == "cuda",
         )  # fmt: skip
 
     def _one_step(self, frames, clips):
-        with ELBOTerms() as terms:
-            self.svi.step(to_float(frames, self.device))
-        self._pending.append((self.step, clips, terms.per_frame()))
+        if self.rank > 0:
+            # The checkpoint holds the first process's random state alone.
+            torch.manual_seed(latents_seed(self.config.seed, self.rank, self.step))
+        self.svi.step(to_float(frames, self.device))
+        self._records.add(self.step, clips, self._gradient.terms)
         self.step += 1
 
-    def _loss_and_grads(self, model, guide, frames):
-        loss = self._elbo.differentiable_loss(model, guide, frames)
-        # In nats a frame, so that clip_norm does not depend on the batch.
-        (loss / (frames.shape[0] * (frames.shape[1] - 1))).backward()
-        # SVI would read a tensor back, and wait for the device; the loop logs the
-        # recorded terms instead.
-        return math.nan
+    @contextlib.contextmanager
+    def _explaining_errors(self):
+        try:
+            with distributed.contact():
+                yield
+        except (RuntimeError, MemoryError) as error:
+            if isinstance(error, SVGError) or not memory.is_exhausted(error):
+                raise
+            raise TrainingError(
+                f"out of memory on {self.device} at step {self.step}; "
+                f"{memory.advice(self.config)}; {self._kept()}"
+            ) from error
 
     def _at_intervals(self, bar):
         config = self.config
@@ -161,54 +182,48 @@ class Trainer:
             self._validate(bar)
 
     def _check_finite(self):
-        if not self._pending:
+        """Raise in every process if the loss is not finite in any."""
+        found = self._records.first_bad()
+        if not distributed.anywhere(found is not None):
             return
-        totals = torch.stack(
-            [nll.sum() + kl.sum() for _, _, (nll, kl) in self._pending]
-        )
-        good = totals.isfinite()
-        if good.all():
-            return
-        step, clips, (nll, kl) = self._pending[int((~good).nonzero()[0])]
-        bad = (~(nll + kl).isfinite()).nonzero().flatten().tolist()
-        names = self.data.name(clips[bad[0]])
+        if found is None:
+            raise TrainingError("the loss is not finite in another process; see there")
+        step, clips, bad = found
         more = f" and {len(bad) - 1} more" if len(bad) > 1 else ""
-        kept = (
-            f"the last good state is {self.checkpoint_path}"
-            if self.checkpoint_path.exists()
-            else "no checkpoint had been saved"
-        )
         raise TrainingError(
-            f"the loss is not finite at step {step} ({names}{more} of {len(clips)} "
-            f"clips); {kept}; lower --lr, set --clip-norm, or look at the clip"
+            f"the loss is not finite at step {step} ({self.data.name(bad[0])}{more} of "
+            f"{len(clips)} clips); {self._kept()}; lower --lr, set --clip-norm, or "
+            "look at the clip"
         )
+
+    def _kept(self):
+        if self.checkpoint_path.exists():
+            return f"the last good state is {self.checkpoint_path}"
+        return "no checkpoint had been saved"
 
     def _drain(self, bar):
         """Move what the steps since the last line recorded into the log."""
-        if not self._pending:
+        if not self._records:
             return
         self._check_finite()
-        nll = (
-            torch.stack([nll.mean() for _, _, (nll, _) in self._pending]).mean().item()
-        )
-        kl = torch.stack([kl.mean() for _, _, (_, kl) in self._pending]).mean().item()
-        seconds = time.monotonic() - self._clock
-        count = len(self._pending) * self.config.batch_size * self.config.n_frames
-        self._log(
+        nll, kl = distributed.mean(self._records.means())
+        count = len(self._records) * self.config.batch_size * self.config.n_frames
+        rate = count / (time.monotonic() - self._clock)
+        self._records.clear()
+        self._clock = time.monotonic()
+        if self.rank > 0:
+            return
+        self._log.write(
             step=self.step, nll=nll, kl=kl, lr=self.optimiser.lr_now(),
-            frames_per_second=count / seconds,
+            frames_per_second=rate,
         )  # fmt: skip
         bar.set_postfix_str(
-            f"nll {nll:.4g}, kl {kl:.3g} nats/frame, {count / seconds:.0f} frames/s"
+            f"nll {nll:.4g}, kl {kl:.3g} nats/frame, {rate:.0f} frames/s"
         )
         self._warn_of_collapse(kl, bar)
-        self._pending.clear()
-        self._clock = time.monotonic()
 
     def _warn_of_collapse(self, kl, bar):
-        if self.svg.prior is None or self._warned or kl >= COLLAPSED_KL:
-            return
-        if self.step < COLLAPSE_STEPS:
+        if self.svg.prior is None or self._warned or not has_collapsed(kl, self.step):
             return
         self._warned = True
         bar.write(
@@ -217,20 +232,23 @@ class Trainer:
         )
 
     def _validate(self, bar):
+        if self.rank > 0:
+            return
         nll, kl = held_out_terms(self.svg, self._elbo, self.validation)
-        self._log(step=self.step, validation_nll=nll, validation_kl=kl)
+        self._log.write(step=self.step, validation_nll=nll, validation_kl=kl)
         bar.write(f"step {self.step}: held-out nll {nll:.5g}, kl {kl:.3g} nats a frame")
         if self.on_validation is not None:
             self.on_validation(self)
         self._clock = time.monotonic()
 
-    def _log(self, **values):
-        with open(self.log_path, "a") as log:
-            log.write(json.dumps(values) + "\n")
-
     def save(self):
-        """Write the checkpoint, and everything that the run needs to go on."""
+        """Write the checkpoint, and everything that the run needs to go on.
+
+        All processes must call it; the first one writes.
+        """
         self._check_finite()
+        if self.rank > 0:
+            return
         cuda = self.device.type == "cuda"
         state = {
             "config": dataclasses.asdict(self.config),
@@ -244,7 +262,9 @@ class Trainer:
     def resume(self):
         """Take up the run that the folder's checkpoint holds.
 
-        On CPU what follows is bit for bit what it would have been without a stop.
+        On CPU what follows is bit for bit what it would have been without a stop, if
+        the number of processes is the same. With another number it sees the same
+        clips in the same order, with other latents.
 
         Raises
         ------
@@ -252,7 +272,8 @@ class Trainer:
             If there is no checkpoint, it is of another architecture or of a model
             that was saved without its training state.
         """
-        content = checkpoint.read(self.checkpoint_path)
+        # The folder may be on another machine than this process.
+        content = distributed.from_first(lambda: checkpoint.read(self.checkpoint_path))
         state = content["training"]
         if state is None:
             raise CheckpointError(
@@ -265,16 +286,8 @@ class Trainer:
         torch.set_rng_state(state["rng"])
         if state["cuda_rng"] is not None and self.device.type == "cuda":
             torch.cuda.set_rng_state(state["cuda_rng"], self.device)
-        self._forget_later_lines()
-
-    def _forget_later_lines(self):
-        """Drop what the log says of steps after the checkpoint: they are done again."""
-        if not self.log_path.exists():
-            return
-        lines = self.log_path.read_text().splitlines(keepends=True)
-        kept = [line for line in lines if _step_of(line) <= self.step]
-        with written_beside(self.log_path) as beside:
-            beside.write_text("".join(kept))
+        if self.rank == 0:
+            self._log.forget_after(self.step)
 
 
 def _check_data(data, config):
@@ -287,11 +300,3 @@ def _check_data(data, config):
                 f"the data's {name} is {have}, the model's {want}; "
                 f"build the model with {name}={have}"
             )
-
-
-def _step_of(line):
-    """The step of a line of the log; a line cut short by a kill belongs to none."""
-    try:
-        return json.loads(line)["step"]
-    except (ValueError, KeyError):
-        return math.inf

@@ -87,7 +87,9 @@ def test_workers_and_a_stop_change_nothing():
         read = list(batches(data, 4, range(start, 6), seed=2, workers=workers))
         assert torch.equal(torch.get_rng_state(), before)
         assert len(read) == 6 - start
-        for (frames, indices), (frames_wanted, indices_wanted) in zip(read, want[start:]):
+        for (frames, indices), (frames_wanted, indices_wanted) in zip(
+            read, want[start:]
+        ):
             assert indices == indices_wanted and torch.equal(frames, frames_wanted)
 
 

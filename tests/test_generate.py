@@ -88,7 +88,11 @@ def test_a_folder_of_videos(checkpoint, video, tmp_path, capsys):
     run(checkpoint, folder, "--out", tmp_path / "out", "--horizon", 2, "--shown", 0)
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["x-2.npz", "x.npz"]
     out = capsys.readouterr().out
-    assert out.count("skipped: ") == 2 and "text.mp4" in out and "the context takes 2" in out
+    assert (
+        out.count("skipped: ") == 2
+        and "text.mp4" in out
+        and "the context takes 2" in out
+    )
 
 
 def test_first_frames_take_a_stride_and_stop_early(tiny, video, tmp_path):
@@ -104,7 +108,10 @@ def test_first_frames_take_a_stride_and_stop_early(tiny, video, tmp_path):
     assert np.array_equal(first_frames(source, tiny, 8)[:, 0].numpy(), video[:8])
     with pytest.raises(DataError, match="x.npy"):
         first_frames(source, tiny, 9)
-    for options, words in (({"start": -1}, "start is -1"), ({"stride": 0}, "stride is 0")):
+    for options, words in (
+        ({"start": -1}, "start is -1"),
+        ({"stride": 0}, "stride is 0"),
+    ):
         with pytest.raises(DataError, match=words):
             first_frames(source, tiny, 2, **options)
 

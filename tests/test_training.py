@@ -238,7 +238,7 @@ def test_step_reads_nothing_back(tiny, tmp_path, monkeypatch):
 
 
 def test_collapse_of_the_kl_is_said_once(tiny, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("svg_pyro.training.COLLAPSE_STEPS", 20)
+    monkeypatch.setattr("svg_pyro.training_log.COLLAPSE_STEPS", 20)
     config = dataclasses.replace(tiny, beta=1e3)
     training = dataclasses.replace(SHORT, steps=40, lr=1e-2, log_every=5)
     make(config, tmp_path, training).run()

@@ -22,12 +22,16 @@ _BATCH = 32
 
 def run():
     """Rows of the table: reading in one process, then by several."""
+    threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    with TemporaryDirectory() as folder:
-        folder = Path(folder)
-        rows = [_row(words, *_sets(folder, words)) for words in _MAKERS]
-        rows += _decoding(folder)
-    return rows, _workers()
+    try:
+        with TemporaryDirectory() as folder:
+            folder = Path(folder)
+            rows = [_row(words, *_sets(folder, words)) for words in _MAKERS]
+            rows += _decoding(folder)
+        return rows, _workers()
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _row(words, small, large):
@@ -152,7 +156,9 @@ def _workers():
         for _ in range(4):
             next(read)  # the processes have started
         frames = rate(
-            lambda i, read=read: next(read), _BATCH * data.n_frames, clock=time.monotonic
+            lambda i, read=read: next(read),
+            _BATCH * data.n_frames,
+            clock=time.monotonic,
         )
         read.close()
         rows.append({"workers": str(workers), "frames/s": frames})

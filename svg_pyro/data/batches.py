@@ -133,8 +133,10 @@ def batches(dataset, batch_size, steps, seed=0, workers=0, rank=0, ranks=1, pin=
 
 
 def _prepare_worker(_):
-    # Ctrl-C reaches the workers too, but it is the training loop that answers it.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Ctrl-C, and torchrun's SIGTERM, reach the workers too, but it is the training loop
+    # that answers them.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     # Python ends a daemon thread by unwinding it: where that meets PyTorch's frames in
     # the thread that sends the batches, the process would abort with a message.
     atexit.register(os._exit, 0)

@@ -184,8 +184,9 @@ class Decoder(PyroModule):
         d = self.head(g.flatten(0, -2)[..., None, None])
         for stage, half in zip(self.stages, halves):
             d = stage(d, half)
-        d = d.unflatten(0, g.shape[:-1]).sigmoid()
+        # Under autocast the logits may be bfloat16, whose steps near 1 are 1/256.
+        d = d.unflatten(0, g.shape[:-1]).to(frames.dtype).sigmoid()
         if not self.pixel_skip:
             return d
         # Written as a correction of the skip frame: one pass over the pixels.
-        return torch.lerp(d[..., :-1, :, :], frames.to(d.dtype), d[..., -1:, :, :])
+        return torch.lerp(d[..., :-1, :, :], frames, d[..., -1:, :, :])

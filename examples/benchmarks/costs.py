@@ -1,0 +1,148 @@
+"""What memory work takes, and how its time grows."""
+
+import dataclasses
+import resource
+from pathlib import Path
+
+import numpy as np
+import torch
+from benchmarks.speed import alternately, synchronise
+from benchmarks.workloads import DCGAN, Ours
+
+from svg_pyro import SVGConfig, memory
+
+_STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+
+
+def peak_bytes(call, device):
+    """Memory that a call takes at its peak beyond what was taken before; bytes."""
+    if device.type == "cuda":
+        synchronise(device)
+        before = torch.cuda.memory_allocated(device)
+        torch.cuda.reset_peak_memory_stats(device)
+        call()
+        return torch.cuda.max_memory_allocated(device) - before
+    if not _CLEAR.exists():  # not Linux: the process's peak, which only grows
+        call()
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    _CLEAR.write_text("5")  # forget the peak so far
+    before = _status("VmRSS")
+    call()
+    return _status("VmHWM") - before
+
+
+def _status(key):
+    (line,) = (x for x in _STATUS.read_text().splitlines() if x.startswith(key))
+    return int(line.split()[1]) * 1024
+
+
+def of_samples(device):
+    """Peak memory of futures against their number, less the futures themselves."""
+    config = dataclasses.replace(DCGAN, n_past=2)
+    ours = Ours(config, device)
+    context = torch.rand(2, 2, 1, 64, 64).to(device)
+    ours.generate(context, 2, 10)
+    rows = []
+    for count in (10, 100):
+        future = 4 * 2 * 28 * count * 64 * 64
+        taken = peak_bytes(
+            lambda count=count: ours.generate(context, 28, count), device
+        )
+        rows.append({
+            "futures of 2 clips, 28 frames": f"{count} samples",
+            "peak MB": taken / 1e6, "the result's MB": future / 1e6,
+            "working MB": (taken - future) / 1e6,
+        })  # fmt: skip
+    return rows
+
+
+def of_training(device, repeats):
+    """Peak memory and time of a training step with --accumulate and recomputation."""
+    frames = torch.rand(16, 15, 1, 64, 64).to(device)
+    rows = []
+    for accumulate, recompute in ((1, False), (4, False), (1, True), (4, True)):
+        ours = Ours(DCGAN, device, accumulate)
+        step = ours.train_step
+        if recompute:
+            step = _recomputing(ours)
+        step(frames)
+        taken = peak_bytes(lambda step=step: step(frames), device)
+        seconds = alternately({"step": lambda step=step: step(frames)}, device, repeats)
+        rows.append({
+            "DCGAN 64, B=16, 5+10": f"--accumulate {accumulate}"
+            + " --checkpoint-activations" * recompute,
+            "peak MB": taken / 1e6, "s/step": seconds["step"],
+        })  # fmt: skip
+    return rows
+
+
+def _recomputing(ours):
+    def step(frames):
+        with memory.recomputed(ours.svg):
+            ours.train_step(frames)
+
+    return step
+
+
+_SMALL = SVGConfig(channels=1, width=16, n_past=2)
+
+
+def scaling(device, repeats):
+    """Time against clip length, batch, samples and image size, and fitted exponents."""
+    ours = Ours(_SMALL, device)
+    large = Ours(dataclasses.replace(_SMALL, image_size=128), device)
+
+    def training(t, b):
+        frames = torch.rand(b, t, 1, 64, 64).to(device)
+        return lambda: ours.train_step(frames)
+
+    def futures(s):
+        context = torch.rand(1, 2, 1, 64, 64).to(device)
+        return lambda: ours.generate(context, 10, s)
+
+    def sized(size):
+        frames = torch.rand(4, 10, 1, size, size).to(device)
+        return lambda: (ours if size == 64 else large).train_step(frames)
+
+    cases = {
+        "training, frames T": ((8, 16, 32, 64), lambda t: training(t, 4)),
+        "training, clips B": ((4, 8, 16, 32), lambda b: training(10, b)),
+        "futures, samples": ((32, 64, 128, 256), futures),
+        "training, pixels": ((64, 128), sized),
+    }
+    return [
+        _scaling_row(k, sizes, make, device, repeats)
+        for k, (sizes, make) in cases.items()
+    ]
+
+
+def _scaling_row(name, sizes, make, device, repeats):
+    calls = {str(size): make(size) for size in sizes}
+    seconds = list(alternately(calls, device, repeats).values())
+    pixels = [size**2 for size in sizes] if "pixels" in name else list(sizes)
+    return {
+        "cost of": name, "sizes": " ".join(map(str, sizes)),
+        "ms": " ".join(f"{1e3 * s:.0f}" for s in seconds),
+        "exponent": exponent(pixels, seconds),
+    }  # fmt: skip
+
+
+def exponent(sizes, seconds):
+    """p of ``seconds = fixed + slope * sizes**p``, by least relative squares.
+
+    With two sizes the fixed cost cannot be told apart and is taken to be 0.
+    """
+    sizes, seconds = np.array(sizes, float), np.array(seconds)
+    if len(sizes) == 2:
+        return float(np.log(seconds[1] / seconds[0]) / np.log(sizes[1] / sizes[0]))
+    best = None
+    for p in np.arange(0.5, 2.0, 0.01):
+        columns = np.stack([np.ones_like(sizes), sizes**p], 1) / seconds[:, None]
+        found, *_ = np.linalg.lstsq(columns, np.ones_like(sizes), rcond=None)
+        if found[0] < 0:  # no cost is below none
+            slope = columns[:, 1].sum() / (columns[:, 1] ** 2).sum()
+            found = np.array([0.0, slope])
+        error = ((columns @ found - 1) ** 2).sum()
+        if best is None or error < best[0]:
+            best = error, p
+    return float(best[1])

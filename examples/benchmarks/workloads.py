@@ -1,0 +1,108 @@
+"""The work that is timed: the paper's settings, ours and the baseline's side by side."""
+
+from dataclasses import dataclass
+
+import pyro
+import torch
+from benchmarks.baseline import PaperLoop
+from pyro.infer import SVI
+from torch.nn import functional as F
+
+from svg_pyro import SVG, SVGConfig
+from svg_pyro.elbos import QuietMeanFieldELBO
+from svg_pyro.modules import autocast
+from svg_pyro.optim import JointAdam
+from svg_pyro.stepping import LossAndGrads
+
+
+@dataclass(frozen=True)
+class Work:
+    """One row: a model, and the shape of what it is given.
+
+    Attributes
+    ----------
+    name : str
+    config : SVGConfig
+    batch : int
+        Clips.
+    future : int
+        Frames after the context.
+    """
+
+    name: str
+    config: SVGConfig
+    batch: int
+    future: int
+
+    def frames(self, device):
+        """A batch of clips, context and future, of uniform noise."""
+        c = self.config
+        shape = (
+            self.batch,
+            c.n_past + self.future,
+            c.channels,
+            c.image_size,
+            c.image_size,
+        )
+        generator = torch.Generator().manual_seed(0)
+        return torch.rand(shape, generator=generator).to(device)
+
+
+DCGAN = SVGConfig.preset("smmnist")
+VGG = SVGConfig.preset("bair")
+TRAIN = (Work("DCGAN 64", DCGAN, 16, 10), Work("VGG 64", VGG, 4, 10))
+GENERATE = (Work("DCGAN 64", DCGAN, 16, 25), Work("VGG 64", VGG, 8, 28))
+
+
+class Ours:
+    """The Pyro program, trained as `svg_pyro.training.Trainer` does it."""
+
+    def __init__(self, config, device, accumulate=1, precision="float32"):
+        self.device, self.precision = device, precision
+        torch.manual_seed(0)
+        self.svg = SVG(config).to(device)
+        optimiser = JointAdam(self.svg.parameters(), 2e-3, 2e-3, 1000, None)
+        elbo = QuietMeanFieldELBO()
+        grads = LossAndGrads(self.svg, elbo, accumulate, precision)
+        self.svi = SVI(self.svg.model, self.svg.guide, optimiser, elbo.loss, grads)
+
+    def train_step(self, frames):
+        self.svg.train()
+        with pyro.validation_enabled(False):
+            self.svi.step(frames)
+
+    def generate(self, context, horizon, num_samples):
+        with pyro.validation_enabled(False), autocast(self.device, self.precision):
+            return self.svg.predict(context, horizon, num_samples)
+
+
+class Plain(Ours):
+    """The same networks and mathematics, vectorised, without Pyro."""
+
+    def train_step(self, frames):
+        svg = self.svg.train()
+        config, steps = svg.config, frames.shape[1] - 1
+        h, skips = svg.encoder(frames)
+        prior, _ = svg.prior(h[:, :-1])
+        _, state = svg.posterior(h[:, :1])
+        posterior, _ = svg.posterior(h[:, 1:], state)
+        g, _ = svg.frame_predictor(torch.cat([h[:, :-1], posterior.rsample()], -1))
+        n = min(config.n_past, steps)
+        prepared = svg.decoder.prepare(frames[:, :n], [s[:, :n] for s in skips])
+        at = torch.arange(steps, device=frames.device).clamp_(max=n - 1)
+        mean = svg.decoder(g, [p.index_select(1, at) for p in prepared])
+        kl = torch.distributions.kl_divergence(posterior, prior).sum()
+        nll = F.mse_loss(mean, frames[:, 1:], reduction="sum")
+        loss = nll / (2 * config.noise_scale**2) + kl
+        svg.zero_grad()
+        (loss / (len(frames) * steps)).backward()
+        self.svi.optim(list(svg.parameters()))
+
+
+def baseline(config, device):
+    """The paper's loop with its networks on `device`."""
+    torch.manual_seed(0)
+    loop = PaperLoop(config)
+    for network in loop.networks:
+        network.to(device)
+    return loop
