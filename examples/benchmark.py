@@ -3,20 +3,21 @@
 `data` reads random clips from data sets that it makes in a temporary folder. `train`
 and `generate` run the paper's own loop in plain PyTorch (benchmarks/baseline.py) and
 svg_pyro in turn, at the paper's settings; `overhead` runs the Pyro program and the same
-mathematics without Pyro; `memory` and `scaling` show what work takes and how it grows.
+mathematics without Pyro; `memory` and `scaling` show what work takes and how it grows;
+`processes` trains with one process and with two, one thread each.
 """
 
 import platform
 
 import torch
-from benchmarks import costs, data, speed
+from benchmarks import costs, data, processes, speed
 from benchmarks.tables import print_table, write_json
 
 from svg_pyro.cli import Parser, choose_device, one_line_errors
 from svg_pyro.errors import ConfigError
 from svg_pyro.modules import PRECISIONS
 
-WORK = ("data", "train", "generate", "overhead", "memory", "scaling")
+WORK = ("data", "train", "generate", "overhead", "memory", "scaling", "processes")
 
 
 def parse(argv=None):
@@ -62,6 +63,8 @@ def tables(args, device):
         yield "Memory of training", costs.of_training(device, args.repeats)
     if "scaling" in work:
         yield "How time grows", costs.scaling(device, args.repeats)
+    if "processes" in work:
+        yield "Processes with one thread and a batch each", processes.efficiency()
     if "data" in work:
         rows, workers = data.run()
         yield "Reading clips; a core's frames/s", rows

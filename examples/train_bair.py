@@ -64,7 +64,7 @@ def data_root(args):
 def main(argv=None):
     args = parse(argv)
     with one_line_errors():
-        device, out, preset = plan(args, PRESETS)
+        device, out, preset = plan(args, PRESETS, ("camera",))
         root = data_root(args)
         if args.verify:
             print(f"the CRCs of {verify(root)} records are right")

@@ -37,7 +37,7 @@ def parse(argv=None):
     parser.add_argument("--download", action="store_true",
                         help="fetch what of the data set is not in --data-root "
                         "(1.1 GB) first")  # fmt: skip
-    parser.add_argument("--actions", nargs="+", choices=ACTIONS, default=ACTIONS,
+    parser.add_argument("--actions", nargs="+", choices=ACTIONS, default=list(ACTIONS),
                         metavar="ACTION", help=f"of {', '.join(ACTIONS)} "
                         "(default: all)")  # fmt: skip
     parser.add_argument("--cache",
@@ -49,7 +49,7 @@ def parse(argv=None):
 def main(argv=None):
     args = parse(argv)
     with one_line_errors():
-        device, out, preset = plan(args, PRESETS)
+        device, out, preset = plan(args, PRESETS, ("actions",))
         if args.download:
             download_kth(args.data_root, actions=args.actions)
 

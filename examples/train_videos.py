@@ -49,7 +49,7 @@ def parse(argv=None):
 def main(argv=None):
     args = parse(argv)
     with one_line_errors():
-        device, out, preset = plan(args, PRESETS)
+        device, out, preset = plan(args, PRESETS, ("stride", "fit"))
         model = preset.model
         cache = Path(args.cache) if args.cache else out.parent / "frames"
 

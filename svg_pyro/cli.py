@@ -25,11 +25,15 @@ class Preset:
     training : TrainingConfig
     horizon : int
         Frames predicted in the final scores and pictures.
+    data : dict
+        Flags of the example that say what it is trained on; a resumed run must have
+        the same.
     """
 
     model: SVGConfig
     training: TrainingConfig
     horizon: int
+    data: dict = dataclasses.field(default_factory=dict)
 
 
 # May change when a run is resumed: they do not touch what a step computes, save for
@@ -136,7 +140,7 @@ def choose_device(name):
     return distributed.own_device(device)
 
 
-def plan(args, presets):
+def plan(args, presets, data=()):
     """The settings of a run: from the flags and a preset, or from its checkpoint.
 
     Prints the first line of a run, which names the preset and the device. Under
@@ -148,6 +152,8 @@ def plan(args, presets):
     args : argparse.Namespace
         Of `training_parser`.
     presets : dict of str to Preset
+    data : sequence of str
+        Names of the example's own flags that say what it is trained on.
 
     Returns
     -------
@@ -158,15 +164,18 @@ def plan(args, presets):
     """
     distributed.start()
     device = choose_device(args.device)
-    out, preset = distributed.from_first(lambda: _settings(args, presets, device))
+    chosen = {name: getattr(args, name) for name in data}
+    out, preset = distributed.from_first(
+        lambda: _settings(args, presets, device, chosen)
+    )
     distributed.wait_turn()
     return device, out, preset
 
 
-def _settings(args, presets, device):
+def _settings(args, presets, device, data):
     out = _folder(args)
     name = args.preset or ("paper" if device.type == "cuda" else "small")
-    preset = presets[name]
+    preset = dataclasses.replace(presets[name], data=data)
     if args.resume:
         preset, name = _resumed(args, preset, out), "of the resumed run"
     else:
@@ -179,6 +188,8 @@ def _settings(args, presets, device):
     if args.horizon is not None:
         preset = dataclasses.replace(preset, horizon=args.horizon)
     _check(args, preset)
+    if preset.training.precision == "bf16":
+        _warn_of_slow_bfloat16(device)
     ranks = distributed.ranks()
     where = f"device {device}" if ranks == 1 else f"{ranks} processes on {device.type}"
     print(f"preset {name}, {where}, {preset.training.steps} steps, out {out}")
@@ -227,6 +238,12 @@ def _resumed(args, preset, out):
             raise ConfigError(
                 f"--{key.replace('_', '-')} {flag} differs from the run in {out}, "
                 f"which has {value}; leave it out, or start a new run"
+            )
+    for key, value in content["training"].get("data", {}).items():
+        if preset.data.get(key, value) != value:
+            raise ConfigError(
+                f"--{key.replace('_', '-')} is {preset.data[key]}, and {value} in the "
+                f"run in {out}; give that, or start a new run"
             )
     changes = {
         k: getattr(args, k) for k in _FREE_ON_RESUME if getattr(args, k) is not None

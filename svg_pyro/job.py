@@ -41,6 +41,7 @@ def run_training(args, device, out, preset, make_data):
         length = config.n_past + preset.horizon
         validation = first_clips(make_data("test", training.n_frames), args.test_clips)
         test = first_clips(make_data("test", length), args.test_clips)
+        print(f"{len(train_set):,} training clips; {len(test):,} others are scored")
     distributed.pass_turn()
     torch.manual_seed(training.seed)
     svg = SVG(config).to(device)
@@ -51,7 +52,7 @@ def run_training(args, device, out, preset, make_data):
             draw_futures(trainer, test, args, f"step_{trainer.step:06d}")
 
     shown = None if validation is None else validation[:64]
-    trainer = Trainer(svg, train_set, training, out, shown, draw)
+    trainer = Trainer(svg, train_set, training, out, shown, draw, preset.data)
     if args.resume:
         trainer.resume()
     done = trainer.run()

@@ -41,6 +41,8 @@ class Trainer:
         Held-out clips, uint8 ``(B, T, C, H, W)``.
     on_validation : callable, optional
         Called as ``on_validation(trainer)`` after each validation, for pictures.
+    about : dict, optional
+        What a checkpoint is to say of the data: numbers, text, lists of them.
 
     Attributes
     ----------
@@ -50,7 +52,9 @@ class Trainer:
         The number of this process, counted from 0, and how many there are.
     """
 
-    def __init__(self, svg, data, config, out, validation=None, on_validation=None):
+    def __init__(
+        self, svg, data, config, out, validation=None, on_validation=None, about=None
+    ):
         if pyro.settings.get("module_local_params"):
             raise TrainingError(
                 "Pyro's setting module_local_params is on, with which SVI cannot "
@@ -61,6 +65,7 @@ class Trainer:
         self.svg, self.data, self.config = svg, data, config
         self.out = Path(out)
         self.validation, self.on_validation = validation, on_validation
+        self.about = about or {}
         self.device = next(svg.parameters()).device
         self.rank, self.ranks = distributed.rank(), distributed.ranks()
         self.optimiser = JointAdam(
@@ -252,6 +257,7 @@ class Trainer:
         cuda = self.device.type == "cuda"
         state = {
             "config": dataclasses.asdict(self.config),
+            "data": self.about,
             "step": self.step,
             "optimiser": self.optimiser.state_dict(),
             "rng": torch.get_rng_state(),

@@ -55,6 +55,7 @@ def test_the_main_job(tmp_path):
     lines = out.splitlines()
     assert lines[0].startswith("preset small, device cpu, 5 steps")
     assert "simulated robot-pushing clips stand in" in lines[1]
+    assert lines[2] == "8 training clips; 4 others are scored"
     folder = tmp_path / "runs" / "bair"
     results = json.loads((folder / "results.json").read_text())
     assert results["clips"] == 4 and results["horizon"] == 3
@@ -162,6 +163,8 @@ def test_a_run_is_not_overwritten_and_its_settings_not_changed(tmp_path, root):
     assert status == 2 and "--resume" in err
     status, _, err = run(*base, "--resume", "--z-dim", 7, "--device", "cpu")
     assert status == 2 and "--z-dim 7 differs" in err
+    status, _, err = run(*base, "--resume", "--camera", "main", "--device", "cpu")
+    assert status == 2 and "--camera is main, and aux1 in the run" in err
     (out / "checkpoint.pt").write_bytes(b"spoiled")
     status, _, err = run(*base, "--resume", "--device", "cpu")
     assert status == 2 and "not a readable checkpoint" in err
