@@ -4,26 +4,38 @@
 and `generate` run the paper's own loop in plain PyTorch (benchmarks/baseline.py) and
 svg_pyro in turn, at the paper's settings; `overhead` runs the Pyro program and the same
 mathematics without Pyro; `memory` and `scaling` show what work takes and how it grows;
-`processes` trains with one process and with two, one thread each.
+`processes` trains with one process and with two, one thread each; `precision` compares
+what a small model learns in float32 and in bfloat16 (half an hour on a CPU without
+bfloat16 arithmetic; only where it is asked for).
 """
 
 import platform
 
 import torch
 from benchmarks import costs, data, processes, speed
+from benchmarks import precision as precisions
 from benchmarks.tables import print_table, write_json
 
 from svg_pyro.cli import Parser, choose_device, one_line_errors
 from svg_pyro.errors import ConfigError
 from svg_pyro.modules import PRECISIONS
 
-WORK = ("data", "train", "generate", "overhead", "memory", "scaling", "processes")
+WORK = (
+    "data",
+    "train",
+    "generate",
+    "overhead",
+    "memory",
+    "scaling",
+    "processes",
+    "precision",
+)
 
 
 def parse(argv=None):
     parser = Parser(description=__doc__)
     flag = parser.add_argument
-    flag("work", nargs="*", help=f"of {', '.join(WORK)} (default: all)")
+    flag("work", nargs="*", help=f"of {', '.join(WORK)} (default: all but the last)")
     flag(
         "--precision",
         choices=PRECISIONS,
@@ -37,6 +49,7 @@ def parse(argv=None):
         default=20,
         help="futures of `generate` (default: 20)",
     )
+    flag("--steps", type=int, default=500, help="of `precision` (default: 500)")
     flag("--device", help="cuda or cpu (default: cuda where there is one)")
     flag("--json", help="file to write the figures to")
     return parser.parse_args(argv)  # fmt: skip
@@ -44,7 +57,7 @@ def parse(argv=None):
 
 def tables(args, device):
     """Titles and rows, one table after the other."""
-    work, precision = args.work or WORK, args.precision
+    work, precision = args.work or WORK[:-1], args.precision
     if "train" in work or "generate" in work:
         peak = speed.peak(device)
         best = max(peak.values())
@@ -65,6 +78,8 @@ def tables(args, device):
         yield "How time grows", costs.scaling(device, args.repeats)
     if "processes" in work:
         yield "Processes with one thread and a batch each", processes.efficiency()
+    if "precision" in work:
+        yield "What bfloat16 changes", precisions.compare(device, args.steps)
     if "data" in work:
         rows, workers = data.run()
         yield "Reading clips; a core's frames/s", rows

@@ -15,7 +15,7 @@ from svg_pyro.data import find_sources, first_frames, to_float
 from svg_pyro.data.decode import FITS
 from svg_pyro.errors import ConfigError, DataError
 from svg_pyro.files import free_folder, written_beside
-from svg_pyro.modules import seeded
+from svg_pyro.modules import PRECISIONS, autocast, seeded
 from svg_pyro.plots import draw_gif, draw_mp4, draw_strip
 
 
@@ -38,6 +38,12 @@ def parse(argv=None):
     flag("--fit", choices=FITS, default="crop", help="how a frame becomes a square")
     flag("--fps", type=float, default=10, help="of the animations (default: 10)")
     flag("--out", help="folder (default: runs/futures, or runs/futures-2 ...)")
+    flag(
+        "--precision",
+        choices=PRECISIONS,
+        default="float32",
+        help="bf16: convolutions in bfloat16, for devices faster in it",
+    )
     flag("--device", help="cuda or cpu (default: cuda where there is one)")
     args = parser.parse_args(argv)
     with one_line_errors():
@@ -60,7 +66,7 @@ def write(svg, source, out, args):
     )
     device = next(svg.parameters()).device
     context = to_float(clip[None, :n_past], device)
-    with seeded(args.seed, device):
+    with seeded(args.seed, device), autocast(device, args.precision):
         futures = svg.predict(context, args.horizon, args.num_samples)[:, 0].cpu()
     with written_beside(out.with_name(out.name + ".npz")) as beside:
         np.savez_compressed(

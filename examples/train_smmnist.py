@@ -49,7 +49,9 @@ def parse(argv=None):
 def main(argv=None):
     args = parse(argv)
     with one_line_errors():
-        device, out, preset = plan(args, PRESETS, ("num_digits", "deterministic", "bundled_digits"))
+        device, out, preset = plan(
+            args, PRESETS, ("num_digits", "deterministic", "bundled_digits")
+        )
         load_digits, words = find_digits(args.data_root, bundled=args.bundled_digits)
         print(words)
 

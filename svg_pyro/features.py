@@ -33,12 +33,15 @@ class Features:
         Feature maps from fine to coarse, each ``(B, T, channels, h, w)``.
     encoder : torch.nn.Module
         Who computed them.
+    shared : dict or None
+        What `once` keeps, for features of which many samples are drawn.
     """
 
     frames: torch.Tensor
     h: torch.Tensor
     skips: list
     encoder: torch.nn.Module
+    shared: dict | None = None
     version: int = field(init=False)
     training: bool = field(init=False)
     grad: bool = field(init=False)
@@ -58,11 +61,23 @@ class Features:
             and self.grad == torch.is_grad_enabled()
         )
 
+    def once(self, name, make):
+        """``make()``; of shared features that of the first call, for all samples."""
+        if self.shared is None:
+            return make()
+        if name not in self.shared:
+            self.shared[name] = make()
+        return self.shared[name]
 
-def encode(encoder, frames):
-    """`Features` of a batch of clips: one encoder call for all frames."""
+
+def encode(encoder, frames, shared=False):
+    """`Features` of a batch of clips: one encoder call for all frames.
+
+    With `shared`, all that follows from them is computed once as well: only for
+    weights that do not change meanwhile.
+    """
     h, skips = encoder(frames)
-    return Features(frames, h, skips, encoder)
+    return Features(frames, h, skips, encoder, {} if shared else None)
 
 
 def replayed(encoder, frames):

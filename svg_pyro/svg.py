@@ -16,7 +16,9 @@ from svg_pyro.frames import check_count, check_frames
 from svg_pyro.guides import FilteringGuide
 from svg_pyro.modules import evaluating, rename, root_name
 from svg_pyro.networks import BACKBONES, FramePredictor
+from svg_pyro.prediction import futures, join, roll_out
 from svg_pyro.priors import PRIORS
+from svg_pyro.skips import skips_of_targets
 
 
 class SVG(PyroModule):
@@ -122,6 +124,32 @@ class SVG(PyroModule):
     def predict(self, context, horizon, num_samples=1, chunk_size=None):
         """Sampled futures: what ``Predictive(model, guide)`` gives, in bounded memory.
 
+        Parameters
+        ----------
+        context, horizon, num_samples, chunk_size
+            As in `futures`.
+
+        Returns
+        -------
+        torch.Tensor
+            Means, shape ``(num_samples, B, horizon, C, H, W)``, on the context's
+            device.
+
+        Raises
+        ------
+        FramesError
+        """
+        chunks = self.futures(context, horizon, num_samples, chunk_size)
+        shape = num_samples, len(context), horizon, *context.shape[2:]
+        means, start = context.new_empty(shape), 0
+        for chunk in chunks:
+            means[start : start + len(chunk)] = chunk
+            start += len(chunk)
+        return means
+
+    def futures(self, context, horizon, num_samples=1, chunk_size=None):
+        """Sampled futures, a few at a time.
+
         The context is encoded once for all samples.
 
         Parameters
@@ -137,31 +165,38 @@ class SVG(PyroModule):
 
         Returns
         -------
-        torch.Tensor
-            Means, shape ``(num_samples, B, horizon, C, H, W)``, on the context's
-            device.
+        iterator of torch.Tensor
+            Means, shapes ``(chunk_size, B, horizon, C, H, W)`` (the last one may be
+            shorter). A chunk is drawn when it is asked for.
 
         Raises
         ------
         FramesError
         """
         check_count("horizon", horizon)
-        check_count("num_samples", num_samples)
         self._check(context, horizon, 1)
-        batch = context.shape[0]
-        if chunk_size is None:
-            chunk_size = max(1, 256 // batch)
-        check_count("chunk_size", chunk_size)
-        shape = (num_samples, batch, horizon, *context.shape[2:])
-        futures = context.new_empty(shape)
-        with torch.no_grad(), evaluating(self):
-            features = encode(self.encoder, context)
-            for chunk in futures.split(chunk_size):
-                with poutine.block(), pyro.plate("samples", len(chunk), dim=-3):
-                    observed = poutine.trace(self._guide).get_trace(features)
-                    replay = poutine.replay(self._model, trace=observed)
-                    chunk.copy_(replay(features, horizon, False))
-        return futures
+        return futures(self, context, horizon, num_samples, chunk_size)
+
+    @pyro_method
+    def sample_traces(self, features, num_samples=None, horizon=0, score=True):
+        """Traces of the guide, and of the model under its latents, in evaluation mode.
+
+        Parameters
+        ----------
+        features : Features
+            Of a batch of clips.
+        num_samples : int, optional
+            Size of a plate "samples" at dim -3; without it there is no such plate.
+        horizon, score
+            As in `model`.
+        """
+        plate = contextlib.nullcontext()
+        if num_samples is not None:
+            plate = pyro.plate("samples", num_samples, dim=-3)
+        with torch.no_grad(), evaluating(self), poutine.block(), plate:
+            guide = poutine.trace(self._guide).get_trace(features)
+            replay = poutine.replay(self._model, trace=guide)
+            return guide, poutine.trace(replay).get_trace(features, horizon, score)
 
     @pyro_method
     def reconstruct(self, frames):
@@ -182,19 +217,20 @@ class SVG(PyroModule):
         FramesError
         """
         self._check(frames, 0, 2)
-        with torch.no_grad(), evaluating(self), poutine.block():
+        with torch.no_grad(), evaluating(self):
             features = encode(self.encoder, frames)
-            observed = poutine.trace(self._guide).get_trace(features)
-            replay = poutine.replay(self._model, trace=observed)
-            trace = poutine.trace(replay).get_trace(features, 0, True)
-            return trace.nodes["x"]["fn"].mean
+        return self.sample_traces(features)[1].nodes["x"]["fn"].mean
 
     def _guide(self, features):
         if self.posterior is None or features.h.shape[1] < 2:
             return
         batch, steps = features.h.shape[0], features.h.shape[1] - 1
-        _, state = self.posterior(features.h[:, :1])
-        posterior, _ = self.posterior(features.h[:, 1:], state)
+
+        def infer():
+            _, state = self.posterior(features.h[:, :1])
+            return self.posterior(features.h[:, 1:], state)[0]
+
+        posterior = features.once("posterior", infer)
         with pyro.plate("batch", batch, dim=-2), pyro.plate("time", steps, dim=-1):
             pyro.sample("z", posterior, infer={KEY: features})
 
@@ -203,46 +239,27 @@ class SVG(PyroModule):
         states = None, None
         with pyro.plate("batch", batch, dim=-2):
             if steps:
-                g, states = self._teacher_forced(features.h[:, :-1])
+                g, states = self._teacher_forced(features)
                 if score:
-                    mean = self.decoder(g, self._skips_of_targets(features))
+                    skips = features.once(
+                        "skips", lambda: skips_of_targets(self, features)
+                    )
+                    mean = self.decoder(g, skips)
                     self._observe(mean, features.frames[:, 1:])
             if horizon:
-                return self._roll_out(features, states, horizon)
+                return roll_out(self, features, states, horizon)
 
-    def _teacher_forced(self, h):
+    def _teacher_forced(self, features):
         """g_2..g_T and the states after frame T-1, from h_1..h_{T-1}."""
+        h = features.h[:, :-1]
         if self.prior is None:
             g, state = self.frame_predictor(h)
             return g, (None, state)
-        prior, prior_state = self.prior(h)
+        prior, prior_state = features.once("prior", lambda: self.prior(h))
         with pyro.plate("time", h.shape[1], dim=-1):
             z = pyro.sample("z", prior)
-        g, state = self.frame_predictor(_join(h, z))
+        g, state = self.frame_predictor(join(h, z))
         return g, (prior_state, state)
-
-    def _skips_of_targets(self, features):
-        """Prepared skips for x_2..x_T; only distinct skip frames are prepared.
-
-        Frame t takes those of frame min(t - 1, n_past): a frame of the context
-        cannot be decoded from itself.
-        """
-        steps = features.h.shape[1] - 1
-        last = self._last_skip_frame(self.config.n_past)
-        count = min(steps, steps if self.config.last_frame_skip else last)
-        prepared = self.decoder.prepare(
-            features.frames[:, :count], [s[:, :count] for s in features.skips]
-        )
-        if count == steps:
-            return prepared
-        frame = torch.arange(steps, device=features.h.device).clamp_(max=count - 1)
-        return [p.index_select(1, frame) for p in prepared]
-
-    def _last_skip_frame(self, context):
-        """The frame whose skips predicted frames take, counted from 1."""
-        if self.config.skip_from == "context":
-            return context
-        return max(1, context - 1)
 
     def _observe(self, mean, target):
         # In the frames' own precision: a likelihood in bfloat16 would be useless.
@@ -261,37 +278,6 @@ class SVG(PyroModule):
         with pyro.plate("frames", target.shape[1], dim=-1):
             pyro.sample("x", dist.Normal(mean, sigma).to_event(3), obs=target)
 
-    def _roll_out(self, features, states, horizon):
-        seen = features.h.shape[1]
-        skip = self._last_skip_frame(seen) if not self.config.last_frame_skip else seen
-        at = slice(skip - 1, skip)
-        skips = [s[:, at] for s in features.skips]
-        prepared = self.decoder.prepare(features.frames[:, at], skips)
-        h, means = features.h[:, -1:], []
-        for t in range(seen + 1, seen + horizon + 1):
-            g, states = self._step(t, h, states)
-            means.append(self.decoder(g, prepared).to(features.frames.dtype))
-            if t == seen + horizon:
-                break
-            h, skips = self.encoder(means[-1])
-            if self.config.last_frame_skip:
-                prepared = self.decoder.prepare(means[-1], skips)
-        with pyro.plate("future", horizon, dim=-1):
-            return pyro.deterministic("x_future", torch.cat(means, -4), event_dim=3)
-
-    def _step(self, t, h, states):
-        """g_t and the next states from h_{t-1}, shapes ``(*samples, B, 1, ...)``."""
-        prior_state, state = states
-        if self.prior is None:
-            g, state = self.frame_predictor(h, state)
-            return g, (None, state)
-        prior, prior_state = self.prior(h, prior_state)
-        # A plate of size 1 keeps the rank of every step's latents the same.
-        with pyro.plate(f"time_{t}", 1, dim=-1):
-            z = pyro.sample(f"z_{t}", prior)
-        g, state = self.frame_predictor(_join(h, z), state)
-        return g, (prior_state, state)
-
     def _check(self, frames, horizon, shortest):
         check_count("horizon", horizon, least=0)
         if torch.is_grad_enabled() and not all(
@@ -309,9 +295,3 @@ class SVG(PyroModule):
         # the store, and train nothing.
         super().__setstate__(state)
         rename(self, root_name())
-
-
-def _join(h, z):
-    """concat(h, z), either of which may have further leading dimensions."""
-    batch = torch.broadcast_shapes(h.shape[:-1], z.shape[:-1])
-    return torch.cat([h.expand(*batch, -1), z.expand(*batch, -1)], -1)

@@ -36,8 +36,10 @@ class Encoder(nn.Module):
         w = width
         self.pool = backbone == "vgg"
         if self.pool:
-            stages = (_vgg(channels, w, w), _vgg(w, 2 * w, 2 * w),
-                      _vgg(2 * w, 4 * w, 4 * w, 4 * w), _vgg(4 * w, 8 * w, 8 * w, 8 * w))  # fmt: skip
+            stages = (
+                _vgg(channels, w, w), _vgg(w, 2 * w, 2 * w),
+                _vgg(2 * w, 4 * w, 4 * w, 4 * w), _vgg(4 * w, 8 * w, 8 * w, 8 * w),
+            )  # fmt: skip
         else:
             stages = (_down(channels, w), _down(w, 2 * w), _down(2 * w, 4 * w),
                       _down(4 * w, 8 * w))  # fmt: skip

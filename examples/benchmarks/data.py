@@ -8,8 +8,8 @@ from tempfile import TemporaryDirectory
 import av
 import numpy as np
 import torch
-from benchmarks.tables import rate
 
+from benchmarks.tables import rate
 from svg_pyro.data import KTH, BairPush, MovingMNIST, VideoFolder
 from svg_pyro.data.batches import batches
 from svg_pyro.data.digits import load_scikit_digits
@@ -132,11 +132,15 @@ def _film(path, codec, size, frames):
 
 def _decoding(folder):
     """Frames a second while films are decoded for the first time."""
-    rows = []
-    for words, make, frames in (
-        ("KTH avi, 160x120", lambda cache: KTH(folder / "kth2", "train", 20, cache=cache), 600),
-        ("own mp4, 320x240", lambda cache: VideoFolder(folder / "own2", "train", 20, 64, 3, cache), 600),
-    ):  # fmt: skip
+
+    def kth(cache):
+        KTH(folder / "kth2", "train", 20, cache=cache)
+
+    def own(cache):
+        VideoFolder(folder / "own2", "train", 20, 64, 3, cache)
+
+    rows, frames = [], 600
+    for words, make in (("KTH avi, 160x120", kth), ("own mp4, 320x240", own)):
         start = time.process_time()
         make(folder / f"fresh {words}".replace("/", ""))
         rows.append({

@@ -7,9 +7,9 @@ import statistics
 import time
 
 import torch
-from benchmarks.workloads import DCGAN, Ours
 from torch import multiprocessing
 
+from benchmarks.workloads import DCGAN, Ours
 from svg_pyro import distributed
 
 _BATCH = 8

@@ -5,9 +5,10 @@ import statistics
 import time
 
 import torch
-from benchmarks.workloads import DCGAN, GENERATE, TRAIN, Ours, Plain, baseline
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks.workloads import DCGAN, GENERATE, TRAIN, Ours, Plain, baseline
 
 _SIDE = 2048  # of the matrices of the peak
 # A convolution of VGG's third resolution, as wide as its batches make it.

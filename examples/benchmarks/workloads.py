@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import pyro
 import torch
-from benchmarks.baseline import PaperLoop
 from pyro.infer import SVI
 from torch.nn import functional as F
 
+from benchmarks.baseline import PaperLoop
 from svg_pyro import SVG, SVGConfig
 from svg_pyro.elbos import QuietMeanFieldELBO
 from svg_pyro.modules import autocast
@@ -57,9 +57,9 @@ GENERATE = (Work("DCGAN 64", DCGAN, 16, 25), Work("VGG 64", VGG, 8, 28))
 class Ours:
     """The Pyro program, trained as `svg_pyro.training.Trainer` does it."""
 
-    def __init__(self, config, device, accumulate=1, precision="float32"):
+    def __init__(self, config, device, accumulate=1, precision="float32", seed=0):
         self.device, self.precision = device, precision
-        torch.manual_seed(0)
+        torch.manual_seed(seed)
         self.svg = SVG(config).to(device)
         optimiser = JointAdam(self.svg.parameters(), 2e-3, 2e-3, 1000, None)
         elbo = QuietMeanFieldELBO()

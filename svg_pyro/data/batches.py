@@ -54,7 +54,9 @@ def batch_of(dataset, batch_size, step, seed=0, rank=0, ranks=1):
         )
     positions = range(step * batch_size + rank, (step + 1) * batch_size, ranks)
     places = [divmod(position, len(dataset)) for position in positions]
-    drawn = [(epoch, _order(len(dataset), seed, epoch)[place]) for epoch, place in places]
+    drawn = [
+        (epoch, _order(len(dataset), seed, epoch)[place]) for epoch, place in places
+    ]
     clips = [dataset.clip(index, epoch) for epoch, index in drawn]
     return torch.stack(clips), [index for _, index in drawn]
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from svg_pyro.data.fetch import make_folder
 from svg_pyro.data.push_camera import CAMERAS
 from svg_pyro.data.push_renderer import render
 from svg_pyro.data.push_world import simulate
@@ -111,12 +112,7 @@ def _plan(root, counts, settings):
     jobs = []
     for number, split in enumerate(_SPLITS):
         folder = root / FOLDER / split
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise DataError(
-                f"{folder}: cannot be made ({error.strerror}); give another folder"
-            ) from error
+        make_folder(folder)
         files = {}
         for first in range(0, counts[split], _CLIPS_PER_FILE):
             size = min(_CLIPS_PER_FILE, counts[split] - first)

@@ -19,7 +19,7 @@ def _widths(config):
 
 
 def _finish(config, channels):
-    return [normalisation(config.norm, channels), nn.LeakyReLU(0.2)]
+    return [normalisation(config.norm, channels), nn.LeakyReLU(0.2, inplace=True)]
 
 
 class DCGANEncoder(Encoder):

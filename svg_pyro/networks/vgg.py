@@ -24,7 +24,7 @@ _DECODER = {
 
 
 def _finish(config, channels):
-    return [normalisation(config.norm, channels), nn.LeakyReLU(0.2)]
+    return [normalisation(config.norm, channels), nn.LeakyReLU(0.2, inplace=True)]
 
 
 def _layers(config, before, widths):

@@ -1,0 +1,78 @@
+"""The folder of a finished evaluation: numbers, figures, pictures and the report."""
+
+import re
+
+from svg_pyro.evaluation.pictures import pictures
+from svg_pyro.evaluation.results import results_of, write_curves, write_json
+from svg_pyro.evaluation_plots import draw_calibration, draw_latents, draw_scores
+from svg_pyro.plots import draw_gif, draw_strip
+from svg_pyro.progress import progress
+from svg_pyro.report import write_report
+
+_FIGURES = {
+    "scores": draw_scores,
+    "calibration": draw_calibration,
+    "latents": draw_latents,
+}
+
+
+def publish(evaluation):
+    """Write ``results.json``, ``curves.csv``, figures, pictures and ``report.html``.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+        Finished.
+
+    Returns
+    -------
+    dict
+        The results.
+    """
+    out = evaluation.out
+    results = results_of(evaluation)
+    write_json(results, out / "results.json")
+    write_curves(results, out / "curves.csv")
+    figures = {}
+    for name, draw in _FIGURES.items():
+        path = out / "figures" / f"{name}.svg"
+        if draw(results, path):
+            figures[name] = path
+    drawn = _draw_pictures(evaluation)
+    write_report(results, figures, drawn, out / "report.html")
+    return results
+
+
+def _draw_pictures(evaluation):
+    out, n_past = evaluation.out / "pictures", evaluation.settings.n_past
+    names = [c.name for c in evaluation.candidates if c.svg is not None]
+    count = len(names) * min(evaluation.settings.pictures, evaluation.clips)
+    scale = max(1, 128 // evaluation.data.image_size)  # so that 64 pixels can be seen
+    drawn = []
+    with progress(total=count, desc="drawing", unit="picture") as bar:
+        for picture in pictures(evaluation):
+            # Names may differ in what file names cannot show.
+            number = names.index(picture.name) + 1
+            name = re.sub(
+                r"\W+", "_", f"clip_{picture.clip + 1}_{number}_{picture.name}"
+            )
+            gif, png = out / f"{name}.gif", out / f"{name}.png"
+            draw_gif(picture.rows, n_past, gif, scale)
+            draw_strip(picture.rows, n_past, png)
+            drawn.append(_entry(evaluation, picture, gif, png))
+            bar.update()
+    return drawn
+
+
+def _entry(evaluation, picture, gif, png):
+    words = "Context framed green, predicted frames red."
+    if picture.scale is not None:
+        protocol = evaluation.settings.protocols[0]
+        words += (
+            f" Best and worst of {evaluation.settings.num_samples} samples by SSIM, as "
+            f"protocol {protocol} has it. Spread: standard deviation over the samples; "
+            "error: distance of the mean sample from the truth; both from 0 (dark) to "
+            f"{picture.scale:.3f} and more (bright)."
+        )
+    title = f"{evaluation.data.name(picture.clip)}, {picture.name}"
+    return {"title": title, "caption": words, "gif": gif, "png": png}

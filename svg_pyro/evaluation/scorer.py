@@ -1,0 +1,135 @@
+"""All that is learnt of one predictor, clip by clip: sums of a fixed size."""
+
+import torch
+
+from svg_pyro.errors import EvaluationError, SVGError
+from svg_pyro.evaluation.candidates import latents_of, sampled_futures, with_noise
+from svg_pyro.evaluation.held_out import HeldOut
+from svg_pyro.evaluation.running import ScoreTotals
+from svg_pyro.memory import is_exhausted
+from svg_pyro.metrics import Calibration, Curves, Fvd
+
+
+class Scorer:
+    """Scores one candidate on a stream of test clips.
+
+    Parameters
+    ----------
+    candidate : Candidate
+    settings : EvaluationSettings
+    lpips : Lpips, optional
+    fvd_network : str or Path, optional
+        See `svg_pyro.metrics.Fvd`. As in SRVP, one sample of each clip is taken, with
+        the context's true frames before it.
+    device : torch.device
+
+    Attributes
+    ----------
+    done : int
+        Clips that were scored.
+    chosen : dict of int to tuple of int
+        Best and worst sample of each clip that will be drawn, by the first protocol's
+        SSIM.
+    """
+
+    def __init__(self, candidate, settings, lpips=None, fvd_network=None, device="cpu"):
+        self.candidate, self.settings = candidate, settings
+        self._distances = {} if lpips is None else {"lpips": lpips.against}
+        self.done, self.chosen = 0, {}
+        self.totals = ScoreTotals()
+        self.held_out = HeldOut(settings.particles)
+        self.calibration = self.fvd = None
+        judged = min(settings.calibration_samples, candidate.count(settings))
+        if judged > 1:
+            self.calibration = Calibration(settings.seed)
+        if fvd_network is not None:
+            self.fvd = Fvd(fvd_network, device=device)
+        self._judged = max(1, judged)
+
+    @torch.no_grad()
+    def update(self, frames):
+        """Score the next clips.
+
+        Parameters
+        ----------
+        frames : torch.Tensor
+            Context and truth, ``(B, T, C, H, W)``, floats in [0, 1].
+
+        Raises
+        ------
+        SVGError
+            With the candidate and the clips in the message.
+        """
+        last = self.done + len(frames) - 1
+        where = f"{self.candidate.name}, test clips {self.done} to {last}"
+        try:
+            self._score(frames)
+            self._bound(frames[: max(0, self.settings.likelihood_clips - self.done)])
+        except SVGError as error:
+            raise type(error)(f"{where}: {error}") from error
+        except (RuntimeError, MemoryError) as error:
+            if not is_exhausted(error):
+                raise
+            raise EvaluationError(
+                f"{where}: out of memory; lower chunk_size (now "
+                f"{self.settings.chunk_size}), batch_size ({self.settings.batch_size}) "
+                f"or calibration_samples ({self.settings.calibration_samples})"
+            ) from error
+        self.done = last + 1
+
+    def state_dict(self):
+        """All that `load_state_dict` needs to go on: tensors, numbers and text."""
+        parts = {"totals": self.totals, "held_out": self.held_out}
+        optional = {"calibration": self.calibration, "fvd": self.fvd}
+        parts |= {k: v for k, v in optional.items() if v is not None}
+        states = {k: v.state_dict() for k, v in parts.items()} if self.done else {}
+        return {"done": self.done, "chosen": self.chosen, **states}
+
+    def load_state_dict(self, state):
+        """Go on from where `state_dict` was taken."""
+        self.done, self.chosen = state["done"], dict(state["chosen"])
+        for name in state.keys() - {"done", "chosen"}:
+            getattr(self, name).load_state_dict(state[name])
+
+    def _score(self, frames):
+        settings = self.settings
+        context, truth = frames[:, : settings.n_past], frames[:, settings.n_past :]
+        held = truth.new_empty(self._judged, *truth.shape)
+        chunks = sampled_futures(self.candidate, context, settings, self.done)
+        curves = Curves(settings.protocols, self._distances)
+        curves.update(truth, _held(chunks, held))
+        if self.calibration is not None:
+            samples = held
+            if settings.intervals == "noisy":
+                samples = with_noise(self.candidate.svg, held, settings, self.done)
+            self.calibration.update(truth, samples)
+        if self.fvd is not None:
+            self.fvd.update(frames, torch.cat([context, held[0]], 1))
+        self.totals.add(curves)
+        self._choose(curves)
+
+    def _choose(self, curves):
+        ends = (
+            curves.curves(self.settings.protocols[0], "ssim", f"{kind}_sample").tolist()
+            for kind in ("best", "worst")
+        )
+        for clip, chosen in enumerate(zip(*ends), self.done):
+            if clip < self.settings.pictures:
+                self.chosen[clip] = chosen
+
+    def _bound(self, frames):
+        svg = self.candidate.svg
+        if svg is None or svg.config.sigma == "optimal" or not len(frames):
+            return
+        with latents_of(self.settings, self.done, frames.device):
+            self.held_out.update(svg, frames)
+
+
+def _held(chunks, room):
+    """Pass samples on, and keep the first ones in `room`."""
+    done = 0
+    for chunk in chunks:
+        part = room[done : done + len(chunk)]
+        part.copy_(chunk[: len(part)])
+        done += len(chunk)
+        yield chunk

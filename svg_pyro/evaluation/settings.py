@@ -1,0 +1,91 @@
+"""What an evaluation does: frozen, checked, stored with its results."""
+
+from dataclasses import dataclass
+
+from svg_pyro.errors import EvaluationError
+from svg_pyro.metrics.protocols import find_protocols
+
+INTERVALS = ("means", "noisy")
+
+
+@dataclass(frozen=True)
+class EvaluationSettings:
+    """How predictions of a test set are made and scored.
+
+    Attributes
+    ----------
+    n_past, horizon : int
+        Frames of context, and predicted frames after them.
+    protocols : tuple of str
+        Of `svg_pyro.metrics.PROTOCOLS`; all are given the same samples.
+    num_samples : int
+        N, futures of each clip.
+    clips : int
+        Test clips, counted from the first, if there are as many.
+    batch_size : int
+        Clips at a time.
+    chunk_size : int
+        Samples of a batch at a time.
+    seed : int
+        The samples are a function of it, `batch_size`, `chunk_size`, the clip and the
+        checkpoint alone.
+    calibration_samples : int
+        How many of the N samples are judged as a distribution, which takes memory for
+        all of them at once; 0: none are.
+    intervals : str
+        What that distribution is: "means", the spread of the frames' means over
+        samples; or "noisy", with the observation noise sigma of the model added and
+        the values cut to [0, 1]. Under sigma="beta" that noise stands for a weight of
+        the KL and is not calibrated.
+    particles : tuple of int
+        The K of the importance-weighted bounds, ascending.
+    likelihood_clips : int
+        The first clips whose likelihood is bounded; 0: none.
+    pictures : int
+        The first clips that are drawn.
+    """
+
+    n_past: int
+    horizon: int
+    protocols: tuple = ("svg", "srvp", "finn")
+    num_samples: int = 100
+    clips: int = 128
+    batch_size: int = 4
+    chunk_size: int = 32
+    seed: int = 0
+    calibration_samples: int = 100
+    intervals: str = "means"
+    particles: tuple = (1, 10, 100, 1000)
+    likelihood_clips: int = 16
+    pictures: int = 4
+
+    def __post_init__(self):
+        find_protocols(self.protocols)
+        for name in "n_past horizon num_samples clips batch_size chunk_size".split():
+            self._check(name, 1)
+        for name in "seed calibration_samples likelihood_clips pictures".split():
+            self._check(name, 0)
+        if self.calibration_samples == 1:
+            raise EvaluationError(
+                "calibration_samples is 1; give 2 or more to see a spread, or 0"
+            )
+        if self.intervals not in INTERVALS:
+            raise EvaluationError(
+                f"intervals is {self.intervals!r}; choose one of {list(INTERVALS)}"
+            )
+        if not self.particles or min(self.particles) < 1:
+            raise EvaluationError(
+                f"particles are {list(self.particles)}; give whole numbers above 0"
+            )
+
+    def _check(self, name, least):
+        value = getattr(self, name)
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise EvaluationError(
+                f"{name} is {value!r}; give a whole number of {least} or more"
+            )
+
+    @property
+    def n_frames(self):
+        """Frames of a test clip."""
+        return self.n_past + self.horizon

@@ -1,0 +1,88 @@
+"""Futures, step by step: what follows the last observed frame, for any number of samples."""
+
+import pyro
+import torch
+
+from svg_pyro.features import encode
+from svg_pyro.frames import check_count
+from svg_pyro.modules import evaluating
+from svg_pyro.skips import skips_of_future
+
+_FRAMES_A_STEP = 256  # of all samples and clips together, where no chunk size is given
+
+
+def futures(svg, context, horizon, num_samples, chunk_size):
+    """The chunks of `SVG.futures`, once the arguments are checked.
+
+    What does not depend on the sample is computed once, here or with the first chunk.
+    """
+    check_count("num_samples", num_samples)
+    if chunk_size is None:
+        chunk_size = max(1, _FRAMES_A_STEP // context.shape[0])
+    check_count("chunk_size", chunk_size)
+    with torch.no_grad(), evaluating(svg):
+        features = encode(svg.encoder, context, shared=True)
+    return _chunks(svg, features, horizon, num_samples, chunk_size)
+
+
+def _chunks(svg, features, horizon, num_samples, chunk_size):
+    frames, future = features.frames, None
+    clips = frames.shape[0], horizon, *frames.shape[2:]
+    for start in range(0, num_samples, chunk_size):
+        count = min(chunk_size, num_samples - start)
+        # A predictor without latents has one future.
+        if future is None or svg.prior is not None:
+            _, model = svg.sample_traces(features, count, horizon, False)
+            future = model.nodes["_RETURN"]["value"]
+        yield future.expand(count, *clips)
+
+
+def roll_out(svg, features, states, horizon):
+    """Generate frames, each from the mean of the one before it.
+
+    Parameters
+    ----------
+    svg : SVG
+    features : Features
+        Of the context.
+    states : tuple
+        Of the prior and of the frame predictor after the last context frame but one.
+    horizon : int
+
+    Returns
+    -------
+    torch.Tensor
+        Means, shape ``(*samples, B, horizon, C, H, W)``; the site "x_future".
+    """
+    prepared = features.once("future skips", lambda: skips_of_future(svg, features))
+    seen, h, means = features.h.shape[1], features.h[:, -1:], []
+    for t in range(seen + 1, seen + horizon + 1):
+        g, states = _step(svg, t, h, states)
+        means.append(svg.decoder(g, prepared).to(features.frames.dtype))
+        if t == seen + horizon:
+            break
+        h, skips = svg.encoder(means[-1])
+        if svg.config.last_frame_skip:
+            prepared = svg.decoder.prepare(means[-1], skips)
+    with pyro.plate("future", horizon, dim=-1):
+        return pyro.deterministic("x_future", torch.cat(means, -4), event_dim=3)
+
+
+def _step(svg, t, h, states):
+    """g_t and the next states from h_{t-1}, shapes ``(*samples, B, 1, ...)``."""
+    prior_state, state = states
+    if svg.prior is None:
+        g, state = svg.frame_predictor(h, state)
+        return g, (None, state)
+    prior, prior_state = svg.prior(h, prior_state)
+    # A plate of size 1 keeps the rank of every step's latents the same.
+    with pyro.plate(f"time_{t}", 1, dim=-1):
+        z = pyro.sample(f"z_{t}", prior)
+    g, state = svg.frame_predictor(join(h, z), state)
+    return g, (prior_state, state)
+
+
+def join(h, z):
+    """concat(h, z), either of which may have further leading dimensions."""
+    batch = torch.broadcast_shapes(h.shape[:-1], z.shape[:-1])
+    return torch.cat([h.expand(*batch, -1), z.expand(*batch, -1)], -1)
