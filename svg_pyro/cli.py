@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from svg_pyro import checkpoint, distributed
+from svg_pyro.allocator import keep_freed_memory
 from svg_pyro.config import SVGConfig, TrainingConfig
 from svg_pyro.errors import ConfigError, SVGError
 from svg_pyro.stepping import check_batch
@@ -127,7 +128,8 @@ def _leave(message, status):
 def choose_device(name):
     """The device to work on: `name`, else CUDA where there is one, else the CPU.
 
-    Under torchrun each process gets a CUDA device of its own.
+    Under torchrun each process gets a CUDA device of its own. For work on the CPU the
+    process keeps its freed memory from then on.
     """
     if name is None:
         name = "cuda" if torch.cuda.is_available() else "cpu"
@@ -137,6 +139,8 @@ def choose_device(name):
         raise ConfigError(f"no device {name!r}; give cuda or cpu") from None
     if device.type == "cuda" and not torch.cuda.is_available():
         raise ConfigError("no CUDA device was found; give --device cpu")
+    if device.type == "cpu":
+        keep_freed_memory()
     return distributed.own_device(device)
 
 
