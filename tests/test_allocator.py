@@ -15,18 +15,20 @@ def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     torch.zeros(25_000_000).add_(1)
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-faults()
-print(faults())
+print(sum(faults() for _ in range(10)))
 """
 
 
 @pytest.mark.skipif(not keep_freed_memory(), reason="the C library is not glibc")
 def test_pages_are_faulted_once():
-    """100 MB are 24,414 pages of 4 kB, or fewer where pages are huge."""
+    """100 MB ten times: all pages anew, or those of a few first times.
+
+    A small block that lands in a freed large one makes the heap grow once more.
+    """
     counts = []
     for keep in ("", "assert keep_freed_memory()"):
         code = FAULTS.replace("KEEP", keep)
         out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
         counts.append(int(out.stdout))
     given_back, kept = counts
-    assert given_back > 40 and kept < given_back / 10
+    assert given_back > 400 and kept < given_back / 2

@@ -23,7 +23,7 @@ FLAGS = (
     "--device cpu --width 4 --g-dim 8 --z-dim 3 --rnn-size 12 --batch-size 4 "
     "--n-frames 4 --horizon 3 --num-samples 3 --test-clips 4 --pictures 0 "
     "--log-every 2 --validate-every 1000 --save-every 2 --clip-norm 50 "
-    "--steps 100000 --simulated-clips 4"
+    "--steps 100000 --simulated-clips 4 --workers 1"
 ).split()
 
 pytestmark = [
@@ -69,9 +69,10 @@ def test_a_signal_to_torchrun_saves_and_leaves(tmp_path, data):
     process.send_signal(signal.SIGTERM)
     printed, err = process.communicate(timeout=60)
     # Had the second process a say, each line would be there twice.
-    first, second, last = printed.splitlines()
+    first, second, third, last = printed.splitlines()
     assert first.startswith("preset small, 2 processes on cpu, 100000 steps"), err
     assert "simulated robot-pushing clips stand in" in second
+    assert third == "4 training clips; 4 others are scored"
     stopped = re.fullmatch(r"stopped at step (\d+); .* --resume goes on", last)
     state = torch.load(out / "checkpoint.pt", weights_only=True)["training"]
     assert state["step"] == int(stopped[1])
