@@ -14,11 +14,12 @@ import platform
 import torch
 from benchmarks import costs, data, processes, speed
 from benchmarks import precision as precisions
-from benchmarks.tables import print_table, write_json
+from benchmarks.tables import print_table
 
 from svg_pyro.cli import Parser, choose_device, one_line_errors
+from svg_pyro.config import PRECISIONS
 from svg_pyro.errors import ConfigError
-from svg_pyro.modules import PRECISIONS
+from svg_pyro.files import write_json
 
 WORK = (
     "data",

@@ -11,11 +11,12 @@ import torch
 
 import svg_pyro
 from svg_pyro.cli import Parser, choose_device, one_line_errors
+from svg_pyro.config import PRECISIONS
 from svg_pyro.data import find_sources, first_frames, to_float
 from svg_pyro.data.decode import FITS
 from svg_pyro.errors import ConfigError, DataError
 from svg_pyro.files import free_folder, written_beside
-from svg_pyro.modules import PRECISIONS, autocast, seeded
+from svg_pyro.modules import autocast, seeded
 from svg_pyro.plots import draw_gif, draw_mp4, draw_strip
 
 

@@ -6,6 +6,8 @@ import math
 
 from svg_pyro.errors import ConfigError
 
+PRECISIONS = ("float32", "bf16")
+
 _CHOICES = {
     "image_size": (64, 128),
     "channels": (1, 3),
@@ -246,7 +248,7 @@ class TrainingConfig:
         for name in ("seed", "workers"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name} is {getattr(self, name)}; give 0 or more")
-        if self.precision not in ("float32", "bf16"):
+        if self.precision not in PRECISIONS:
             raise ConfigError(
                 f"precision is {self.precision!r}; choose float32 or bf16"
             )

@@ -1,6 +1,7 @@
 """Files that are whole or not there: written beside, then renamed."""
 
 import contextlib
+import json
 import os
 from pathlib import Path
 
@@ -32,6 +33,12 @@ def written_beside(path):
         os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def write_json(path, values, **options):
+    """Write values as JSON that people can read; `options` are those of ``json.dumps``."""
+    with written_beside(path) as beside:
+        beside.write_text(json.dumps(values, indent=1, **options) + "\n")
 
 
 def free_folder(path):

@@ -1,14 +1,11 @@
 """The main job of the training examples: train, score sampled futures, draw them."""
 
-import json
-import os
-
 import torch
 
 from svg_pyro import distributed
 from svg_pyro.elbos import ELBOS
 from svg_pyro.evaluation import picture_rows, score_futures
-from svg_pyro.files import written_beside
+from svg_pyro.files import write_json
 from svg_pyro.plots import draw_gif, draw_strip, draw_training
 from svg_pyro.svg import SVG
 from svg_pyro.terms import held_out_terms
@@ -95,8 +92,7 @@ def report(trainer, validation, test, args):
         "psnr_copy_last_frame": copy, "gain": scores.gain, "nll": nll, "kl": kl,
         "step": trainer.step,
     }  # fmt: skip
-    with written_beside(trainer.out / "results.json") as beside:
-        beside.write_text(json.dumps(results, indent=1) + os.linesep)
+    write_json(trainer.out / "results.json", results)
     print(
         f"held-out PSNR over {results['horizon']} predicted frames, {len(test)} clips: "
         f"best of {args.num_samples} samples {best:.2f} dB, mean sample {mean:.2f} dB, "

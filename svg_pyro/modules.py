@@ -30,9 +30,6 @@ def seeded(seed, device):
         yield
 
 
-PRECISIONS = ("float32", "bf16")
-
-
 def autocast(device, precision):
     """Run convolutions in a precision: "float32", or "bf16" where they are faster in it.
 

@@ -1,6 +1,5 @@
 """The paper's figures of Moving MNIST: from models to pictures and numbers."""
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import torch
 from svg_pyro import analysis, figures
 from svg_pyro.data import MovingMNIST, to_float
 from svg_pyro.errors import ConfigError, EvaluationError
-from svg_pyro.files import written_beside
+from svg_pyro.files import write_json
 from svg_pyro.job import first_clips
 from svg_pyro.modules import seeded
 from svg_pyro.plots import draw_gif, draw_strip
@@ -208,8 +207,7 @@ class Figures:
         settings = {k: v for k, v in vars(self).items() if isinstance(v, (int, str))}
         configs = {name: asdict(svg.config) for name, svg in self.models.items()}
         content = {**numbers, "settings": settings, "models": configs}
-        with written_beside(self.out / f"{name}.json") as beside:
-            beside.write_text(json.dumps(content, indent=1))
+        write_json(self.out / f"{name}.json", content)
 
 
 FIGURES = ("sharpness", "bounces", "prior", "curves", "rollouts")

@@ -28,7 +28,9 @@ def test_pages_are_faulted_once():
     counts = []
     for keep in ("", "assert keep_freed_memory()"):
         code = FAULTS.replace("KEEP", keep)
-        out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        out = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True
+        )
         counts.append(int(out.stdout))
     given_back, kept = counts
     assert given_back > 400 and kept < given_back / 2

@@ -228,6 +228,17 @@ def test_idx_files_wherever_they_lie(tmp_path, published, folder, packed):
     assert words == f"the digits are MNIST in {tmp_path}"
 
 
+def test_files_that_are_there_are_not_fetched(tmp_path, published, monkeypatch):
+    files, pixels = published
+    (tmp_path / "MNIST" / "raw").mkdir(parents=True)
+    for name, data in files.items():
+        (tmp_path / "MNIST" / "raw" / name).write_bytes(data)
+    monkeypatch.setattr("torchvision.datasets.MNIST", None)
+    load, words = digits.find_digits(download_to=tmp_path)
+    assert np.array_equal(load("test").numpy(), pixels)
+    assert words == f"the digits are MNIST in {tmp_path}"
+
+
 def test_wrong_idx_files(tmp_path, published):
     files, _ = published
     with pytest.raises(DataError, match="holds no train-images-idx3-ubyte"):

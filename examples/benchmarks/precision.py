@@ -6,12 +6,12 @@ import torch
 
 from benchmarks.workloads import Ours
 from svg_pyro import SVGConfig
+from svg_pyro.config import PRECISIONS
 from svg_pyro.data import MovingMNIST, to_float
 from svg_pyro.data.batches import batch_of
 from svg_pyro.data.digits import load_scikit_digits
 from svg_pyro.elbos import QuietMeanFieldELBO
 from svg_pyro.evaluation import score_futures
-from svg_pyro.modules import PRECISIONS
 from svg_pyro.terms import held_out_terms
 
 SEEDS = (0, 1, 2)

@@ -1,10 +1,7 @@
 """Timing, tables and JSON of the benchmark."""
 
-import json
 import statistics
 import time
-
-from svg_pyro.files import written_beside
 
 
 def rate(function, count=1, seconds=1.0, repeats=5, clock=time.process_time):
@@ -52,9 +49,3 @@ def _cell(value):
     if isinstance(value, float):
         return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
     return str(value)
-
-
-def write_json(path, results):
-    """The results as they were measured, with all digits."""
-    with written_beside(path) as beside:
-        beside.write_text(json.dumps(results, indent=1) + "\n")

@@ -82,9 +82,11 @@ def download_mnist(root):
     DataError
         No network, or the folder cannot be written.
     """
+    root = Path(root)
+    if _is_there(root):  # torchvision would read all of it to say so
+        return root
     from torchvision.datasets import MNIST  # an import of a second, rarely needed
 
-    root = Path(root)
     try:
         with _impatient():
             for split in SPLITS:
@@ -177,6 +179,13 @@ def _check_split(split):
     if split not in SPLITS:
         raise DataError(f"unknown split {split!r} of digits; there are {SPLITS}")
     return split
+
+
+def _is_there(root):
+    try:
+        return all(_find(root, name) for name, _ in _FILES.values())
+    except DataError:
+        return False
 
 
 def _find(root, name):

@@ -3,8 +3,9 @@
 import re
 
 from svg_pyro.evaluation.pictures import pictures
-from svg_pyro.evaluation.results import results_of, write_curves, write_json
+from svg_pyro.evaluation.results import results_of, write_curves
 from svg_pyro.evaluation_plots import draw_calibration, draw_latents, draw_scores
+from svg_pyro.files import write_json
 from svg_pyro.plots import draw_gif, draw_strip
 from svg_pyro.progress import progress
 from svg_pyro.report import write_report
@@ -31,7 +32,7 @@ def publish(evaluation):
     """
     out = evaluation.out
     results = results_of(evaluation)
-    write_json(results, out / "results.json")
+    write_json(out / "results.json", results, allow_nan=False)
     write_curves(results, out / "curves.csv")
     figures = {}
     for name, draw in _FIGURES.items():

@@ -5,9 +5,7 @@ In JSON, "inf" is infinite (the PSNR of equal frames), null is not defined.
 
 import csv
 import dataclasses
-import json
 import math
-import os
 
 import torch
 
@@ -40,13 +38,6 @@ def results_of(evaluation):
             "predictors": [_predictor(s) for s in evaluation.scorers],
         }
     )
-
-
-def write_json(results, path):
-    """Write `results_of` as JSON."""
-    with written_beside(path) as beside:
-        text = json.dumps(results, indent=1, allow_nan=False)
-        beside.write_text(text + os.linesep)
 
 
 def write_curves(results, path):
