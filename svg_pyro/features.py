@@ -31,8 +31,8 @@ class Features:
         Features, shape ``(B, T, g_dim)``.
     skips : list of torch.Tensor
         Feature maps from fine to coarse, each ``(B, T, channels, h, w)``.
-    encoder : torch.nn.Module
-        Who computed them.
+    networks : SVG or Networks
+        Whose encoder computed them, and whose decoder is to go on from them.
     shared : dict or None
         What `once` keeps, for features of which many samples are drawn.
     """
@@ -40,7 +40,7 @@ class Features:
     frames: torch.Tensor
     h: torch.Tensor
     skips: list
-    encoder: torch.nn.Module
+    networks: object
     shared: dict | None = None
     version: int = field(init=False)
     training: bool = field(init=False)
@@ -48,16 +48,16 @@ class Features:
 
     def __post_init__(self):
         object.__setattr__(self, "version", _version(self.frames))
-        object.__setattr__(self, "training", self.encoder.training)
+        object.__setattr__(self, "training", self.networks.encoder.training)
         object.__setattr__(self, "grad", torch.is_grad_enabled())
 
-    def are_of(self, frames, encoder):
-        """Whether encoding `frames` with `encoder` now would give the same."""
+    def are_of(self, frames, networks):
+        """Whether encoding `frames` with `networks` now would give the same."""
         return (
             self.frames is frames
-            and self.encoder is encoder
+            and self.networks.encoder is networks.encoder
             and self.version == _version(frames)
-            and self.training == encoder.training
+            and self.training == networks.encoder.training
             and self.grad == torch.is_grad_enabled()
         )
 
@@ -70,23 +70,23 @@ class Features:
         return self.shared[name]
 
 
-def encode(encoder, frames, shared=False):
+def encode(networks, frames, shared=False):
     """`Features` of a batch of clips: one encoder call for all frames.
 
     With `shared`, all that follows from them is computed once as well: only for
     weights that do not change meanwhile.
     """
-    h, skips = encoder(frames)
-    return Features(frames, h, skips, encoder, {} if shared else None)
+    h, skips = networks.encoder(frames)
+    return Features(frames, h, skips, networks, {} if shared else None)
 
 
-def replayed(encoder, frames):
+def replayed(networks, frames):
     """The features left by the guide whose trace is being replayed, or None."""
     # Pyro has no public way to ask which trace is being replayed.
     for handler in reversed(_PYRO_STACK):
         if isinstance(handler, ReplayMessenger) and handler.trace is not None:
             for node in handler.trace.nodes.values():
                 found = (node.get("infer") or {}).get(KEY)
-                if found is not None and found.are_of(frames, encoder):
+                if found is not None and found.are_of(frames, networks):
                     return found
     return None

@@ -81,7 +81,7 @@ def likelihood(svg, frames, num_particles, chunk_size=None):
         chunk_size = max(1, _FRAMES_AT_ONCE // decoded)
     check_count("chunk_size", chunk_size)
     with torch.no_grad(), evaluating(svg):
-        features = encode(svg.encoder, frames, shared=True)
+        features = encode(svg, frames, shared=True)
         if svg.prior is None:
             return _exact(svg, features)
         return _sampled(svg, features, num_particles, chunk_size)

@@ -38,6 +38,13 @@ def autocast(device, precision):
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
 
 
+def autocast_dtype(device):
+    """What `autocast` runs convolutions in on a device now; None in float32."""
+    if torch.is_autocast_enabled(device.type):
+        return torch.get_autocast_dtype(device.type)
+    return None
+
+
 def root_name():
     """A name in Pyro's parameter store that no other model of the process has."""
     return f"svg{next(_numbers)}"

@@ -5,7 +5,8 @@ import torch
 
 from svg_pyro.features import encode
 from svg_pyro.frames import check_count
-from svg_pyro.modules import evaluating
+from svg_pyro.modules import autocast_dtype, evaluating
+from svg_pyro.networks import folded
 from svg_pyro.skips import skips_of_future
 
 _FRAMES_A_STEP = 256  # of all samples and clips together, where no chunk size is given
@@ -21,7 +22,8 @@ def futures(svg, context, horizon, num_samples, chunk_size):
         chunk_size = max(1, _FRAMES_A_STEP // context.shape[0])
     check_count("chunk_size", chunk_size)
     with torch.no_grad(), evaluating(svg):
-        features = encode(svg.encoder, context, shared=True)
+        networks = folded(svg, autocast_dtype(context.device))
+        features = encode(networks, context, shared=True)
     return _chunks(svg, features, horizon, num_samples, chunk_size)
 
 
@@ -54,16 +56,17 @@ def roll_out(svg, features, states, horizon):
     torch.Tensor
         Means, shape ``(*samples, B, horizon, C, H, W)``; the site "x_future".
     """
-    prepared = features.once("future skips", lambda: skips_of_future(svg, features))
+    prepared = features.once("future skips", lambda: skips_of_future(svg.config, features))
+    encoder, decoder = features.networks.encoder, features.networks.decoder
     seen, h, means = features.h.shape[1], features.h[:, -1:], []
     for t in range(seen + 1, seen + horizon + 1):
         g, states = _step(svg, t, h, states)
-        means.append(svg.decoder(g, prepared).to(features.frames.dtype))
+        means.append(decoder(g, prepared).to(features.frames.dtype))
         if t == seen + horizon:
             break
-        h, skips = svg.encoder(means[-1])
+        h, skips = encoder(means[-1])
         if svg.config.last_frame_skip:
-            prepared = svg.decoder.prepare(means[-1], skips)
+            prepared = decoder.prepare(means[-1], skips)
     with pyro.plate("future", horizon, dim=-1):
         return pyro.deterministic("x_future", torch.cat(means, -4), event_dim=3)
 

@@ -3,32 +3,40 @@
 import torch
 
 
-def skips_of_targets(svg, features):
+def skips_of_targets(config, features):
     """Prepared skips for x_2..x_T; only distinct skip frames are prepared.
 
     Frame t takes those of frame min(t - 1, n_past): a frame of the context cannot be
     decoded from itself.
     """
     steps = features.h.shape[1] - 1
-    last = _last_skip_frame(svg.config, svg.config.n_past)
-    count = min(steps, steps if svg.config.last_frame_skip else last)
-    prepared = _prepared(svg, features, slice(count))
+    last = _last_skip_frame(config, config.n_past)
+    count = min(steps, steps if config.last_frame_skip else last)
+    prepared = _prepared(features, slice(count))
     if count == steps:
         return prepared
-    frame = torch.arange(steps, device=features.h.device).clamp_(max=count - 1)
-    return [p.index_select(1, frame) for p in prepared]
+    return [_repeat_last(p, steps) for p in prepared]
 
 
-def skips_of_future(svg, features):
+def _repeat_last(maps, steps):
+    """`maps` ``(B, n, C, h, w)`` and then the last of them, up to `steps`."""
+    # As they lie in memory, channels last; their gradients then do so as well.
+    maps = maps.movedim(-3, -1)
+    rest = maps[:, -1:].expand(-1, steps - maps.shape[1], -1, -1, -1)
+    return torch.cat([maps, rest], 1).movedim(-1, -3)
+
+
+def skips_of_future(config, features):
     """Prepared skips for the first frame after the context, and most often for all."""
     seen = features.h.shape[1]
-    last = seen if svg.config.last_frame_skip else _last_skip_frame(svg.config, seen)
-    return _prepared(svg, features, slice(last - 1, last))
+    last = seen if config.last_frame_skip else _last_skip_frame(config, seen)
+    return _prepared(features, slice(last - 1, last))
 
 
-def _prepared(svg, features, frames):
-    skips = [s[:, frames] for s in features.skips]
-    return svg.decoder.prepare(features.frames[:, frames], skips)
+def _prepared(features, frames):
+    # As they lie in memory, channels last; their gradients then do so as well.
+    skips = [s.movedim(-3, -1)[:, frames].movedim(-1, -3) for s in features.skips]
+    return features.networks.decoder.prepare(features.frames[:, frames], skips)
 
 
 def _last_skip_frame(config, context):

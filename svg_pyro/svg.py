@@ -98,7 +98,7 @@ class SVG(PyroModule):
         score = horizon == 0 if score is None else score
         self._check(frames, horizon, 2 if score else 1)
         with evaluating(self) if horizon else contextlib.nullcontext():
-            features = replayed(self.encoder, frames) or encode(self.encoder, frames)
+            features = replayed(self, frames) or encode(self, frames)
             return self._model(features, horizon, score)
 
     @pyro_method
@@ -118,7 +118,7 @@ class SVG(PyroModule):
         if self.posterior is None or frames.shape[1] < 2:
             return
         with evaluating(self) if horizon else contextlib.nullcontext():
-            self._guide(encode(self.encoder, frames))
+            self._guide(encode(self, frames))
 
     @pyro_method
     def predict(self, context, horizon, num_samples=1, chunk_size=None):
@@ -218,7 +218,7 @@ class SVG(PyroModule):
         """
         self._check(frames, 0, 2)
         with torch.no_grad(), evaluating(self):
-            features = encode(self.encoder, frames)
+            features = encode(self, frames)
         return self.sample_traces(features)[1].nodes["x"]["fn"].mean
 
     def _guide(self, features):
@@ -242,9 +242,9 @@ class SVG(PyroModule):
                 g, states = self._teacher_forced(features)
                 if score:
                     skips = features.once(
-                        "skips", lambda: skips_of_targets(self, features)
+                        "skips", lambda: skips_of_targets(self.config, features)
                     )
-                    mean = self.decoder(g, skips)
+                    mean = features.networks.decoder(g, skips)
                     self._observe(mean, features.frames[:, 1:])
             if horizon:
                 return roll_out(self, features, states, horizon)

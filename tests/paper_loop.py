@@ -48,7 +48,9 @@ def decode(decoder, g, skips):
     """The decoder with ordinary convolutions over concat(d, skip)."""
     d = decoder.head(g[:, :, None, None])
     for stage, skip in zip(decoder.stages, reversed(skips)):
-        d = stage.rest(stage.join(torch.cat([stage.enlarge(d), skip], 1)))
+        if stage.join.kernel_size == (3, 3):  # VGG's
+            d = F.interpolate(d, scale_factor=2)
+        d = stage.rest(stage.join(torch.cat([d, skip], 1)))
     return d.sigmoid()
 
 

@@ -220,7 +220,7 @@ def test_kl_terms_are_the_closed_form(tiny):
     svg = awake(tiny)
     frames = torch.rand(3, 4, 1, 64, 64).double()
     found = likelihood(svg, frames, 2)
-    features = encode(svg.encoder, frames)
+    features = encode(svg, frames)
     with torch.no_grad():
         prior, _ = svg.prior(features.h[:, :-1])
         _, state = svg.posterior(features.h[:, :1])
@@ -250,7 +250,7 @@ def test_kl_without_a_closed_form_is_estimated(tiny):
     found = likelihood(svg, frames, 300, chunk_size=60)
     assert found.kl_by_unit is None and found.kl.shape == (2, 3)
     with torch.no_grad():
-        h = encode(svg.encoder, frames).h
+        h = encode(svg, frames).h
         posterior, prior = svg.posterior(h[:, 1:])[0], svg.prior(h[:, :-1])[0]
         z = posterior.sample((20_000,))
         ratio = posterior.log_prob(z) - prior.log_prob(z)

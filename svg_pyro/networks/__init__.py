@@ -2,6 +2,7 @@
 
 from svg_pyro.networks.base import Decoder, Encoder
 from svg_pyro.networks.dcgan import DCGANDecoder, DCGANEncoder
+from svg_pyro.networks.folding import Networks, folded
 from svg_pyro.networks.recurrent import FramePredictor, GaussianLSTM, Recurrent
 from svg_pyro.networks.vgg import VGGDecoder, VGGEncoder
 
@@ -16,5 +17,7 @@ __all__ = [
     "Encoder",
     "FramePredictor",
     "GaussianLSTM",
+    "Networks",
     "Recurrent",
+    "folded",
 ]

@@ -1,4 +1,4 @@
-"""Encoder and decoder: the contract, and the halves of a convolution over skips.
+"""Encoder and decoder: the contract, and what their backbones share.
 
 A subclass only lists layers. Frames come with any number of leading dimensions,
 written ``*batch`` below; convolutions see them folded into one.
@@ -7,7 +7,8 @@ written ``*batch`` below; convolutions see them folded into one.
 import torch
 from pyro.nn import PyroModule
 from torch import nn
-from torch.nn import functional as F
+
+from svg_pyro.networks.convolutions import fold
 
 
 def normalisation(kind, channels):
@@ -30,59 +31,26 @@ def init_weights(module):
             nn.init.zeros_(layer.bias)
 
 
-class SplitConv(nn.Conv2d):
-    """A convolution over ``concat(d, s)`` that can be done in two halves.
-
-    ``conv(concat(d, s)) = main(d) + skip(s)``, and the skip half changes only with
-    the frame that s comes from. The weight is that of the concatenated layer.
+class DecoderStage(nn.Module):
+    """Enlarge d, join it with a skip, and go on: one resolution of a decoder.
 
     Parameters
     ----------
-    main, skip, out : int
-        Channels of d, of s, and of the result.
+    join : SplitConvTranspose or SplitConv
+    rest : torch.nn.Module
     """
 
-    def __init__(self, main, skip, out, kernel_size=3, stride=1, padding=1):
-        super().__init__(main + skip, out, kernel_size, stride, padding)
-        self.split = main
-
-    def main(self, d):
-        weight = self.weight[:, : self.split]
-        return F.conv2d(d, weight, self.bias, self.stride, self.padding)
-
-    def skip(self, s):
-        weight = self.weight[:, self.split :]
-        return F.conv2d(s, weight, None, self.stride, self.padding)
-
-
-class SplitConvTranspose(nn.ConvTranspose2d):
-    """`SplitConv` for a transposed convolution, whose weight has inputs first."""
-
-    def __init__(self, main, skip, out, kernel_size=4, stride=2, padding=1):
-        super().__init__(main + skip, out, kernel_size, stride, padding)
-        self.split = main
-
-    def main(self, d):
-        weight = self.weight[: self.split]
-        return F.conv_transpose2d(d, weight, self.bias, self.stride, self.padding)
-
-    def skip(self, s):
-        weight = self.weight[self.split :]
-        return F.conv_transpose2d(s, weight, None, self.stride, self.padding)
-
-
-class DecoderStage(nn.Module):
-    """Enlarge d, join it with a skip, and go on: one resolution of a decoder."""
-
-    def __init__(self, enlarge, join, rest):
+    def __init__(self, join, rest):
         super().__init__()
-        self.enlarge = enlarge
         self.join = join
         self.rest = rest
 
     def forward(self, d, skip_half):
         batch = skip_half.shape[:-3]
-        d = self.join.main(self.enlarge(d))
+        d = self.join.main(d)
+        if len(d) == batch.numel():
+            # In place, but not on a view: autograd copies what it writes through those.
+            return self.rest(d.add_(skip_half.flatten(0, -4)))
         # Any leading dimension of d that the skip lacks (samples of one context)
         # is broadcast, so that the skip half is never copied.
         d = d.unflatten(0, (-1, *batch)) + skip_half
@@ -115,7 +83,7 @@ class Encoder(PyroModule):
             Feature maps from fine to coarse, each ``(*batch, channels, h, w)``.
         """
         batch = x.shape[:-3]
-        x = x.flatten(0, -4)
+        x = fold(x)
         skips = []
         for stage in self.stages:
             x = stage(x)
@@ -160,7 +128,7 @@ class Decoder(PyroModule):
             leading dimensions ``*batch``.
         """
         halves = [
-            stage.join.skip(skip.flatten(0, -4)).unflatten(0, skip.shape[:-3])
+            stage.join.skip(fold(skip)).unflatten(0, skip.shape[:-3])
             for stage, skip in zip(self.stages, reversed(skips))
         ]
         return [*halves, frames]
@@ -185,7 +153,7 @@ class Decoder(PyroModule):
         for stage, half in zip(self.stages, halves):
             d = stage(d, half)
         # Under autocast the logits may be bfloat16, whose steps near 1 are 1/256.
-        d = d.unflatten(0, g.shape[:-1]).to(frames.dtype).sigmoid()
+        d = d.contiguous().to(frames.dtype).sigmoid().unflatten(0, g.shape[:-1])
         if not self.pixel_skip:
             return d
         # Written as a correction of the skip frame: one pass over the pixels.

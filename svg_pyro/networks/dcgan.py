@@ -6,9 +6,14 @@ from svg_pyro.networks.base import (
     Decoder,
     DecoderStage,
     Encoder,
-    SplitConvTranspose,
     init_weights,
     normalisation,
+)
+from svg_pyro.networks.convolutions import (
+    MapToVector,
+    ShrinkingConv,
+    SplitConvTranspose,
+    VectorToMap,
 )
 
 
@@ -34,11 +39,11 @@ class DCGANEncoder(Encoder):
         super().__init__()
         widths = _widths(config)
         self.stages = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(before, after, 4, 2, 1), *_finish(config, after))
+            nn.Sequential(ShrinkingConv(before, after), *_finish(config, after))
             for before, after in zip([config.channels, *widths], widths)
         )
         self.head = nn.Sequential(
-            nn.Conv2d(widths[-1], config.g_dim, 4),
+            MapToVector(widths[-1], config.g_dim),
             normalisation(config.norm, config.g_dim),
             nn.Tanh(),
         )
@@ -57,7 +62,7 @@ class DCGANDecoder(Decoder):
         super().__init__(config)
         widths = _widths(config)[::-1]
         self.head = nn.Sequential(
-            nn.ConvTranspose2d(config.g_dim, widths[0], 4), *_finish(config, widths[0])
+            VectorToMap(config.g_dim, widths[0]), *_finish(config, widths[0])
         )
         stages = []
         for i, width in enumerate(widths):
@@ -65,6 +70,6 @@ class DCGANDecoder(Decoder):
             out = self.out_channels if last else widths[i + 1]
             rest = [] if last else _finish(config, out)
             join = SplitConvTranspose(width, width, out)
-            stages.append(DecoderStage(nn.Identity(), join, nn.Sequential(*rest)))
+            stages.append(DecoderStage(join, nn.Sequential(*rest)))
         self.stages = nn.ModuleList(stages)
         init_weights(self)

@@ -6,10 +6,10 @@ from svg_pyro.networks.base import (
     Decoder,
     DecoderStage,
     Encoder,
-    SplitConv,
     init_weights,
     normalisation,
 )
+from svg_pyro.networks.convolutions import MapToVector, SplitConv, VectorToMap
 
 # Multiples of `width` after each convolution, from fine to coarse.
 _ENCODER = {
@@ -55,7 +55,7 @@ class VGGEncoder(Encoder):
         self.stages = nn.ModuleList(stages)
         self.head = nn.Sequential(
             nn.MaxPool2d(2),
-            nn.Conv2d(before, config.g_dim, 4),
+            MapToVector(before, config.g_dim),
             normalisation(config.norm, config.g_dim),
             nn.Tanh(),
         )
@@ -78,7 +78,7 @@ class VGGDecoder(Decoder):
         ]
         before = plan[0][0]
         self.head = nn.Sequential(
-            nn.ConvTranspose2d(config.g_dim, before, 4), *_finish(config, before)
+            VectorToMap(config.g_dim, before), *_finish(config, before)
         )
         stages = []
         for i, (first, *others) in enumerate(plan):
@@ -87,9 +87,7 @@ class VGGDecoder(Decoder):
                 rest.append(nn.ConvTranspose2d(first, self.out_channels, 3, 1, 1))
             # The skip of a stage is as wide as what comes from the stage below.
             join = SplitConv(before, before, first)
-            stages.append(
-                DecoderStage(nn.Upsample(scale_factor=2), join, nn.Sequential(*rest))
-            )
+            stages.append(DecoderStage(join, nn.Sequential(*rest)))
             before = others[-1] if others else first
         self.stages = nn.ModuleList(stages)
         init_weights(self)

@@ -1,0 +1,203 @@
+"""Convolutions in the forms that cost least: the same weights and the same sums.
+
+Every layer keeps the weight of the ordinary layer that it stands for, so that weights
+can be imported and compared. Feature maps have their channels last in memory
+(``torch.channels_last``), in which convolutions are fastest on CPUs and on tensor cores.
+"""
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+# Up to so many channels a 4x4 convolution with stride 2 is done on blocks of pixels:
+# libraries pad a few channels to a whole register, and blocks have four times as many.
+_FEW = 4
+# Rows: taps of a transposed 4-tap kernel with stride 2; columns: those of the 3-tap
+# kernel that it stands for after each pixel has been doubled.
+_DOUBLED = ((0, 0, 1), (0, 1, 1), (1, 1, 0), (1, 0, 0))
+_SMALL = 4  # pixels; see `_Strided`
+
+
+def fold(x):
+    """``(*batch, C, h, w)`` as ``(N, C, h, w)``, channels last in memory.
+
+    Copies at most once.
+    """
+    x = x.movedim(-3, -1).flatten(0, -4).movedim(-1, -3)
+    x = x.contiguous(memory_format=torch.channels_last)
+    if x.shape[1] > 1:
+        return x
+    # With one channel both orders are the same, and PyTorch would go on in the other.
+    h, w = x.shape[-2:]
+    return x.as_strided(x.shape, (h * w, 1, w, 1))
+
+
+class _Strided(torch.autograd.Function):
+    """A 4x4 convolution with stride 2 and padding 1, or a transposed one, no bias.
+
+    The gradient of its weight is a matrix product over patches, which on CPUs is
+    faster in bfloat16 than oneDNN's own where the smaller map is 4x4 pixels.
+    """
+
+    @staticmethod
+    def forward(ctx, x, weight, transposed):
+        ctx.save_for_backward(x, weight)
+        ctx.settings = (2, 2), (1, 1), (1, 1), transposed, (0, 0), 1
+        return torch.convolution(x, weight, None, *ctx.settings)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        x, weight = ctx.saved_tensors
+        of_x = None
+        if ctx.needs_input_grad[0]:
+            of_x, *_ = torch.ops.aten.convolution_backward(
+                gradient, x, weight, None, *ctx.settings, (True, False, False)
+            )
+        small, large = (x, gradient) if ctx.settings[3] else (gradient, x)
+        return of_x, _of_weight(small, large), None
+
+
+def _of_weight(small, large):
+    """Sums of ``small[n, k, i, j] large[n, c, 2i+a-1, 2j+b-1]``: ``(k, c, 4, 4)``."""
+    large = F.pad(large.movedim(1, -1), (0, 0, 1, 1, 1, 1))
+    patches = large.unfold(1, 4, 2).unfold(2, 4, 2).movedim(3, -1)  # (n, i, j, a, b, c)
+    patches = patches.flatten(3).flatten(0, 2)
+    product = small.movedim(1, -1).flatten(0, 2).t() @ patches
+    return product.unflatten(1, (4, 4, -1)).movedim(-1, 1)
+
+
+def _by_products(small, x):
+    """Whether `_Strided` is the faster one; `small` is the smaller map's width."""
+    return (
+        small <= _SMALL
+        and torch.is_grad_enabled()
+        and x.dtype == torch.bfloat16
+        and x.device.type == "cpu"
+    )
+
+
+def _blocks(kernel):
+    """``F.pixel_unshuffle(kernel, 2)``, whose gradient lies in memory as the kernel does."""
+    kernel = kernel.unflatten(3, (2, 2)).unflatten(2, (2, 2))
+    return kernel.permute(0, 1, 3, 5, 2, 4).flatten(1, 3)
+
+
+def _shrink(x, weight, bias):
+    """A 4x4 convolution with stride 2 and padding 1."""
+    if weight.shape[1] > _FEW:
+        if not _by_products(x.shape[-1] // 2, x):
+            return F.conv2d(x, weight, bias, 2, 1)
+        y = _Strided.apply(x, weight.to(x.dtype), False)
+        return y.add_(bias.to(y.dtype)[:, None, None])
+    # Over blocks of 2x2 pixels it is a 2x2 convolution.
+    blocks = F.pixel_unshuffle(F.pad(x, (1, 1, 1, 1)), 2)
+    blocks = blocks.contiguous(memory_format=torch.channels_last)
+    return F.conv2d(blocks, _blocks(weight), bias)
+
+
+def _enlarge(x, weight):
+    """A transposed 4x4 convolution with stride 2 and padding 1, without a bias."""
+    if weight.shape[1] > _FEW:
+        if not _by_products(x.shape[-1], x):
+            return F.conv_transpose2d(x, weight, None, 2, 1)
+        return _Strided.apply(x, weight.to(x.dtype), True)
+    # To blocks of 2x2 pixels it is a 2x2 convolution with the mirrored kernel.
+    kernel = _blocks(weight).transpose(0, 1).flip(-2, -1)
+    blocks = F.conv2d(x, kernel, padding=1)
+    return F.pixel_shuffle(blocks, 2)[..., 1:-1, 1:-1]
+
+
+class ShrinkingConv(nn.Conv2d):
+    """A 4x4 convolution to half the height and width."""
+
+    def __init__(self, before, after):
+        super().__init__(before, after, 4, 2, 1)
+
+    def forward(self, x):
+        return _shrink(x, self.weight, self.bias)
+
+
+class MapToVector(nn.Conv2d):
+    """A convolution whose kernel is as large as its 4x4 input: a matrix product."""
+
+    def __init__(self, before, after):
+        super().__init__(before, after, 4)
+
+    def forward(self, x):
+        weight = self.weight.movedim(1, -1).flatten(1)
+        y = F.linear(x.movedim(-3, -1).flatten(1), weight, self.bias)
+        return y[..., None, None]
+
+
+class VectorToMap(nn.ConvTranspose2d):
+    """A transposed convolution of a 1x1 input to a 4x4 map: a matrix product."""
+
+    def __init__(self, before, after):
+        super().__init__(before, after, 4)
+
+    def forward(self, x):
+        weight = self.weight.movedim(1, -1).flatten(1).t()
+        y = F.linear(x.flatten(1), weight, self.bias.repeat(16))
+        return y.unflatten(1, (4, 4, self.out_channels)).movedim(-1, -3)
+
+
+class SplitConvTranspose(nn.ConvTranspose2d):
+    """A transposed 4x4 convolution of ``concat(d, s)`` to twice the height and width.
+
+    It can be done in two halves, ``layer(concat(d, s)) = main(d) + skip(s)``, of which
+    the skip half changes only with the frame that s comes from.
+
+    Parameters
+    ----------
+    main, skip, out : int
+        Channels of d, of s, and of the result.
+    """
+
+    def __init__(self, main, skip, out):
+        super().__init__(main + skip, out, 4, 2, 1)
+        self.split = main
+
+    def main(self, d):
+        return _enlarge(d, self.weight[: self.split])
+
+    def skip(self, s):
+        # The bias lies with the skip half, which has fewer maps; by itself, since
+        # oneDNN is slow at the gradient of a transposed convolution's bias.
+        half = _enlarge(s, self.weight[self.split :])
+        return half + self.bias.to(half.dtype)[:, None, None]
+
+
+class SplitConv(nn.Conv2d):
+    """A 3x3 convolution of ``concat(d, s)``, each pixel of d doubled in both directions.
+
+    In two halves as `SplitConvTranspose`. Of the three taps over doubled pixels two
+    always meet the same one, so that the main half is a transposed convolution of d as
+    it is, with less than half the products.
+
+    Parameters
+    ----------
+    main, skip, out : int
+        Channels of d, of s, and of the result.
+    """
+
+    def __init__(self, main, skip, out):
+        super().__init__(main + skip, out, 3, 1, 1)
+        self.split = main
+        self.kernel = None  # of the main half, where the weight does not change
+
+    def main_kernel(self):
+        """The main half's kernel as a transposed convolution, ``(main, out, 4, 4)``."""
+        weight = self.weight[:, : self.split]
+        taps = torch.tensor(_DOUBLED, dtype=weight.dtype)
+        # Of both directions at once: 16 sums of 9 weights.
+        taps = torch.kron(taps, taps).t().to(weight.device, non_blocking=True)
+        # In the weights' own precision.
+        with torch.autocast(weight.device.type, enabled=False):
+            kernel = weight.reshape(-1, 9) @ taps
+        return kernel.view(*weight.shape[:2], 4, 4).transpose(0, 1)
+
+    def main(self, d):
+        return _enlarge(d, self.main_kernel() if self.kernel is None else self.kernel)
+
+    def skip(self, s):
+        return F.conv2d(s, self.weight[:, self.split :], self.bias, padding=1)
