@@ -20,7 +20,7 @@ def synchronise(device):
         torch.cuda.synchronize(device)
 
 
-def alternately(calls, device, repeats):
+def alternately(calls, device, repeats, uncounted=1):
     """Median seconds of each of some calls, made in turn, so that all see the same machine.
 
     Parameters
@@ -28,35 +28,55 @@ def alternately(calls, device, repeats):
     calls : dict of str to callable
     device : torch.device
     repeats : int
-        Rounds that are counted, after one that is not.
+        Rounds that are counted.
+    uncounted : int
+        Rounds before them.
     """
     seconds = {name: [] for name in calls}
-    for i in range(repeats + 1):
+    for i in range(-uncounted, repeats):
         for name, call in calls.items():
             synchronise(device)
             start = time.perf_counter()
             call()
             synchronise(device)
-            if i:
+            if i >= 0:
                 seconds[name].append(time.perf_counter() - start)
     return {name: statistics.median(values) for name, values in seconds.items()}
 
 
-def peak(device, repeats=5):
-    """FLOP/s of this machine in float32: the larger of a matrix product and a convolution."""
+def peaks(device, repeats=5):
+    """FLOP/s of this machine: a matrix product's and a convolution's, by precision.
+
+    Returns
+    -------
+    dict of str to dict of str to float
+    """
     a = torch.rand(_SIDE, _SIDE, device=device)
     n, c, side = _CONV
-    x, w = (
-        torch.rand(n, c, side, side, device=device),
-        torch.rand(c, c, 3, 3, device=device),
-    )
-    seconds = alternately(
-        {"GEMM": lambda: a @ a, "conv": lambda: F.conv2d(x, w, padding=1)},
-        device,
-        repeats,
-    )
+    x = torch.rand(n, c, side, side, device=device)
+    x = x.contiguous(memory_format=torch.channels_last)
+    w = torch.rand(c, c, 3, 3, device=device)
     flops = {"GEMM": 2 * _SIDE**3, "conv": 2 * 9 * n * c * c * side * side}
-    return {name: flops[name] / seconds[name] for name in flops}
+    found = {}
+    for precision, dtype in (("float32", torch.float32), ("bf16", torch.bfloat16)):
+        m, y, v = a.to(dtype), x.to(dtype), w.to(dtype)
+        calls = {
+            "GEMM": lambda m=m: m @ m,
+            "conv": lambda y=y, v=v: F.conv2d(y, v, padding=1),
+        }
+        seconds = alternately(calls, device, repeats)
+        found[precision] = {name: flops[name] / seconds[name] for name in flops}
+    return found
+
+
+def peak_row(precision, of):
+    return {"GFLOP/s in": precision, **{name: x / 1e9 for name, x in of.items()}}
+
+
+def worth_it(found):
+    """The precisions that are fast here: bfloat16 only if it is faster than float32."""
+    best = {name: max(of.values()) for name, of in found.items()}
+    return [name for name in best if name == "float32" or best[name] > best["float32"]]
 
 
 def _flops(call):
@@ -66,55 +86,59 @@ def _flops(call):
     return counter.get_total_flops()
 
 
-def _row(name, calls, frames, device, repeats, best):
-    """The baseline's and our frames a second, their ratio, and shares of the peak."""
+def _rows(name, calls, frames, device, repeats, found, uncounted):
+    """The baseline's and our frames a second, their ratio, and shares of the peaks.
+
+    `calls` are "baseline" and, by precision, ours.
+    """
     flops = {key: _flops(call) for key, call in calls.items()}
-    seconds = alternately(calls, device, repeats)
-    base, ours = seconds["baseline"], seconds["ours"]
-    return {
-        "work": name, "baseline frames/s": frames / base, "ours frames/s": frames / ours,
-        "ratio": base / ours,
-        "baseline % of peak": 100 * flops["baseline"] / base / best,
-        "ours % of peak": 100 * flops["ours"] / ours / best,
-    }  # fmt: skip
+    seconds = alternately(calls, device, repeats, uncounted)
+    best = {key: max(of.values()) for key, of in found.items()}
+    best["baseline"] = best["float32"]
+    share = {key: 100 * flops[key] / seconds[key] / best[key] for key in calls}
+    base = seconds.pop("baseline")
+    return [
+        {
+            "work": name, "ours in": key, "baseline frames/s": frames / base,
+            "ours frames/s": frames / own, "ratio": base / own,
+            "baseline % of peak": share["baseline"], "ours % of peak": share[key],
+        }
+        for key, own in seconds.items()
+    ]  # fmt: skip
 
 
-def train(device, repeats, best, precision="float32"):
+def train(device, repeats, found, precisions):
     """Rows of training steps at the paper's settings."""
     rows = []
     for work in TRAIN:
         frames = work.frames(device)
-        loop = baseline(work.config, device)
-        ours = Ours(work.config, device, precision=precision)
-        calls = {
-            "baseline": lambda loop=loop, x=frames: loop.train_step(x),
-            "ours": lambda ours=ours, x=frames: ours.train_step(x),
-        }
+        models = _models(work, device, precisions)
+        calls = {k: lambda m=m, x=frames: m.train_step(x) for k, m in models.items()}
         name = f"train {work.name}, B={work.batch}, {_split(work)}"
         count = frames.shape[0] * frames.shape[1]
-        rows.append(_row(name, calls, count, device, repeats, best))
+        # The allocator needs some steps until all its blocks have been used before.
+        rows += _rows(name, calls, count, device, repeats, found, uncounted=3)
     return rows
 
 
-def generate(device, repeats, best, num_samples=20, precision="float32"):
+def generate(device, repeats, found, precisions, num_samples=20):
     """Rows of sampled futures at the paper's settings."""
     rows = []
     for work in GENERATE:
         context = work.frames(device)[:, : work.config.n_past]
-        loop = baseline(work.config, device)
-        ours = Ours(work.config, device, precision=precision)
         calls = {
-            "baseline": lambda m=loop, w=work, x=context: m.generate(
-                x, w.future, num_samples
-            ),
-            "ours": lambda m=ours, w=work, x=context: m.generate(
-                x, w.future, num_samples
-            ),
+            k: lambda m=m, w=work, x=context: m.generate(x, w.future, num_samples)
+            for k, m in _models(work, device, precisions).items()
         }
         name = f"generate {work.name}, B={work.batch}, {_split(work)}, {num_samples} samples"
         count = work.batch * work.future * num_samples
-        rows.append(_row(name, calls, count, device, repeats, best))
+        rows += _rows(name, calls, count, device, repeats, found, uncounted=0)
     return rows
+
+
+def _models(work, device, precisions):
+    ours = {p: Ours(work.config, device, precision=p) for p in precisions}
+    return {"baseline": baseline(work.config, device), **ours}
 
 
 def _split(work):

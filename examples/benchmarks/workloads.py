@@ -10,8 +10,10 @@ from torch.nn import functional as F
 from benchmarks.baseline import PaperLoop
 from svg_pyro import SVG, SVGConfig
 from svg_pyro.elbos import QuietMeanFieldELBO
+from svg_pyro.features import encode
 from svg_pyro.modules import autocast
 from svg_pyro.optim import JointAdam
+from svg_pyro.skips import skips_of_targets
 from svg_pyro.stepping import LossAndGrads
 
 
@@ -82,15 +84,13 @@ class Plain(Ours):
     def train_step(self, frames):
         svg = self.svg.train()
         config, steps = svg.config, frames.shape[1] - 1
-        h, skips = svg.encoder(frames)
+        features = encode(svg, frames)
+        h = features.h
         prior, _ = svg.prior(h[:, :-1])
         _, state = svg.posterior(h[:, :1])
         posterior, _ = svg.posterior(h[:, 1:], state)
         g, _ = svg.frame_predictor(torch.cat([h[:, :-1], posterior.rsample()], -1))
-        n = min(config.n_past, steps)
-        prepared = svg.decoder.prepare(frames[:, :n], [s[:, :n] for s in skips])
-        at = torch.arange(steps, device=frames.device).clamp_(max=n - 1)
-        mean = svg.decoder(g, [p.index_select(1, at) for p in prepared])
+        mean = svg.decoder(g, skips_of_targets(config, features))
         kl = torch.distributions.kl_divergence(posterior, prior).sum()
         nll = F.mse_loss(mean, frames[:, 1:], reduction="sum")
         loss = nll / (2 * config.noise_scale**2) + kl
