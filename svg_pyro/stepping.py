@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from svg_pyro import distributed
-from svg_pyro.errors import ConfigError
+from svg_pyro.errors import ConfigError, TrainingError
 from svg_pyro.modules import autocast
 from svg_pyro.terms import ELBOTerms
 
@@ -50,6 +50,11 @@ class LossAndGrads:
     ----------
     terms : tuple of torch.Tensor
         `ELBOTerms.per_frame` of the last call: nll and kl, ``(B/R,)``, nats a frame.
+
+    Raises
+    ------
+    TrainingError
+        In the first call, among several processes, if it does not use a weight.
     """
 
     def __init__(self, svg, elbo, accumulate=1, precision="float32"):
@@ -67,10 +72,28 @@ class LossAndGrads:
         with distributed.without_averaging(self._objective):
             terms = [self._add(chunk, scored) for chunk in first]
         terms.append(self._add(last, scored))
+        if self.terms is None:
+            self._check_used()
         self.terms = tuple(torch.cat(term) for term in zip(*terms))
         # SVI would read a tensor back, and wait for the device; the loop logs the
         # recorded terms instead.
         return math.nan
+
+    def _check_used(self):
+        """Refuse, among several processes, weights that a step does not use.
+
+        DistributedDataParallel would wait for their gradients, and fail a step later.
+        """
+        if not distributed.joined():
+            return
+        weights = self._objective.module.svg.named_parameters()
+        idle = [name for name, p in weights if p.requires_grad and p.grad is None]
+        if idle:
+            raise TrainingError(
+                f"no step of training uses {idle[0]} ({len(idle)} such weights); with "
+                "several processes each must be used: leave it out of the model, or "
+                "set requires_grad to False"
+            )
 
     def _add(self, chunk, scored):
         with ELBOTerms() as terms:

@@ -22,7 +22,7 @@ from group import (
 from pyro.infer import Trace_ELBO, TraceMeanField_ELBO
 from test_memory import frames_of, gradients, steady
 
-from svg_pyro import ConfigError, distributed
+from svg_pyro import SVG, ConfigError, FilteringGuide, TrainingError, distributed
 from svg_pyro.data.batches import batch_of
 from svg_pyro.stepping import LossAndGrads, latents_seed
 
@@ -178,6 +178,28 @@ def test_a_group_of_one_changes_nothing(capsys):
         torch.testing.assert_close(
             found[1][name], value, rtol=1e-12, atol=1e-12, msg=name
         )
+
+
+def test_weights_that_no_step_uses_are_named():
+    class Idle(FilteringGuide):
+        def __init__(self, config):
+            super().__init__(config)
+            self.spare = torch.nn.Linear(2, 2)
+
+    for group in (contextlib.nullcontext, a_group_of_one):
+        with group():
+            svg = SVG(GROUP_NORM, guide=Idle(GROUP_NORM)).double()
+            step = LossAndGrads(svg, Trace_ELBO())
+            if group is contextlib.nullcontext:
+                step(svg.model, svg.guide, frames_of(2))
+                continue
+            with pytest.raises(TrainingError, match="posterior.spare.weight") as error:
+                step(svg.model, svg.guide, frames_of(2))
+            assert "2 such weights" in str(error.value)
+            svg = SVG(GROUP_NORM, guide=Idle(GROUP_NORM)).double()
+            svg.posterior.spare.requires_grad_(False)
+            step = LossAndGrads(svg, Trace_ELBO())
+            step(svg.model, svg.guide, frames_of(2))
 
 
 def test_seeds_of_latents():

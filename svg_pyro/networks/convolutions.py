@@ -12,9 +12,6 @@ from torch.nn import functional as F
 # Up to so many channels a 4x4 convolution with stride 2 is done on blocks of pixels:
 # libraries pad a few channels to a whole register, and blocks have four times as many.
 _FEW = 4
-# Rows: taps of a transposed 4-tap kernel with stride 2; columns: those of the 3-tap
-# kernel that it stands for after each pixel has been doubled.
-_DOUBLED = ((0, 0, 1), (0, 1, 1), (1, 1, 0), (1, 0, 0))
 _SMALL = 4  # pixels; see `_Strided`
 
 
@@ -188,10 +185,12 @@ class SplitConv(nn.Conv2d):
     def main_kernel(self):
         """The main half's kernel as a transposed convolution, ``(main, out, 4, 4)``."""
         weight = self.weight[:, : self.split]
-        taps = torch.tensor(_DOUBLED, dtype=weight.dtype)
-        # Of both directions at once: 16 sums of 9 weights.
-        taps = torch.kron(taps, taps).t().to(weight.device, non_blocking=True)
-        # In the weights' own precision.
+        # In one direction: after each pixel has been doubled, a tap of the 3-tap kernel
+        # meets it twice, so that taps 2, 1 + 2, 0 + 1 and 0 are those of the 4-tap one.
+        taps = torch.eye(3, dtype=weight.dtype, device=weight.device).flip(0)
+        taps = F.pad(taps, (0, 0, 0, 1)) + F.pad(taps, (0, 0, 1, 0))
+        taps = torch.kron(taps, taps).t()  # in both
+        # Sums of weights, in the weights' own precision.
         with torch.autocast(weight.device.type, enabled=False):
             kernel = weight.reshape(-1, 9) @ taps
         return kernel.view(*weight.shape[:2], 4, 4).transpose(0, 1)
