@@ -10,6 +10,7 @@ from svg_pyro import SVGConfig, TrainingConfig
 from svg_pyro.cli import Preset, one_line_errors, plan, training_parser
 from svg_pyro.data import BairPush, download_bair, make_simulated_push
 from svg_pyro.data.bair import verify
+from svg_pyro.data_flags import bair_flags
 from svg_pyro.job import run_training
 
 PRESETS = {
@@ -36,10 +37,7 @@ def parse(argv=None):
                         help="fetch the data set (30 GB) to --data-root first")  # fmt: skip
     parser.add_argument("--verify", action="store_true",
                         help="check every record's CRC first")  # fmt: skip
-    parser.add_argument("--camera", choices=("aux1", "main"), default="aux1")
-    parser.add_argument("--simulated-root", default="data/simulated_push",
-                        help="where simulated clips are kept "
-                        "(default: data/simulated_push)")  # fmt: skip
+    bair_flags(parser)
     parser.add_argument("--simulated-clips", type=int, default=640,
                         help="simulated training clips (default: 640)")  # fmt: skip
     return parser.parse_args(argv)

@@ -6,7 +6,7 @@ Reads the published files where they lie; --download fetches them (1.1 GB).
 from svg_pyro import SVGConfig, TrainingConfig
 from svg_pyro.cli import Preset, one_line_errors, plan, training_parser
 from svg_pyro.data import KTH, download_kth
-from svg_pyro.data.kth import ACTIONS
+from svg_pyro.data_flags import kth_flags
 from svg_pyro.job import run_training
 
 PRESETS = {
@@ -37,9 +37,7 @@ def parse(argv=None):
     parser.add_argument("--download", action="store_true",
                         help="fetch what of the data set is not in --data-root "
                         "(1.1 GB) first")  # fmt: skip
-    parser.add_argument("--actions", nargs="+", choices=ACTIONS, default=list(ACTIONS),
-                        metavar="ACTION", help=f"of {', '.join(ACTIONS)} "
-                        "(default: all)")  # fmt: skip
+    kth_flags(parser)
     parser.add_argument("--cache",
                         help="where decoded frames are kept "
                         "(default: frames, beside the run's folder)")  # fmt: skip

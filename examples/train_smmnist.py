@@ -7,6 +7,7 @@ else scikit-learn's bundled handwritten digits stand in for them.
 from svg_pyro import SVGConfig, TrainingConfig
 from svg_pyro.cli import Preset, one_line_errors, plan, training_parser
 from svg_pyro.data import MovingMNIST, find_digits
+from svg_pyro.data_flags import smmnist_flags
 from svg_pyro.job import run_training
 
 PRESETS = {
@@ -27,22 +28,11 @@ PRESETS = {
 
 def parse(argv=None):
     parser = training_parser(__doc__, "runs/smmnist", PRESETS)
-    flag = parser.add_argument
-    flag(
+    parser.add_argument(
         "--data-root",
         help="folder of MNIST's IDX files (default: data/mnist, or fetched there)",
     )
-    flag(
-        "--bundled-digits",
-        action="store_true",
-        help="take scikit-learn's digits, and do not look for MNIST",
-    )
-    flag("--num-digits", type=int, default=2, help="digits in a clip (default: 2)")
-    flag(
-        "--deterministic",
-        action="store_true",
-        help="the edges reflect the digits (default: they send them off anew)",
-    )
+    smmnist_flags(parser)
     return parser.parse_args(argv)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from svg_pyro import SVGConfig, TrainingConfig
 from svg_pyro.cli import Preset, one_line_errors, plan, training_parser
 from svg_pyro.data import VideoFolder
-from svg_pyro.data.decode import FITS
+from svg_pyro.data_flags import videos_flags
 from svg_pyro.job import run_training
 
 PRESETS = {
@@ -37,11 +37,7 @@ def parse(argv=None):
     parser = training_parser(__doc__, "runs/videos", PRESETS)
     flag = parser.add_argument
     flag("dir", metavar="DIR", help="a folder of videos, or a file of several")
-    flag("--test-data", metavar="DIR", help="other videos to test on; DIR is not split")
-    flag("--stride", type=int, default=1,
-         help="frames of a video from one frame of a clip to the next (default: 1)")  # fmt: skip
-    flag("--fit", choices=FITS, default="crop",
-         help="how a frame becomes a square (default: crop, the centre)")  # fmt: skip
+    videos_flags(parser)
     flag("--cache", help="folder of decoded frames (default: frames beside the run)")
     return parser.parse_args(argv)
 

@@ -18,8 +18,50 @@ from svg_pyro.errors import ConfigError
 HORIZONS = {"bair": 28, "smmnist": 25, "kth": 30, "videos": 20}
 
 
+def bair_flags(parser):
+    """Flags of BAIR robot pushing, for training and testing."""
+    flag = parser.add_argument
+    flag("--camera", choices=("aux1", "main"), default="aux1")
+    flag("--simulated-root", default="data/simulated_push", metavar="DIR",
+         help="where simulated clips are kept (default: data/simulated_push)")  # fmt: skip
+
+
+def smmnist_flags(parser):
+    """Flags of Moving MNIST, for training and testing."""
+    flag = parser.add_argument
+    flag("--bundled-digits", action="store_true",
+         help="take scikit-learn's digits, and do not look for MNIST")  # fmt: skip
+    flag("--num-digits", type=int, default=2, help="digits in a clip (default: 2)")
+    flag("--deterministic", action="store_true",
+         help="the edges reflect the digits (default: they send them off anew)")  # fmt: skip
+
+
+def kth_flags(parser):
+    """Flags of KTH, for training and testing."""
+    parser.add_argument("--actions", nargs="+", choices=ACTIONS, default=list(ACTIONS),
+                        metavar="ACTION", help=f"of {', '.join(ACTIONS)} "
+                        "(default: all)")  # fmt: skip
+
+
+def videos_flags(parser):
+    """Flags of a user's own videos, for training and testing."""
+    flag = parser.add_argument
+    flag("--test-data", metavar="DIR", help="other videos to test on; without it a "
+         "tenth of the videos is kept for testing")  # fmt: skip
+    flag("--stride", type=int, default=1,
+         help="frames of a video from one frame of a clip to the next (default: 1)")  # fmt: skip
+    flag("--fit", choices=FITS, default="crop",
+         help="how a frame becomes a square (default: crop, the centre)")  # fmt: skip
+
+
+_FLAGS = {
+    "bair": bair_flags, "smmnist": smmnist_flags, "kth": kth_flags,
+    "videos": videos_flags,
+}  # fmt: skip
+
+
 def add_data_flags(parser):
-    """Flags that choose a data set, as the training examples have them."""
+    """Flags that choose a data set, and those of each."""
     flag = parser.add_argument
     flag("--data", choices=HORIZONS, default="bair", help="(default: bair)")
     flag("--data-root", metavar="DIR",
@@ -29,26 +71,8 @@ def add_data_flags(parser):
          help="of smmnist's clips: the training's seed (default: 0)")  # fmt: skip
     flag("--cache", default="runs/frames",
          help="folder of decoded frames (default: runs/frames)")  # fmt: skip
-    bair = parser.add_argument_group("bair").add_argument
-    bair("--camera", choices=("aux1", "main"), default="aux1")
-    bair("--simulated-root", default="data/simulated_push",
-         help="where simulated clips are kept (default: data/simulated_push)")  # fmt: skip
-    digits = parser.add_argument_group("smmnist").add_argument
-    digits("--bundled-digits", action="store_true",
-           help="take scikit-learn's digits, and do not look for MNIST")  # fmt: skip
-    digits("--num-digits", type=int, default=2, help="in a clip (default: 2)")
-    digits("--deterministic", action="store_true", help="the edges reflect the digits")
-    kth = parser.add_argument_group("kth").add_argument
-    kth("--actions", nargs="+", choices=ACTIONS, default=ACTIONS, metavar="ACTION",
-        help=f"of {', '.join(ACTIONS)} (default: all)")  # fmt: skip
-    videos = parser.add_argument_group("videos").add_argument
-    videos(
-        "--test-data", metavar="DIR", help="videos to test on; --data-root is not split"
-    )
-    videos("--stride", type=int, default=1,
-           help="frames of a video from one frame of a clip to the next (default: 1)")  # fmt: skip
-    videos("--fit", choices=FITS, default="crop",
-           help="how a frame becomes a square (default: crop)")  # fmt: skip
+    for name, add in _FLAGS.items():
+        add(parser.add_argument_group(name))
 
 
 def make_test_set(args, config, n_frames):
