@@ -170,6 +170,18 @@ def test_recomputation_keeps_less(tiny, backbone, part):
     assert kept_bytes(svg, frames) == whole  # the modules are as they were
 
 
+@pytest.mark.parametrize("backbone", ["dcgan", "vgg"])
+def test_futures_while_recomputation_is_on(tiny, backbone):
+    """Validation draws pictures inside a training run; networks are copied for it."""
+    svg = SVG(dataclasses.replace(tiny, backbone=backbone)).train()
+    context, found = torch.rand(2, 2, 1, 64, 64), []
+    for on in (False, True):
+        with recomputed(svg, on):
+            torch.manual_seed(5)
+            found.append(svg.predict(context, 3, 2))
+    assert torch.equal(*found)
+
+
 def test_a_run_with_recomputation_is_bit_for_bit_the_same(tiny, tmp_path):
     ends = []
     for on in (False, True):
