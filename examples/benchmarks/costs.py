@@ -1,7 +1,9 @@
 """What memory work takes, and how its time grows."""
 
 import dataclasses
+import multiprocessing
 import resource
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -36,47 +38,67 @@ def _status(key):
     return int(line.split()[1]) * 1024
 
 
+def _alone(function, device, *arguments):
+    """What a function gives in a process of its own, which holds no freed memory."""
+    if device.type == "cuda":
+        return function(device, *arguments)
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, context) as process:
+        return process.submit(function, device, *arguments).result()
+
+
 def of_samples(device):
     """Peak memory of futures against their number, each chunk used and forgotten."""
-    ours = Ours(dataclasses.replace(DCGAN, n_past=2), device)
-    context = torch.rand(2, 2, 1, 64, 64).to(device)
-
-    def draw(count):
-        for chunk in ours.svg.futures(context, 28, count, chunk_size=10):
-            chunk.mean()
-
-    draw(10)
-    taken = [peak_bytes(lambda count=count: draw(count), device) for count in (10, 100)]
+    taken = {n: _alone(_drawing, device, n) for n in (10, 100)}
     return [
         {"futures of 2 clips, 28 frames": f"{count} samples", "peak MB": peak / 1e6,
-         "ratio": peak / taken[0]}
-        for count, peak in zip((10, 100), taken)
+         "ratio": peak / taken[10]}
+        for count, peak in taken.items()
     ]  # fmt: skip
 
 
+def _drawing(device, count):
+    ours = Ours(dataclasses.replace(DCGAN, n_past=2), device)
+    context = torch.rand(2, 2, 1, 64, 64).to(device)
+
+    def draw():
+        for chunk in ours.svg.futures(context, 28, count, chunk_size=10):
+            chunk.mean()
+
+    return peak_bytes(draw, device)
+
+
 def of_training(device, repeats):
-    """Peak memory and time of a training step with --accumulate and recomputation."""
-    frames = torch.rand(16, 15, 1, 64, 64).to(device)
+    """Peak memory and time of a training step with --accumulate and recomputation.
+
+    Beyond the weights: gradients and Adam's averages are in it.
+    """
     rows = []
-    for accumulate, recompute in ((1, False), (4, False), (1, True), (4, True)):
-        ours = Ours(DCGAN, device, accumulate)
-        step = ours.train_step
-        if recompute:
-            step = _recomputing(ours)
-        step(frames)
-        taken = peak_bytes(lambda step=step: step(frames), device)
-        seconds = alternately({"step": lambda step=step: step(frames)}, device, repeats)
-        rows.append({
-            "DCGAN 64, B=16, 5+10": f"--accumulate {accumulate}"
-            + " --checkpoint-activations" * recompute,
-            "peak MB": taken / 1e6, "s/step": seconds["step"],
-        })  # fmt: skip
+    for recompute in (False, True):
+        for accumulate in (1, 4):
+            setting = accumulate, recompute
+            step = _step(device, *setting)
+            seconds = alternately({"step": step}, device, repeats)["step"]
+            rows.append({
+                "DCGAN 64, B=16, 5+10": f"--accumulate {accumulate}"
+                + " --checkpoint-activations" * recompute,
+                "peak MB": _alone(_training, device, *setting) / 1e6,
+                "s/step": seconds,
+            })  # fmt: skip
     return rows
 
 
-def _recomputing(ours):
-    def step(frames):
-        with memory.recomputed(ours.svg):
+def _training(device, accumulate, recompute):
+    step = _step(device, accumulate, recompute)
+    return peak_bytes(lambda: (step(), step()), device)
+
+
+def _step(device, accumulate, recompute):
+    ours = Ours(DCGAN, device, accumulate)
+    frames = torch.rand(16, 15, 1, 64, 64).to(device)
+
+    def step():
+        with memory.recomputed(ours.svg, recompute):
             ours.train_step(frames)
 
     return step
