@@ -23,6 +23,19 @@ PRESETS = {
         ),
         horizon=15,
     ),
+    # One digit (--num-digits 1), so small that in 20 minutes of one CPU core the prior
+    # learns when it will bounce; see the README. Two latents: unused ones would only add
+    # noise to the prior's entropy.
+    "bounces": Preset(
+        SVGConfig.preset(
+            "smmnist", width=8, g_dim=64, rnn_size=128, z_dim=2, beta=3e-5
+        ),
+        TrainingConfig(
+            steps=6500, batch_size=16, n_frames=15, lr=2e-3, lr_end=1e-5,
+            elbo="mean-field", validate_every=2000, save_every=500,
+        ),
+        horizon=15,
+    ),
 }  # fmt: skip
 
 
