@@ -61,13 +61,13 @@ def tables(args, device):
     work = args.work or WORK[:-1]
     if "train" in work or "generate" in work:
         found = speed.peaks(device)
-        precisions = [args.precision] if args.precision else speed.worth_it(found)
+        timed = [args.precision] if args.precision else speed.worth_it(found)
         yield "Peaks", [speed.peak_row(name, of) for name, of in found.items()]
     if "train" in work:
-        yield "Training", speed.train(device, args.repeats, found, precisions)
+        yield "Training", speed.train(device, args.repeats, found, timed)
     if "generate" in work:
         samples = args.num_samples
-        rows = speed.generate(device, args.repeats, found, precisions, samples)
+        rows = speed.generate(device, args.repeats, found, timed, samples)
         yield "Sampled futures", rows
     if "overhead" in work:
         yield "What Pyro costs", speed.overhead(device, args.repeats)
