@@ -13,6 +13,7 @@ import platform
 
 import torch
 from benchmarks import costs, data, metrics, processes, speed
+from benchmarks import precision as precisions
 from benchmarks.tables import print_table
 
 from svg_pyro.cli import Parser, choose_device, one_line_errors

@@ -90,6 +90,35 @@ def test_alternating_calls_share_the_rounds():
     assert seen == ["a", "b"] * 3
 
 
+def test_every_table_can_be_made(monkeypatch):
+    """With the work itself left out but for that of the precisions, once."""
+    monkeypatch.setattr(benchmark.precisions, "SEEDS", (0,))
+    monkeypatch.setattr(benchmark.precisions, "_CLIPS", 2)
+    rows = [{"work": 1.0}]
+    for module, names in (
+        (speed, ["train", "generate", "overhead"]), (data, []),
+        (costs, ["of_samples", "of_training", "scaling"]),
+        (benchmark.processes, ["efficiency"]), (benchmark.metrics, ["scoring"]),
+    ):  # fmt: skip
+        for name in names:
+            monkeypatch.setattr(module, name, lambda *given: rows)
+    monkeypatch.setattr(data, "run", lambda: (rows, rows))
+    args = benchmark.parse([*benchmark.WORK, "--steps", "1"])
+    made = dict(benchmark.tables(args, torch.device("cpu")))
+    assert len(made) == 12
+    peaks = {row["GFLOP/s in"]: row for row in made["Peaks"]}
+    assert peaks["float32"]["GEMM"] > 1 and peaks["bf16"]["conv"] > 0
+    exact, low = made["What bfloat16 changes"]
+    assert exact["PSNR, less float32's"] == 0 and low["PSNR [dB]"] > 5
+
+
+def test_precisions_that_are_slow_here_are_left_out():
+    slow = {"float32": {"GEMM": 2.0, "conv": 3.0}, "bf16": {"GEMM": 2.5, "conv": 1.0}}
+    assert speed.worth_it(slow) == ["float32"]
+    fast = {**slow, "bf16": {"GEMM": 9.0, "conv": 1.0}}
+    assert speed.worth_it(fast) == ["float32", "bf16"]
+
+
 def test_the_tables_of_data(monkeypatch, capsys, tmp_path):
     makers = {k: v for k, v in data._MAKERS.items() if k.startswith("Moving")}
     monkeypatch.setattr(data, "_MAKERS", makers)

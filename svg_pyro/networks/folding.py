@@ -47,7 +47,7 @@ def folded(networks, dtype=None):
 
 def _folded(network, dtype):
     network = copy.deepcopy(network).eval().requires_grad_(False)
-    for module in network.modules():
+    for module in list(network.modules()):
         if isinstance(module, nn.Sequential):
             for i in range(len(module) - 1):
                 module[i], module[i + 1] = _fuse(module[i], module[i + 1])
