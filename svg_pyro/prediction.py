@@ -56,7 +56,9 @@ def roll_out(svg, features, states, horizon):
     torch.Tensor
         Means, shape ``(*samples, B, horizon, C, H, W)``; the site "x_future".
     """
-    prepared = features.once("future skips", lambda: skips_of_future(svg.config, features))
+    prepared = features.once(
+        "future skips", lambda: skips_of_future(svg.config, features)
+    )
     encoder, decoder = features.networks.encoder, features.networks.decoder
     seen, h, means = features.h.shape[1], features.h[:, -1:], []
     for t in range(seen + 1, seen + horizon + 1):
