@@ -22,7 +22,10 @@ def futures(svg, context, horizon, num_samples, chunk_size):
         chunk_size = max(1, _FRAMES_A_STEP // context.shape[0])
     check_count("chunk_size", chunk_size)
     with torch.no_grad(), evaluating(svg):
-        networks = folded(svg, autocast_dtype(context.device))
+        # For a single frame the copy costs more than it saves.
+        networks = svg
+        if horizon > 1:
+            networks = folded(svg, autocast_dtype(context.device))
         features = encode(networks, context, shared=True)
     return _chunks(svg, features, horizon, num_samples, chunk_size)
 
