@@ -1,13 +1,12 @@
 """What it takes to score the samples of a test set, by each protocol."""
 
-import statistics
-import time
-
 import torch
 
+from benchmarks.tables import rate
 from svg_pyro.metrics import PROTOCOLS
 
-_CLIPS, _FRAMES, _AT_ONCE, _CALLS = 20, 28, 10, 10
+_CLIPS, _FRAMES, _AT_ONCE = 20, 28, 10
+_IMAGES = 100 * _CLIPS * _FRAMES
 
 
 def scoring(repeats):
@@ -30,13 +29,9 @@ def scoring(repeats):
 
 
 def _row(protocol, truth, samples, repeats):
-    protocol.score(truth, samples)
-    seconds = []
-    for _ in range(repeats):
-        start = time.process_time()
-        for _ in range(_CALLS):
-            protocol.score(truth, samples)
-        seconds.append(time.process_time() - start)
-    images = _CALLS * samples.shape[:3].numel()
-    return {"protocol": protocol.name, "images": str(images),
-            "core-seconds": statistics.median(seconds)}  # fmt: skip
+    count = samples.shape[:3].numel()
+    images_a_second = rate(
+        lambda i: protocol.score(truth, samples), count, repeats=repeats
+    )
+    return {"protocol": protocol.name, "images": str(_IMAGES),
+            "core-seconds": _IMAGES / images_a_second}  # fmt: skip

@@ -4,7 +4,7 @@ import copy
 from dataclasses import dataclass
 
 from torch import nn
-from torch.nn.utils import fuse_conv_bn_eval
+from torch.nn.utils import fuse_conv_bn_weights
 
 from svg_pyro.networks.base import DecoderStage
 from svg_pyro.networks.convolutions import SplitConv
@@ -50,9 +50,9 @@ def _folded(network, dtype):
     for module in list(network.modules()):
         if isinstance(module, nn.Sequential):
             for i in range(len(module) - 1):
-                module[i], module[i + 1] = _fuse(module[i], module[i + 1])
+                module[i + 1] = _fuse(module[i], module[i + 1])
         elif isinstance(module, DecoderStage) and len(module.rest):
-            module.join, module.rest[0] = _fuse(module.join, module.rest[0])
+            module.rest[0] = _fuse(module.join, module.rest[0])
     for module in network.modules():
         if isinstance(module, SplitConv):
             module.kernel = module.main_kernel().to(dtype)
@@ -61,11 +61,12 @@ def _folded(network, dtype):
     return network
 
 
-def _fuse(layer, following):
-    """Two layers, the second an identity if it could be folded into the first."""
-    if not isinstance(layer, _CONVOLUTIONS) or not isinstance(
-        following, nn.BatchNorm2d
-    ):
-        return layer, following
-    transposed = isinstance(layer, nn.ConvTranspose2d)
-    return fuse_conv_bn_eval(layer, following, transposed), nn.Identity().eval()
+def _fuse(layer, norm):
+    """What follows `layer`: an identity, if it was a BatchNorm and is in `layer` now."""
+    if not isinstance(layer, _CONVOLUTIONS) or not isinstance(norm, nn.BatchNorm2d):
+        return norm
+    layer.weight, layer.bias = fuse_conv_bn_weights(
+        layer.weight, layer.bias, norm.running_mean, norm.running_var, norm.eps,
+        norm.weight, norm.bias, transpose=isinstance(layer, nn.ConvTranspose2d),
+    )  # fmt: skip
+    return nn.Identity().eval()
