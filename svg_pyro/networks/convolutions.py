@@ -9,10 +9,13 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from svg_pyro.networks.winograd import StridedConv
+
 # Up to so many channels a 4x4 convolution with stride 2 is done on blocks of pixels:
 # libraries pad a few channels to a whole register, and blocks have four times as many.
 _FEW = 4
-_SMALL = 4  # pixels; see `_Strided`
+# From so many channels of the smaller map on, Winograd's form pays for its sums.
+_MANY = 192
 
 
 def fold(x):
@@ -29,44 +32,10 @@ def fold(x):
     return x.as_strided(x.shape, (h * w, 1, w, 1))
 
 
-class _Strided(torch.autograd.Function):
-    """A 4x4 convolution with stride 2 and padding 1, or a transposed one, no bias.
-
-    The gradient of its weight is a matrix product over patches, which on CPUs is
-    faster in bfloat16 than oneDNN's own where the smaller map is 4x4 pixels.
-    """
-
-    @staticmethod
-    def forward(ctx, x, weight, transposed):
-        ctx.save_for_backward(x, weight)
-        ctx.settings = (2, 2), (1, 1), (1, 1), transposed, (0, 0), 1
-        return torch.convolution(x, weight, None, *ctx.settings)
-
-    @staticmethod
-    def backward(ctx, gradient):
-        x, weight = ctx.saved_tensors
-        of_x = None
-        if ctx.needs_input_grad[0]:
-            of_x, *_ = torch.ops.aten.convolution_backward(
-                gradient, x, weight, None, *ctx.settings, (True, False, False)
-            )
-        small, large = (x, gradient) if ctx.settings[3] else (gradient, x)
-        return of_x, _of_weight(small, large), None
-
-
-def _of_weight(small, large):
-    """Sums of ``small[n, k, i, j] large[n, c, 2i+a-1, 2j+b-1]``: ``(k, c, 4, 4)``."""
-    large = F.pad(large.movedim(1, -1), (0, 0, 1, 1, 1, 1))
-    patches = large.unfold(1, 4, 2).unfold(2, 4, 2).movedim(3, -1)  # (n, i, j, a, b, c)
-    patches = patches.flatten(3).flatten(0, 2)
-    product = small.movedim(1, -1).flatten(0, 2).t() @ patches
-    return product.unflatten(1, (4, 4, -1)).movedim(-1, 1)
-
-
-def _by_products(small, x):
-    """Whether `_Strided` is the faster one; `small` is the smaller map's width."""
+def _in_fewer_products(x, weight):
+    """Whether `StridedConv` is the faster one; `weight` is ``(small, large, 4, 4)``."""
     return (
-        small <= _SMALL
+        len(weight) >= _MANY
         and torch.is_grad_enabled()
         and x.dtype == torch.bfloat16
         and x.device.type == "cpu"
@@ -82,9 +51,9 @@ def _blocks(kernel):
 def _shrink(x, weight, bias):
     """A 4x4 convolution with stride 2 and padding 1."""
     if weight.shape[1] > _FEW:
-        if not _by_products(x.shape[-1] // 2, x):
+        if not _in_fewer_products(x, weight):
             return F.conv2d(x, weight, bias, 2, 1)
-        y = _Strided.apply(x, weight.to(x.dtype), False)
+        y = StridedConv.apply(x, weight, False)
         return y.add_(bias.to(y.dtype)[:, None, None])
     # Over blocks of 2x2 pixels it is a 2x2 convolution.
     blocks = F.pixel_unshuffle(F.pad(x, (1, 1, 1, 1)), 2)
@@ -95,9 +64,9 @@ def _shrink(x, weight, bias):
 def _enlarge(x, weight):
     """A transposed 4x4 convolution with stride 2 and padding 1, without a bias."""
     if weight.shape[1] > _FEW:
-        if not _by_products(x.shape[-1], x):
+        if not _in_fewer_products(x, weight):
             return F.conv_transpose2d(x, weight, None, 2, 1)
-        return _Strided.apply(x, weight.to(x.dtype), True)
+        return StridedConv.apply(x, weight, True)
     # To blocks of 2x2 pixels it is a 2x2 convolution with the mirrored kernel.
     kernel = _blocks(weight).transpose(0, 1).flip(-2, -1)
     blocks = F.conv2d(x, kernel, padding=1)
