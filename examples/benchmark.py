@@ -5,8 +5,9 @@ and `generate` run the paper's own loop in plain PyTorch (benchmarks/baseline.py
 svg_pyro in turn, at the paper's settings; `overhead` runs the Pyro program and the same
 mathematics without Pyro; `memory` and `scaling` show what work takes and how it grows;
 `processes` trains with one process and with two, one thread each; `metrics` scores
-56,000 images; `precision` compares what a small model learns in float32 and in bfloat16
-(only where it is asked for).
+56,000 images. Only where they are asked for: `precision` compares what a small model
+learns in float32 and in bfloat16, and `compile` times futures from compiled networks
+beside those from others.
 """
 
 import platform
@@ -31,13 +32,17 @@ WORK = (
     "processes",
     "metrics",
     "precision",
+    "compile",
 )
+_ON_REQUEST = 2  # the last ones
 
 
 def parse(argv=None):
     parser = Parser(description=__doc__)
     flag = parser.add_argument
-    flag("work", nargs="*", help=f"of {', '.join(WORK)} (default: all but the last)")
+    flag(
+        "work", nargs="*", help=f"of {', '.join(WORK)} (default: all but the last two)"
+    )
     flag(
         "--precision",
         choices=PRECISIONS,
@@ -59,8 +64,8 @@ def parse(argv=None):
 
 def tables(args, device):
     """Titles and rows, one table after the other."""
-    work = args.work or WORK[:-1]
-    if "train" in work or "generate" in work:
+    work = args.work or WORK[:-_ON_REQUEST]
+    if {"train", "generate", "compile"} & set(work):
         found = speed.peaks(device)
         timed = [args.precision] if args.precision else speed.worth_it(found)
         yield "Peaks", [speed.peak_row(name, of) for name, of in found.items()]
@@ -70,6 +75,9 @@ def tables(args, device):
         samples = args.num_samples
         rows = speed.generate(device, args.repeats, found, timed, samples)
         yield "Sampled futures", rows
+    if "compile" in work:
+        rows = speed.compiled(device, args.repeats, timed, args.num_samples)
+        yield "Compiled networks", rows
     if "overhead" in work:
         yield "What Pyro costs", speed.overhead(device, args.repeats)
     if "memory" in work:

@@ -10,13 +10,19 @@ import numpy as np
 import torch
 
 import svg_pyro
-from svg_pyro.cli import Parser, choose_device, one_line_errors
+from svg_pyro import Sampler
+from svg_pyro.cli import (
+    Parser,
+    choose_device,
+    one_line_errors,
+    warn_of_useless_precision,
+)
 from svg_pyro.config import PRECISIONS
 from svg_pyro.data import find_sources, first_frames, to_float
 from svg_pyro.data.decode import FITS
 from svg_pyro.errors import ConfigError, DataError
 from svg_pyro.files import free_folder, written_beside
-from svg_pyro.modules import autocast, seeded
+from svg_pyro.modules import seeded
 from svg_pyro.plots import draw_gif, draw_mp4, draw_strip
 
 
@@ -43,7 +49,13 @@ def parse(argv=None):
         "--precision",
         choices=PRECISIONS,
         default="float32",
-        help="bf16: convolutions in bfloat16, for devices faster in it",
+        help="tf32: NVIDIA's tensor cores; bf16: convolutions in bfloat16, for devices "
+        "faster in it",
+    )
+    flag(
+        "--compile",
+        action="store_true",
+        help="compile the networks first, for GPUs and many videos",
     )
     flag("--device", help="cuda or cpu (default: cuda where there is one)")
     args = parser.parse_args(argv)
@@ -59,7 +71,7 @@ def parse(argv=None):
     return args
 
 
-def write(svg, source, out, args):
+def write(svg, sampler, source, out, args):
     """Sample the futures of one video and write them under the names `out`.*."""
     n_past = args.n_past or svg.config.n_past
     clip = first_frames(
@@ -67,8 +79,8 @@ def write(svg, source, out, args):
     )
     device = next(svg.parameters()).device
     context = to_float(clip[None, :n_past], device)
-    with seeded(args.seed, device), autocast(device, args.precision):
-        futures = svg.predict(context, args.horizon, args.num_samples)[:, 0].cpu()
+    with seeded(args.seed, device):
+        futures = sampler.predict(context, args.horizon, args.num_samples)[:, 0].cpu()
     with written_beside(out.with_name(out.name + ".npz")) as beside:
         np.savez_compressed(
             beside, context=clip[:n_past].numpy(),
@@ -93,14 +105,16 @@ def main(argv=None):
     args = parse(argv)
     with one_line_errors():
         device = choose_device(args.device)
+        warn_of_useless_precision(args.precision, device)
         svg = svg_pyro.load(args.checkpoint, map_location=device)
+        sampler = Sampler(svg, args.precision, args.compile)
         sources = find_sources(args.video)
         out = Path(args.out) if args.out else free_folder("runs/futures")
         done = {}
         for source in sources:
             name = unused(source, done)
             try:
-                write(svg, source, out / name, args)
+                write(svg, sampler, source, out / name, args)
             except DataError as error:
                 if len(sources) == 1:
                     raise

@@ -13,6 +13,7 @@ from svg_pyro.errors import (
 )
 from svg_pyro.guides import FilteringGuide, Guide
 from svg_pyro.priors import FixedPrior, LearnedPrior, Prior
+from svg_pyro.sampler import Sampler
 from svg_pyro.svg import SVG
 
 __version__ = "0.1.0"
@@ -31,6 +32,7 @@ __all__ = [
     "Prior",
     "SVGConfig",
     "SVGError",
+    "Sampler",
     "TrainingConfig",
     "TrainingError",
     "load",

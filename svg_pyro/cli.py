@@ -192,8 +192,7 @@ def _settings(args, presets, device, data):
     if args.horizon is not None:
         preset = dataclasses.replace(preset, horizon=args.horizon)
     _check(args, preset)
-    if preset.training.precision == "bf16":
-        _warn_of_slow_bfloat16(device)
+    warn_of_useless_precision(preset.training.precision, device)
     ranks = distributed.ranks()
     where = f"device {device}" if ranks == 1 else f"{ranks} processes on {device.type}"
     print(f"preset {name}, {where}, {preset.training.steps} steps, out {out}")
@@ -216,8 +215,19 @@ def _check(args, preset):
     check_batch(preset.training)
 
 
-def _warn_of_slow_bfloat16(device):
-    if device.type == "cpu" and torch.backends.cpu.get_cpu_capability() == "AVX2":
+def warn_of_useless_precision(precision, device):
+    """Say so where a precision wins nothing on a device.
+
+    Parameters
+    ----------
+    precision : str
+        Of `svg_pyro.config.PRECISIONS`.
+    device : torch.device
+    """
+    if precision == "tf32" and device.type != "cuda":
+        print(f"only NVIDIA's GPUs have TF32; {device.type} computes in float32")
+    slow = torch.backends.cpu.get_cpu_capability() == "AVX2"
+    if precision == "bf16" and device.type == "cpu" and slow:
         print(
             "this processor has no bfloat16 arithmetic and imitates it, many times "
             "slower than float32; leave --precision bf16 out"

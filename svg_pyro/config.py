@@ -6,7 +6,7 @@ import math
 
 from svg_pyro.errors import ConfigError
 
-PRECISIONS = ("float32", "bf16")
+PRECISIONS = ("float32", "tf32", "bf16")
 
 _CHOICES = {
     "image_size": (64, 128),
@@ -196,8 +196,10 @@ class TrainingConfig:
         Keep fewer activations of encoder and decoder, and compute the others again
         in the backward pass: the same gradients in less memory and more time.
     precision : str
-        "float32", or "bf16": convolutions in bfloat16, all else in float32. For
-        devices that compute it faster; most CPUs do not.
+        "float32"; "tf32": float32 whose products NVIDIA's tensor cores (of compute
+        capability 8.0 and later) round to 10 bits of fraction, no different from
+        "float32" elsewhere; or "bf16": convolutions in bfloat16, all else in float32,
+        for devices that compute it faster; most CPUs do not.
     elbo : str
         "trace" (the KL by sampling) or "mean-field" (the KL in closed form).
     seed : int
@@ -250,7 +252,7 @@ class TrainingConfig:
                 raise ConfigError(f"{name} is {getattr(self, name)}; give 0 or more")
         if self.precision not in PRECISIONS:
             raise ConfigError(
-                f"precision is {self.precision!r}; choose float32 or bf16"
+                f"precision is {self.precision!r}; choose one of {list(PRECISIONS)}"
             )
         if self.elbo not in ("trace", "mean-field"):
             raise ConfigError(f"elbo is {self.elbo!r}; choose trace or mean-field")

@@ -3,43 +3,45 @@
 import pyro
 import torch
 
-from svg_pyro.features import encode
 from svg_pyro.frames import check_count
-from svg_pyro.modules import autocast_dtype, evaluating
-from svg_pyro.networks import folded
 from svg_pyro.skips import skips_of_future
 
 _FRAMES_A_STEP = 256  # of all samples and clips together, where no chunk size is given
 
 
-def futures(svg, context, horizon, num_samples, chunk_size):
-    """The chunks of `SVG.futures`, once the arguments are checked.
+def chunks_of(svg, features, horizon, num_samples, chunk_size, even=False):
+    """The chunks of `SVG.futures`; a wrong count is refused at once.
 
-    What does not depend on the sample is computed once, here or with the first chunk.
+    With `even` all are drawn in one size, and the last one is cut.
     """
     check_count("num_samples", num_samples)
     if chunk_size is None:
-        chunk_size = max(1, _FRAMES_A_STEP // context.shape[0])
+        chunk_size = max(1, _FRAMES_A_STEP // len(features.frames))
     check_count("chunk_size", chunk_size)
-    with torch.no_grad(), evaluating(svg):
-        # For a single frame the copy costs more than it saves.
-        networks = svg
-        if horizon > 1:
-            networks = folded(svg, autocast_dtype(context.device))
-        features = encode(networks, context, shared=True)
-    return _chunks(svg, features, horizon, num_samples, chunk_size)
+    return _chunks(svg, features, horizon, num_samples, chunk_size, even)
 
 
-def _chunks(svg, features, horizon, num_samples, chunk_size):
+def _chunks(svg, features, horizon, num_samples, chunk_size, even):
     frames, future = features.frames, None
     clips = frames.shape[0], horizon, *frames.shape[2:]
     for start in range(0, num_samples, chunk_size):
         count = min(chunk_size, num_samples - start)
+        drawn = min(chunk_size, num_samples) if even else count
         # A predictor without latents has one future.
         if future is None or svg.prior is not None:
-            _, model = svg.sample_traces(features, count, horizon, False)
+            _, model = svg.sample_traces(features, drawn, horizon, False)
             future = model.nodes["_RETURN"]["value"]
-        yield future.expand(count, *clips)
+        yield future.expand(drawn, *clips)[:count]
+
+
+def gathered(chunks, context, horizon, num_samples):
+    """All chunks in one tensor, ``(num_samples, B, horizon, C, H, W)``."""
+    shape = num_samples, len(context), horizon, *context.shape[2:]
+    means, start = context.new_empty(shape), 0
+    for chunk in chunks:
+        means[start : start + len(chunk)] = chunk
+        start += len(chunk)
+    return means
 
 
 def roll_out(svg, features, states, horizon):

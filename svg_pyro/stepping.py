@@ -8,7 +8,7 @@ from torch import nn
 
 from svg_pyro import distributed
 from svg_pyro.errors import ConfigError, TrainingError
-from svg_pyro.modules import autocast
+from svg_pyro.modules import autocast, tf32
 from svg_pyro.terms import ELBOTerms
 
 
@@ -44,7 +44,7 @@ class LossAndGrads:
     accumulate : int
         Chunks of this process's part of a batch, which must be a multiple of it.
     precision : str
-        "float32" or "bf16", see `svg_pyro.modules.autocast`.
+        Of `svg_pyro.config.PRECISIONS`, see `svg_pyro.modules.autocast`.
 
     Attributes
     ----------
@@ -61,7 +61,7 @@ class LossAndGrads:
         device = next(svg.parameters()).device
         objective = _Objective(svg, elbo, precision)
         self._objective = distributed.averaging_gradients(objective, device)
-        self._accumulate = accumulate
+        self._accumulate, self._precision = accumulate, precision
         self.terms = None
 
     def __call__(self, model, guide, frames):
@@ -96,10 +96,11 @@ class LossAndGrads:
             )
 
     def _add(self, chunk, scored):
-        with ELBOTerms() as terms:
-            loss = self._objective(chunk)
-        # In nats a frame, so that clip_norm does not depend on the batch.
-        (loss / scored).backward()
+        with tf32(chunk.device, self._precision == "tf32"):
+            with ELBOTerms() as terms:
+                loss = self._objective(chunk)
+            # In nats a frame, so that clip_norm does not depend on the batch.
+            (loss / scored).backward()
         return terms.per_frame()
 
 

@@ -14,9 +14,9 @@ from svg_pyro.errors import ConfigError
 from svg_pyro.features import KEY, encode, replayed
 from svg_pyro.frames import check_count, check_frames
 from svg_pyro.guides import FilteringGuide
-from svg_pyro.modules import evaluating, rename, root_name
-from svg_pyro.networks import BACKBONES, FramePredictor
-from svg_pyro.prediction import futures, join, roll_out
+from svg_pyro.modules import autocast_dtype, evaluating, rename, root_name
+from svg_pyro.networks import BACKBONES, FramePredictor, folded
+from svg_pyro.prediction import chunks_of, gathered, join, roll_out
 from svg_pyro.priors import PRIORS
 from svg_pyro.skips import skips_of_targets
 
@@ -140,17 +140,13 @@ class SVG(PyroModule):
         FramesError
         """
         chunks = self.futures(context, horizon, num_samples, chunk_size)
-        shape = num_samples, len(context), horizon, *context.shape[2:]
-        means, start = context.new_empty(shape), 0
-        for chunk in chunks:
-            means[start : start + len(chunk)] = chunk
-            start += len(chunk)
-        return means
+        return gathered(chunks, context, horizon, num_samples)
 
     def futures(self, context, horizon, num_samples=1, chunk_size=None):
         """Sampled futures, a few at a time.
 
-        The context is encoded once for all samples.
+        The context is encoded once for all samples. Each call copies and folds the
+        networks, which takes some 10 ms; a `Sampler` does so once for many calls.
 
         Parameters
         ----------
@@ -173,9 +169,19 @@ class SVG(PyroModule):
         ------
         FramesError
         """
+        self.check_context(context, horizon)
+        with torch.no_grad(), evaluating(self):
+            # For a single frame the copy costs more than it saves.
+            networks = self
+            if horizon > 1:
+                networks = folded(self, autocast_dtype(context.device))
+            features = encode(networks, context, shared=True)
+        return chunks_of(self, features, horizon, num_samples, chunk_size)
+
+    def check_context(self, context, horizon):
+        """Raise FramesError unless `horizon` frames can be generated from `context`."""
         check_count("horizon", horizon)
         self._check(context, horizon, 1)
-        return futures(self, context, horizon, num_samples, chunk_size)
 
     @pyro_method
     def sample_traces(self, features, num_samples=None, horizon=0, score=True):

@@ -96,7 +96,7 @@ def test_every_table_can_be_made(monkeypatch):
     monkeypatch.setattr(benchmark.precisions, "_CLIPS", 2)
     rows = [{"work": 1.0}]
     for module, names in (
-        (speed, ["train", "generate", "overhead"]), (data, []),
+        (speed, ["train", "generate", "overhead", "compiled"]), (data, []),
         (costs, ["of_samples", "of_training", "scaling"]),
         (benchmark.processes, ["efficiency"]), (benchmark.metrics, ["scoring"]),
     ):  # fmt: skip
@@ -105,12 +105,21 @@ def test_every_table_can_be_made(monkeypatch):
     monkeypatch.setattr(data, "run", lambda: (rows, rows))
     args = benchmark.parse([*benchmark.WORK, "--steps", "1"])
     made = dict(benchmark.tables(args, torch.device("cpu")))
-    assert len(made) == 12
+    assert len(made) == 13
     peaks = {row["GFLOP/s in"]: row for row in made["Peaks"]}
     assert peaks["float32"]["GEMM"] > 1 and peaks["bf16"]["conv"] > 0
     exact, nudged, low = made["What bfloat16 changes"]
     assert exact["PSNR, less float32's"] == 0 and low["PSNR [dB]"] > 5
     assert abs(nudged["PSNR, less float32's"]) < 0.1
+
+
+def test_the_table_of_compiled_networks(tiny, monkeypatch):
+    monkeypatch.setattr(torch, "compile", lambda forward, **options: forward)
+    work = speed.GENERATE[0].__class__("tiny", tiny, 2, 3)
+    monkeypatch.setattr(speed, "GENERATE", [work])
+    (row,) = speed.compiled(torch.device("cpu"), 1, ["float32"], 2)
+    assert row["generate"] == "tiny, 2 samples" and row["first call s"] > 0
+    assert row["ratio"] == row["not compiled s"] / row["then s"]
 
 
 def test_precisions_that_are_slow_here_are_left_out():

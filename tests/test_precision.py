@@ -1,14 +1,19 @@
-"""bfloat16 convolutions: what stays in float32, and how near the results are."""
+"""Precisions: what stays in float32, how near the results are, and TF32's flags."""
 
 import dataclasses
+import subprocess
+import sys
 
 import pytest
 import torch
 
-from svg_pyro import SVG, ConfigError, TrainingConfig
+from svg_pyro import SVG, ConfigError, TrainingConfig, stepping
+from svg_pyro.cli import warn_of_useless_precision
 from svg_pyro.elbos import ELBOS
-from svg_pyro.modules import autocast
+from svg_pyro.modules import autocast, tf32
 from svg_pyro.stepping import LossAndGrads
+
+CUDA = torch.device("cuda")  # whose flags can be set where there is none
 
 
 def gradients(svg, precision, frames):
@@ -58,6 +63,76 @@ def test_convolutions_are_in_bfloat16_and_the_rest_is_not(tiny):
     }  # fmt: skip
     # Means near 1 are not rounded to multiples of 1/256.
     assert futures.dtype == torch.float32 and len(futures.unique()) > 100
+
+
+def flags():
+    return torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+
+
+def set_flags(convolutions, products):
+    torch.backends.cudnn.allow_tf32 = convolutions
+    torch.backends.cuda.matmul.allow_tf32 = products
+
+
+@pytest.fixture
+def default_flags():
+    before = flags()
+    yield
+    set_flags(*before)
+
+
+@pytest.mark.parametrize("before", [(True, False), (False, True)])
+def test_tf32_is_as_the_precision_says_and_as_it_was_afterwards(before, default_flags):
+    set_flags(*before)
+    for allowed in (True, False):
+        with pytest.raises(KeyError), tf32(CUDA, allowed):
+            assert flags() == (allowed, allowed)
+            raise KeyError
+        assert flags() == before
+        with tf32(torch.device("cpu"), allowed):
+            assert flags() == before
+
+
+def test_tf32_is_set_in_both_passes_of_a_step(tiny, monkeypatch):
+    """Backward passes run outside autocast, but not outside the flags."""
+    seen, svg = [], SVG(tiny)
+    monkeypatch.setattr(stepping, "tf32", lambda device, allowed: tf32(CUDA, allowed))
+    for precision in ("tf32", "float32"):
+        step = LossAndGrads(svg, ELBOS["mean-field"](), precision=precision)
+        weight = svg.prior.loc.weight
+        hooks = [
+            svg.prior.register_forward_hook(lambda *a: seen.append(flags())),
+            weight.register_hook(lambda g: seen.append(flags())),
+        ]
+        step(svg.model, svg.guide, torch.rand(2, 4, 1, 64, 64))
+        for hook in hooks:
+            hook.remove()
+    assert set(seen[: len(seen) // 2]) == {(True, True)}
+    assert set(seen[len(seen) // 2 :]) == {(False, False)}
+
+
+def test_tf32_set_in_pytorchs_other_way_is_left_alone():
+    """In a process of its own: PyTorch cannot go back to the flags afterwards."""
+    if not hasattr(torch.backends.cuda.matmul, "fp32_precision"):
+        pytest.skip("this PyTorch has only the flags")
+    code = (
+        "import torch; from svg_pyro.modules import tf32\n"
+        "torch.backends.cuda.matmul.fp32_precision = 'tf32'\n"
+        "with tf32(torch.device('cuda'), False):\n"
+        "    assert torch.backends.cuda.matmul.fp32_precision == 'tf32'\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    "precision, device, said",
+    [("tf32", "cpu", "only NVIDIA's GPUs have TF32"), ("tf32", "cuda", ""),
+     ("float32", "cpu", "")],
+)  # fmt: skip
+def test_a_precision_that_wins_nothing_is_named(precision, device, said, capsys):
+    warn_of_useless_precision(precision, torch.device(device))
+    out = capsys.readouterr().out
+    assert out.startswith(said) and bool(out) == bool(said)
 
 
 def test_an_unknown_precision():

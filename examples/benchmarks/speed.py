@@ -4,11 +4,15 @@ import dataclasses
 import statistics
 import time
 
+import pyro
 import torch
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.workloads import DCGAN, GENERATE, TRAIN, Ours, Plain, baseline
+from svg_pyro import Sampler
+from svg_pyro.config import PRECISIONS
+from svg_pyro.modules import autocast
 
 _SIDE = 2048  # of the matrices of the peak
 # A convolution of VGG's third resolution, as wide as its batches make it.
@@ -58,13 +62,17 @@ def peaks(device, repeats=5):
     w = torch.rand(c, c, 3, 3, device=device)
     flops = {"GEMM": 2 * _SIDE**3, "conv": 2 * 9 * n * c * c * side * side}
     found = {}
-    for precision, dtype in (("float32", torch.float32), ("bf16", torch.bfloat16)):
+    for precision in PRECISIONS:
+        if precision == "tf32" and device.type != "cuda":
+            continue
+        dtype = torch.bfloat16 if precision == "bf16" else torch.float32
         m, y, v = a.to(dtype), x.to(dtype), w.to(dtype)
         calls = {
             "GEMM": lambda m=m: m @ m,
             "conv": lambda y=y, v=v: F.conv2d(y, v, padding=1),
         }
-        seconds = alternately(calls, device, repeats)
+        with autocast(device, precision):
+            seconds = alternately(calls, device, repeats)
         found[precision] = {name: flops[name] / seconds[name] for name in flops}
     return found
 
@@ -74,7 +82,7 @@ def peak_row(precision, of):
 
 
 def worth_it(found):
-    """The precisions that are fast here: bfloat16 only if it is faster than float32."""
+    """The precisions that are fast here: others only if they are faster than float32."""
     best = {name: max(of.values()) for name, of in found.items()}
     return [name for name in best if name == "float32" or best[name] > best["float32"]]
 
@@ -133,6 +141,32 @@ def generate(device, repeats, found, precisions, num_samples=20):
         name = f"generate {work.name}, B={work.batch}, {_split(work)}, {num_samples} samples"
         count = work.batch * work.future * num_samples
         rows += _rows(name, calls, count, device, repeats, found, uncounted=0)
+    return rows
+
+
+def compiled(device, repeats, precisions, num_samples):
+    """Rows of sampled futures, the networks compiled and not, and what compiling takes."""
+    rows = []
+    for work in GENERATE:
+        context = work.frames(device)[:, : work.config.n_past]
+        for precision in precisions:
+            svg, found = Ours(work.config, device).svg, {}
+            for name in ("plain", "compiled"):
+                sampler = Sampler(svg, precision, name == "compiled")
+                found[name] = lambda s=sampler, w=work, x=context: s.predict(
+                    x, w.future, num_samples
+                )
+            with pyro.validation_enabled(False):
+                first = {
+                    k: alternately({k: f}, device, 1, 0)[k] for k, f in found.items()
+                }
+                later = alternately(found, device, repeats)
+            rows.append({
+                "generate": f"{work.name}, {num_samples} samples", "in": precision,
+                "first call s": first["compiled"], "then s": later["compiled"],
+                "not compiled s": later["plain"],
+                "ratio": later["plain"] / later["compiled"],
+            })  # fmt: skip
     return rows
 
 
