@@ -57,6 +57,7 @@ def parse(argv=None):
         help="futures of `generate` (default: 20)",
     )
     flag("--steps", type=int, default=500, help="of `precision` (default: 500)")
+    flag("--seeds", type=int, default=3, help="of `precision` (default: 3)")
     flag("--device", help="cuda or cpu (default: cuda where there is one)")
     flag("--json", help="file to write the figures to")
     return parser.parse_args(argv)  # fmt: skip
@@ -90,7 +91,7 @@ def tables(args, device):
     if "metrics" in work:
         yield "Scoring images", metrics.scoring(args.repeats)
     if "precision" in work:
-        yield "What bfloat16 changes", precisions.compare(device, args.steps)
+        yield "What bfloat16 changes", precisions.compare(device, args.steps, args.seeds)
     if "data" in work:
         rows, workers = data.run()
         yield "Reading clips; a core's frames/s", rows
