@@ -82,7 +82,7 @@ def tables(args, device):
     if "overhead" in work:
         yield "What Pyro costs", speed.overhead(device, args.repeats)
     if "memory" in work:
-        yield "Memory of futures", costs.of_samples(device)
+        yield "Memory of futures", costs.of_samples(device, args.repeats)
         yield "Memory of training", costs.of_training(device, args.repeats)
     if "scaling" in work:
         yield "How time grows", costs.scaling(device, args.repeats)
@@ -91,7 +91,10 @@ def tables(args, device):
     if "metrics" in work:
         yield "Scoring images", metrics.scoring(args.repeats)
     if "precision" in work:
-        yield "What bfloat16 changes", precisions.compare(device, args.steps, args.seeds)
+        yield (
+            "What bfloat16 changes",
+            precisions.compare(device, args.steps, args.seeds),
+        )
     if "data" in work:
         rows, workers = data.run()
         yield "Reading clips; a core's frames/s", rows

@@ -29,8 +29,10 @@ def _chunks(svg, features, horizon, num_samples, chunk_size, even):
         drawn = min(chunk_size, num_samples) if even else count
         # A predictor without latents has one future.
         if future is None or svg.prior is not None:
+            future = None  # before the next one is drawn
             _, model = svg.sample_traces(features, drawn, horizon, False)
             future = model.nodes["_RETURN"]["value"]
+            del model
         yield future.expand(drawn, *clips)[:count]
 
 
@@ -65,17 +67,42 @@ def roll_out(svg, features, states, horizon):
         "future skips", lambda: skips_of_future(svg.config, features)
     )
     encoder, decoder = features.networks.encoder, features.networks.decoder
-    seen, h, means = features.h.shape[1], features.h[:, -1:], []
+    seen, h, future = features.h.shape[1], features.h[:, -1:], _Future(horizon)
     for t in range(seen + 1, seen + horizon + 1):
         g, states = _step(svg, t, h, states)
-        means.append(decoder(g, prepared).to(features.frames.dtype))
+        mean = decoder(g, prepared).to(features.frames.dtype)
+        future.append(mean)
         if t == seen + horizon:
             break
-        h, skips = encoder(means[-1])
+        h, skips = encoder(mean)
         if svg.config.last_frame_skip:
-            prepared = decoder.prepare(means[-1], skips)
+            prepared = decoder.prepare(mean, skips)
     with pyro.plate("future", horizon, dim=-1):
-        return pyro.deterministic("x_future", torch.cat(means, -4), event_dim=3)
+        return pyro.deterministic("x_future", future.frames(), event_dim=3)
+
+
+class _Future:
+    """Frames ``(*samples, B, 1, C, H, W)``, put together along time.
+
+    Without gradients each is written where it belongs at once: frames that wait among
+    the activations of all steps would leave a heap full of holes behind.
+    """
+
+    def __init__(self, horizon):
+        self._horizon, self._parts, self._whole = horizon, [], None
+
+    def append(self, mean):
+        if torch.is_grad_enabled():
+            self._parts.append(mean)
+            return
+        if self._whole is None:
+            shape = *mean.shape[:-4], self._horizon, *mean.shape[-3:]
+            self._whole = mean.new_empty(shape)
+        self._whole.narrow(-4, len(self._parts), 1).copy_(mean)
+        self._parts.append(None)
+
+    def frames(self):
+        return torch.cat(self._parts, -4) if self._whole is None else self._whole
 
 
 def _step(svg, t, h, states):
