@@ -30,7 +30,7 @@ class Sampler:
     compiled : bool
         Decode and encode by ``torch.compile(mode="reduce-overhead")``, which on NVIDIA
         GPUs replays CUDA graphs. The first call with another number of clips or samples
-        takes up to minutes, and needs a C++ compiler; CPUs win nothing by it.
+        takes much longer, and needs a C++ compiler; CPUs win up to 5 % by it.
 
     Raises
     ------
