@@ -21,6 +21,15 @@ _POSITIVE = (
     "width g_dim z_dim rnn_size predictor_layers prior_layers posterior_layers n_past"
 ).split()
 
+
+def check_precision(precision):
+    """Raise ConfigError if a precision is not one of `PRECISIONS`."""
+    if precision not in PRECISIONS:
+        raise ConfigError(
+            f"precision is {precision!r}; choose one of {list(PRECISIONS)}"
+        )
+
+
 _PRESETS = {
     "smmnist": dict(channels=1, backbone="dcgan", z_dim=10, n_past=5, beta=1e-4),
     "kth": dict(channels=1, backbone="vgg", z_dim=24, n_past=10, beta=1e-6),
@@ -250,9 +259,6 @@ class TrainingConfig:
         for name in ("seed", "workers"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name} is {getattr(self, name)}; give 0 or more")
-        if self.precision not in PRECISIONS:
-            raise ConfigError(
-                f"precision is {self.precision!r}; choose one of {list(PRECISIONS)}"
-            )
+        check_precision(self.precision)
         if self.elbo not in ("trace", "mean-field"):
             raise ConfigError(f"elbo is {self.elbo!r}; choose trace or mean-field")

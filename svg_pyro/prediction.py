@@ -3,26 +3,19 @@
 import pyro
 import torch
 
-from svg_pyro.frames import check_count
 from svg_pyro.skips import skips_of_future
 
 _FRAMES_A_STEP = 256  # of all samples and clips together, where no chunk size is given
 
 
-def chunks_of(svg, features, horizon, num_samples, chunk_size, even=False):
-    """The chunks of `SVG.futures`; a wrong count is refused at once.
+def drawn_chunks(svg, features, horizon, num_samples, chunk_size, even=False):
+    """The chunks of `SVG.futures`, from checked arguments and the context's features.
 
     With `even` all are drawn in one size, and the last one is cut.
     """
-    check_count("num_samples", num_samples)
-    if chunk_size is None:
-        chunk_size = max(1, _FRAMES_A_STEP // len(features.frames))
-    check_count("chunk_size", chunk_size)
-    return _chunks(svg, features, horizon, num_samples, chunk_size, even)
-
-
-def _chunks(svg, features, horizon, num_samples, chunk_size, even):
     frames, future = features.frames, None
+    if chunk_size is None:
+        chunk_size = max(1, _FRAMES_A_STEP // len(frames))
     clips = frames.shape[0], horizon, *frames.shape[2:]
     for start in range(0, num_samples, chunk_size):
         count = min(chunk_size, num_samples - start)

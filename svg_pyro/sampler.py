@@ -6,12 +6,12 @@ from dataclasses import replace
 import torch
 from torch.utils._pytree import tree_map
 
-from svg_pyro.config import PRECISIONS
+from svg_pyro.config import check_precision
 from svg_pyro.errors import ConfigError
 from svg_pyro.features import encode
 from svg_pyro.modules import autocast, autocast_dtype
 from svg_pyro.networks import Networks, folded
-from svg_pyro.prediction import chunks_of, gathered
+from svg_pyro.prediction import drawn_chunks, gathered
 
 _COMPILER = "torch._dynamo", "torch._inductor"
 
@@ -39,10 +39,7 @@ class Sampler:
     """
 
     def __init__(self, svg, precision="float32", compiled=False):
-        if precision not in PRECISIONS:
-            raise ConfigError(
-                f"precision is {precision!r}; choose one of {list(PRECISIONS)}"
-            )
+        check_precision(precision)
         self._svg, self._precision, self._compiled = svg, precision, compiled
         self._device = next(svg.parameters()).device
         with self._autocast():
@@ -64,7 +61,7 @@ class Sampler:
         ConfigError
             The weights have changed since, or PyTorch cannot compile.
         """
-        self._svg.check_context(context, horizon)
+        self._svg.check_request(context, horizon, num_samples, chunk_size)
         if _versions(self._svg) != self._weights:
             raise ConfigError(
                 "the weights have changed since this Sampler was made; make a new one"
@@ -72,7 +69,7 @@ class Sampler:
         with self._autocast(), torch.no_grad():
             features = encode(self._networks, context, shared=True)
         features = replace(features, networks=self._generating)
-        chunks = chunks_of(
+        chunks = drawn_chunks(
             self._svg, features, horizon, num_samples, chunk_size, self._compiled
         )
         return self._each(chunks)

@@ -16,7 +16,7 @@ from svg_pyro.frames import check_count, check_frames
 from svg_pyro.guides import FilteringGuide
 from svg_pyro.modules import autocast_dtype, evaluating, rename, root_name
 from svg_pyro.networks import BACKBONES, FramePredictor, folded
-from svg_pyro.prediction import chunks_of, gathered, join, roll_out
+from svg_pyro.prediction import drawn_chunks, gathered, join, roll_out
 from svg_pyro.priors import PRIORS
 from svg_pyro.skips import skips_of_targets
 
@@ -146,7 +146,7 @@ class SVG(PyroModule):
         """Sampled futures, a few at a time.
 
         The context is encoded once for all samples. Each call copies and folds the
-        networks, which takes some 10 ms; a `Sampler` does so once for many calls.
+        networks; a `Sampler` does so once for many calls.
 
         Parameters
         ----------
@@ -169,18 +169,21 @@ class SVG(PyroModule):
         ------
         FramesError
         """
-        self.check_context(context, horizon)
+        self.check_request(context, horizon, num_samples, chunk_size)
         with torch.no_grad(), evaluating(self):
             # For a single frame the copy costs more than it saves.
             networks = self
             if horizon > 1:
                 networks = folded(self, autocast_dtype(context.device))
             features = encode(networks, context, shared=True)
-        return chunks_of(self, features, horizon, num_samples, chunk_size)
+        return drawn_chunks(self, features, horizon, num_samples, chunk_size)
 
-    def check_context(self, context, horizon):
-        """Raise FramesError unless `horizon` frames can be generated from `context`."""
+    def check_request(self, context, horizon, num_samples, chunk_size):
+        """Raise FramesError unless `futures` can be drawn with these arguments."""
         check_count("horizon", horizon)
+        check_count("num_samples", num_samples)
+        if chunk_size is not None:
+            check_count("chunk_size", chunk_size)
         self._check(context, horizon, 1)
 
     @pyro_method

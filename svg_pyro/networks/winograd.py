@@ -58,15 +58,14 @@ class StridedConv(torch.autograd.Function):
     def backward(ctx, gradient):
         tiles, kernels = ctx.saved_tensors
         gradient = gradient.contiguous(memory_format=torch.channels_last)
+        small = tiles if ctx.transposed else _of_small(gradient)
+        large = _of_large(gradient) if ctx.transposed else tiles
         of_x = None
-        if ctx.transposed:
-            small, large = tiles, _of_large(gradient)
-        else:
-            small, large = _of_small(gradient), tiles
-        if ctx.needs_input_grad[0] and ctx.transposed:
-            of_x = _to_small(large @ kernels.mT, gradient.shape)
-        elif ctx.needs_input_grad[0]:
-            of_x = _to_large(small @ kernels, gradient.shape)
+        if ctx.needs_input_grad[0]:
+            if ctx.transposed:
+                of_x = _to_small(large @ kernels.mT, gradient.shape)
+            else:
+                of_x = _to_large(small @ kernels, gradient.shape)
         return of_x, _to_weight(small.mT @ large, ctx.dtype), None
 
 
