@@ -17,10 +17,10 @@ from benchmarks import costs, data, metrics, processes, speed
 from benchmarks import precision as precisions
 from benchmarks.tables import print_table
 
-from svg_pyro.cli import Parser, choose_device, one_line_errors
+from svg_pyro.commands.settings import Parser, choose_device, one_line_errors
 from svg_pyro.config import PRECISIONS
 from svg_pyro.errors import ConfigError
-from svg_pyro.files import write_json
+from svg_pyro.util.files import write_json
 
 WORK = (
     "data",

@@ -8,12 +8,12 @@ learned prior, whose gradient has no noise when the KL is in closed form.
 import torch
 
 import svg_pyro
-from svg_pyro.cli import Parser, one_line_errors
+from svg_pyro.commands.settings import Parser, one_line_errors
 from svg_pyro.data import BairPush
 from svg_pyro.data.base import to_float
-from svg_pyro.elbos import ELBOS
-from svg_pyro.job import first_clips
-from svg_pyro.progress import progress
+from svg_pyro.training.elbos import ELBOS
+from svg_pyro.commands.train import first_clips
+from svg_pyro.util.progress import progress
 
 
 def gradients(svg, elbo, frames, repeats):

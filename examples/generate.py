@@ -11,7 +11,7 @@ import torch
 
 import svg_pyro
 from svg_pyro import Sampler
-from svg_pyro.cli import (
+from svg_pyro.commands.settings import (
     Parser,
     choose_device,
     one_line_errors,
@@ -19,11 +19,11 @@ from svg_pyro.cli import (
 )
 from svg_pyro.config import PRECISIONS
 from svg_pyro.data import find_sources, first_frames, to_float
-from svg_pyro.data.decode import FITS
+from svg_pyro.data.videos.decode import FITS
 from svg_pyro.errors import ConfigError, DataError
-from svg_pyro.files import free_folder, written_beside
-from svg_pyro.modules import seeded
-from svg_pyro.plots import draw_gif, draw_mp4, draw_strip
+from svg_pyro.util.files import free_folder, written_beside
+from svg_pyro.model.precision import seeded
+from svg_pyro.plots.strips import draw_gif, draw_mp4, draw_strip
 
 
 def parse(argv=None):

@@ -1,6 +1,6 @@
 """Stochastic video generation with a learned prior, as a probabilistic program in Pyro."""
 
-from svg_pyro.checkpoint import load, save
+from svg_pyro.model.checkpoint import load, save
 from svg_pyro.config import SVGConfig, TrainingConfig
 from svg_pyro.errors import (
     CheckpointError,
@@ -11,10 +11,10 @@ from svg_pyro.errors import (
     SVGError,
     TrainingError,
 )
-from svg_pyro.guides import FilteringGuide, Guide
-from svg_pyro.priors import FixedPrior, LearnedPrior, Prior
-from svg_pyro.sampler import Sampler
-from svg_pyro.svg import SVG
+from svg_pyro.model.guides import FilteringGuide, Guide
+from svg_pyro.model.priors import FixedPrior, LearnedPrior, Prior
+from svg_pyro.model.sampler import Sampler
+from svg_pyro.model.svg import SVG
 
 __version__ = "0.1.0"
 

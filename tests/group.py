@@ -23,9 +23,9 @@ from svg_pyro import (
     TrainingError,
     distributed,
 )
-from svg_pyro.elbos import ELBOS
-from svg_pyro.stepping import LossAndGrads, check_batch
-from svg_pyro.training import Trainer
+from svg_pyro.training.elbos import ELBOS
+from svg_pyro.training.step import LossAndGrads, check_batch
+from svg_pyro.training.trainer import Trainer
 
 RANKS = 2
 TINY = SVGConfig(

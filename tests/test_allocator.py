@@ -5,11 +5,11 @@ import sys
 
 import pytest
 
-from svg_pyro.allocator import keep_freed_memory
+from svg_pyro.util.allocator import keep_freed_memory
 
 FAULTS = """
 import resource, torch
-from svg_pyro.allocator import keep_freed_memory
+from svg_pyro.util.allocator import keep_freed_memory
 KEEP
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from video_files import coded, numbers
 
-from svg_pyro.data.decode import Source, decode
-from svg_pyro.data.video_folder import VideoFolder, find_sources
+from svg_pyro.data.videos.decode import Source, decode
+from svg_pyro.data.videos.folder import VideoFolder, find_sources
 from svg_pyro.errors import DataError
 
 

@@ -9,9 +9,9 @@ import torch
 from torch.utils.data import DataLoader
 
 from svg_pyro.data import BairPush
-from svg_pyro.data.bair import verify
+from svg_pyro.data.bair.dataset import verify
 from svg_pyro.data.base import clip_rng
-from svg_pyro.data.tfrecord import write_records
+from svg_pyro.data.bair.tfrecord import write_records
 from svg_pyro.errors import DataError
 
 
@@ -140,7 +140,7 @@ def test_the_cache_is_used_and_renewed(made, tmp_path, monkeypatch):
     root, _ = made
     first = BairPush(root, "train", n_frames=5, cache=tmp_path)
     assert len(list(tmp_path.iterdir())) == 3
-    monkeypatch.setattr("svg_pyro.data.bair_index.build", None)
+    monkeypatch.setattr("svg_pyro.data.bair.index.build", None)
     assert torch.equal(
         BairPush(root, "train", 5, cache=tmp_path).clip(2), first.clip(2)
     )

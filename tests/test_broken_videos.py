@@ -17,9 +17,9 @@ from video_files import (
     write_video,
 )
 
-from svg_pyro.data import video_folder
-from svg_pyro.data.decode import Source, decode
-from svg_pyro.data.video_folder import VideoFolder
+from svg_pyro.data.videos import folder as video_folder
+from svg_pyro.data.videos.decode import Source, decode
+from svg_pyro.data.videos.folder import VideoFolder
 from svg_pyro.errors import DataError
 
 

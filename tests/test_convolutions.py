@@ -10,9 +10,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from svg_pyro import SVG
-from svg_pyro.modules import autocast, autocast_dtype
-from svg_pyro.networks import BACKBONES, Networks, convolutions, folded
-from svg_pyro.networks.convolutions import (
+from svg_pyro.model.precision import autocast, autocast_dtype
+from svg_pyro.model.networks import BACKBONES, Networks, convolutions, folded
+from svg_pyro.model.networks.convolutions import (
     MapToVector,
     ShrinkingConv,
     SplitConv,
@@ -20,7 +20,7 @@ from svg_pyro.networks.convolutions import (
     VectorToMap,
     fold,
 )
-from svg_pyro.networks.winograd import StridedConv
+from svg_pyro.model.networks.winograd import StridedConv
 
 DOUBLE = dict(rtol=1e-10, atol=1e-12)
 

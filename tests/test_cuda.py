@@ -21,10 +21,10 @@ from torch.nn import functional as F
 import svg_pyro
 from svg_pyro import SVG, Sampler, TrainingConfig, TrainingError
 from svg_pyro.config import PRECISIONS
-from svg_pyro.memory import recomputed
-from svg_pyro.modules import autocast
-from svg_pyro.stepping import LossAndGrads
-from svg_pyro.training import Trainer
+from svg_pyro.training.recompute import recomputed
+from svg_pyro.model.precision import autocast
+from svg_pyro.training.step import LossAndGrads
+from svg_pyro.training.trainer import Trainer
 
 pytestmark = pytest.mark.skipif(
     not torch.cuda.is_available(), reason="needs a CUDA device"

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from video_files import coded, frames_of, numbers, turn_mp4, write_video
 
-from svg_pyro.data.decode import FITS, Source, decode, fitted
+from svg_pyro.data.videos.decode import FITS, Source, decode, fitted
 from svg_pyro.errors import DataError
 
 RED, GREEN, BLUE, WHITE = (220, 30, 30), (30, 200, 30), (30, 30, 220), (230,) * 3

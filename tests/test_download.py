@@ -11,9 +11,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 
-from svg_pyro.data import BairPush, fetch
-from svg_pyro.data.download import download_bair, download_kth
-from svg_pyro.data.tfrecord import encode_example, write_records
+from svg_pyro.data import BairPush
+from svg_pyro.data.download import fetch
+from svg_pyro.data.download.published import download_bair, download_kth
+from svg_pyro.data.bair.tfrecord import encode_example, write_records
 from svg_pyro.errors import DataError
 
 

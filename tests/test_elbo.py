@@ -17,8 +17,8 @@ from pyro.infer import (
 )
 
 from svg_pyro import SVG
-from svg_pyro.elbos import QuietMeanFieldELBO, QuietTraceELBO
-from svg_pyro.terms import ELBOTerms
+from svg_pyro.training.elbos import QuietMeanFieldELBO, QuietTraceELBO
+from svg_pyro.training.terms import ELBOTerms
 
 VARIANTS = [
     {},

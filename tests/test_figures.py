@@ -13,7 +13,9 @@ from scipy import ndimage, stats
 from sklearn.metrics import roc_auc_score
 
 import svg_pyro
-from svg_pyro import SVG, analysis, figures
+from svg_pyro import SVG
+from svg_pyro.evaluation import paper as analysis
+from svg_pyro.plots import paper as figures
 from svg_pyro.data import MovingMNIST
 from svg_pyro.data.digits import load_scikit_digits
 from svg_pyro.errors import EvaluationError

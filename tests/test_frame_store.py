@@ -11,11 +11,11 @@ import pytest
 from PIL import Image
 from video_files import coded, numbers, write_video
 
-from svg_pyro.data import frame_store
-from svg_pyro.data.decode import Source
-from svg_pyro.data.frame_store import FrameStore, report_skipped
+from svg_pyro.data.videos import frame_store
+from svg_pyro.data.videos.decode import Source
+from svg_pyro.data.videos.frame_store import FrameStore, report_skipped
 from svg_pyro.errors import DataError
-from svg_pyro.files import written_beside
+from svg_pyro.util.files import written_beside
 
 
 @pytest.fixture

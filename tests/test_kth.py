@@ -11,9 +11,9 @@ import pytest
 import torch
 from PIL import Image
 
-from svg_pyro.data import kth
+from svg_pyro.data.videos import kth
 from svg_pyro.data.base import clip_rng
-from svg_pyro.data.kth import ACTIONS, KTH, find_videos, read_intervals
+from svg_pyro.data.videos.kth import ACTIONS, KTH, find_videos, read_intervals
 from svg_pyro.errors import DataError
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "examples"))

@@ -11,11 +11,11 @@ from conftest import Squares
 from pyro.infer import Trace_ELBO
 
 from svg_pyro import SVG, ConfigError, FilteringGuide, TrainingConfig, TrainingError
-from svg_pyro.cli import Preset, plan, training_parser
-from svg_pyro.elbos import ELBOS
-from svg_pyro.memory import recomputed
-from svg_pyro.stepping import LossAndGrads
-from svg_pyro.training import Trainer
+from svg_pyro.commands.settings import Preset, plan, training_parser
+from svg_pyro.training.elbos import ELBOS
+from svg_pyro.training.recompute import recomputed
+from svg_pyro.training.step import LossAndGrads
+from svg_pyro.training.trainer import Trainer
 
 SHORT = TrainingConfig(steps=2, batch_size=6, n_frames=5, log_every=2, clip_norm=50.0)
 

@@ -7,8 +7,8 @@ import torch
 from paper_loop import Loop, decode
 
 from svg_pyro import SVGConfig
-from svg_pyro.networks import BACKBONES, Recurrent
-from svg_pyro.networks.base import normalisation
+from svg_pyro.model.networks import BACKBONES, Recurrent
+from svg_pyro.model.networks.base import normalisation
 
 ALL = [
     {"backbone": backbone, "image_size": size, "channels": channels, "norm": norm}

@@ -7,11 +7,12 @@ import sys
 import pytest
 import torch
 
-from svg_pyro import SVG, ConfigError, TrainingConfig, stepping
-from svg_pyro.cli import warn_of_useless_precision
-from svg_pyro.elbos import ELBOS
-from svg_pyro.modules import autocast, tf32
-from svg_pyro.stepping import LossAndGrads
+from svg_pyro import SVG, ConfigError, TrainingConfig
+from svg_pyro.training import step as stepping
+from svg_pyro.commands.settings import warn_of_useless_precision
+from svg_pyro.training.elbos import ELBOS
+from svg_pyro.model.precision import autocast, tf32
+from svg_pyro.training.step import LossAndGrads
 
 CUDA = torch.device("cuda")  # whose flags can be set where there is none
 
@@ -116,7 +117,7 @@ def test_tf32_set_in_pytorchs_other_way_is_left_alone():
     if not hasattr(torch.backends.cuda.matmul, "fp32_precision"):
         pytest.skip("this PyTorch has only the flags")
     code = (
-        "import torch; from svg_pyro.modules import tf32\n"
+        "import torch; from svg_pyro.model.precision import tf32\n"
         "torch.backends.cuda.matmul.fp32_precision = 'tf32'\n"
         "with tf32(torch.device('cuda'), False):\n"
         "    assert torch.backends.cuda.matmul.fp32_precision == 'tf32'\n"

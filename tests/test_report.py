@@ -18,10 +18,10 @@ from evaluations import SMALL, TINY, awake, clips, evaluation, samples_of
 from PIL import Image
 
 import svg_pyro
-from svg_pyro import evaluation_plots
+from svg_pyro.plots import evaluation as evaluation_plots
 from svg_pyro.evaluation import Candidate, pictures, publish, results_of
 from svg_pyro.metrics import PROTOCOLS
-from svg_pyro.report import number, score_rows, write_report
+from svg_pyro.plots.report import number, score_rows, write_report
 
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))),

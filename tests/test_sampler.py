@@ -6,7 +6,7 @@ from test_prediction import awake, contexts
 from torch.utils._pytree import tree_map
 
 from svg_pyro import SVG, ConfigError, FramesError, Sampler
-from svg_pyro.modules import autocast
+from svg_pyro.model.precision import autocast
 
 NEAR = dict(rtol=1e-9, atol=1e-10)
 

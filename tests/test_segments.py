@@ -9,9 +9,9 @@ from torch.utils.data import DataLoader
 from video_files import coded, numbers
 
 from svg_pyro.data.base import clip_rng
-from svg_pyro.data.decode import Source
-from svg_pyro.data.frame_store import FrameStore
-from svg_pyro.data.segments import Segment, SegmentClips
+from svg_pyro.data.videos.decode import Source
+from svg_pyro.data.videos.frame_store import FrameStore
+from svg_pyro.data.videos.segments import Segment, SegmentClips
 from svg_pyro.errors import DataError
 
 

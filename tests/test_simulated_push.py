@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from svg_pyro.data import BairPush, make_simulated_push
-from svg_pyro.data.push_renderer import project, render
-from svg_pyro.data.push_shapes import MISS, Box, Capsule, Cylinder
-from svg_pyro.data.push_world import (
+from svg_pyro.data.simulated_push.renderer import project, render
+from svg_pyro.data.simulated_push.shapes import MISS, Box, Capsule, Cylinder
+from svg_pyro.data.simulated_push.world import (
     CLEAR,
     GRIPPER_RADIUS,
     HALF_DEPTH,
@@ -299,7 +299,7 @@ def test_complete_files_are_kept_and_others_made_anew(tmp_path, monkeypatch):
         sizes = {"n_train": 4, "n_test": 1, "n_frames": 2, "workers": 1}
         return files_of(make_simulated_push(tmp_path, **sizes | changes))
 
-    monkeypatch.setattr("svg_pyro.data.simulated_push._CLIPS_PER_FILE", 2)
+    monkeypatch.setattr("svg_pyro.data.simulated_push.dataset._CLIPS_PER_FILE", 2)
     first = make()
     assert len(first) == 4
     lost = next(p for p in first if p.name == "traj_2_to_3.tfrecords")

@@ -6,7 +6,7 @@ import google_crc32c
 import numpy as np
 import pytest
 
-from svg_pyro.data import tfrecord
+from svg_pyro.data.bair import tfrecord
 from svg_pyro.errors import DataError
 
 # Example{features{feature{key "a" value{bytes_list{value "hi"}}}}}, by hand.

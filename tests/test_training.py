@@ -25,8 +25,8 @@ from svg_pyro import (
 )
 from svg_pyro.data.batches import batch_of
 from svg_pyro.evaluation import picture_rows
-from svg_pyro.optim import JointAdam
-from svg_pyro.training import Trainer
+from svg_pyro.training.optim import JointAdam
+from svg_pyro.training.trainer import Trainer
 
 SHORT = TrainingConfig(
     steps=6, batch_size=3, n_frames=5, lr=2e-3, lr_end=1e-4, clip_norm=50.0,
@@ -183,7 +183,7 @@ def test_signals_save_and_leave(tiny, tmp_path, number, capsys):
 
 STUBBORN = """
 import time
-from svg_pyro.interrupts import Interrupts
+from svg_pyro.util.interrupts import Interrupts
 with Interrupts() as interrupts:
     print("ready", flush=True)
     while True:
@@ -238,7 +238,7 @@ def test_step_reads_nothing_back(tiny, tmp_path, monkeypatch):
 
 
 def test_collapse_of_the_kl_is_said_once(tiny, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("svg_pyro.training_log.COLLAPSE_STEPS", 20)
+    monkeypatch.setattr("svg_pyro.training.log.COLLAPSE_STEPS", 20)
     config = dataclasses.replace(tiny, beta=1e3)
     training = dataclasses.replace(SHORT, steps=40, lr=1e-2, log_every=5)
     make(config, tmp_path, training).run()

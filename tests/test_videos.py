@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from video_files import coded, folder_of, numbers, write_video
 
-from svg_pyro.data import frame_store
-from svg_pyro.data.video_folder import VideoFolder, find_sources
+from svg_pyro.data.videos import frame_store
+from svg_pyro.data.videos.folder import VideoFolder, find_sources
 from svg_pyro.errors import DataError
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "examples"))

@@ -6,7 +6,7 @@ from fractions import Fraction
 import av
 import numpy as np
 
-from svg_pyro.data.decode import Source, decode
+from svg_pyro.data.videos.decode import Source, decode
 
 _DARKEST, _STEP = 20, 5  # a lossy codec's error is below half a step
 _QUALITY = {"libx264": {"crf": "5"}, "libvpx-vp9": {"crf": "5", "b": "0"}}

@@ -12,8 +12,9 @@ import torch
 
 from benchmarks.speed import alternately, synchronise
 from benchmarks.workloads import DCGAN, Ours
-from svg_pyro import SVGConfig, memory
-from svg_pyro.allocator import keep_freed_memory
+from svg_pyro import SVGConfig
+from svg_pyro.training import recompute as memory
+from svg_pyro.util.allocator import keep_freed_memory
 
 _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 

@@ -10,7 +10,7 @@ import torch
 from torch import multiprocessing
 
 from benchmarks.workloads import DCGAN, Ours
-from svg_pyro import distributed
+from svg_pyro.training import distributed
 
 _BATCH = 8
 _STEPS = 4

@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.workloads import DCGAN, GENERATE, TRAIN, Ours, Plain, baseline
 from svg_pyro import Sampler
 from svg_pyro.config import PRECISIONS
-from svg_pyro.modules import autocast
+from svg_pyro.model.precision import autocast
 
 _SIDE = 2048  # of the matrices of the peak
 # A convolution of VGG's third resolution, as wide as its batches make it.

@@ -9,12 +9,12 @@ from torch.nn import functional as F
 
 from benchmarks.baseline import PaperLoop
 from svg_pyro import SVG, SVGConfig
-from svg_pyro.elbos import QuietMeanFieldELBO
-from svg_pyro.features import encode
-from svg_pyro.modules import autocast
-from svg_pyro.optim import JointAdam
-from svg_pyro.skips import skips_of_targets
-from svg_pyro.stepping import LossAndGrads
+from svg_pyro.training.elbos import QuietMeanFieldELBO
+from svg_pyro.model.features import encode
+from svg_pyro.model.precision import autocast
+from svg_pyro.training.optim import JointAdam
+from svg_pyro.model.skips import skips_of_targets
+from svg_pyro.training.step import LossAndGrads
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ GENERATE = (Work("DCGAN 64", DCGAN, 16, 25), Work("VGG 64", VGG, 8, 28))
 
 
 class Ours:
-    """The Pyro program, trained as `svg_pyro.training.Trainer` does it."""
+    """The Pyro program, trained as `svg_pyro.training.trainer.Trainer` does it."""
 
     def __init__(self, config, device, accumulate=1, precision="float32", seed=0):
         self.device, self.precision = device, precision

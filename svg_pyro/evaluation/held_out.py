@@ -2,8 +2,8 @@
 
 import math
 
-from svg_pyro.evaluation.running import Running
-from svg_pyro.likelihood import (
+from svg_pyro.evaluation.totals import Running
+from svg_pyro.evaluation.likelihood import (
     bits_a_dimension,
     bound,
     effective_sample_size,
@@ -14,7 +14,7 @@ ACTIVE = 0.01  # of the posterior mean's variance, and of nats
 
 
 class HeldOut:
-    """Sums over clips of what `svg_pyro.likelihood` gives; of a fixed size.
+    """Sums over clips of what `svg_pyro.evaluation.likelihood` gives; of a fixed size.
 
     Parameters
     ----------

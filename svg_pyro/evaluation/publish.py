@@ -4,11 +4,11 @@ import re
 
 from svg_pyro.evaluation.pictures import pictures
 from svg_pyro.evaluation.results import results_of, write_curves
-from svg_pyro.evaluation_plots import draw_calibration, draw_latents, draw_scores
-from svg_pyro.files import write_json
-from svg_pyro.plots import draw_gif, draw_strip
-from svg_pyro.progress import progress
-from svg_pyro.report import write_report
+from svg_pyro.plots.evaluation import draw_calibration, draw_latents, draw_scores
+from svg_pyro.util.files import write_json
+from svg_pyro.plots.strips import draw_gif, draw_strip
+from svg_pyro.util.progress import progress
+from svg_pyro.plots.report import write_report
 
 _FIGURES = {
     "scores": draw_scores,

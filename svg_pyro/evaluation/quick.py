@@ -7,8 +7,8 @@ import torch
 from svg_pyro.data.base import to_float
 from svg_pyro.errors import DataError
 from svg_pyro.metrics import clip_mse, psnr
-from svg_pyro.modules import seeded
-from svg_pyro.progress import progress
+from svg_pyro.model.precision import seeded
+from svg_pyro.util.progress import progress
 
 
 @dataclass(frozen=True)

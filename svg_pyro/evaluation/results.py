@@ -10,7 +10,7 @@ import math
 import torch
 
 import svg_pyro
-from svg_pyro.files import written_beside
+from svg_pyro.util.files import written_beside
 
 CURVES = (
     "predictor", "protocol", "quantity", "kind", "frame", "mean", "half_width_95",

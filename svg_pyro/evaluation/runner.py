@@ -9,9 +9,9 @@ import torch
 from svg_pyro.data.base import to_float
 from svg_pyro.errors import EvaluationError
 from svg_pyro.evaluation.scorer import Scorer
-from svg_pyro.files import written_beside
-from svg_pyro.interrupts import Interrupts
-from svg_pyro.progress import progress
+from svg_pyro.util.files import written_beside
+from svg_pyro.util.interrupts import Interrupts
+from svg_pyro.util.progress import progress
 
 STATE = "state.pt"
 _SECONDS = 30  # between saves

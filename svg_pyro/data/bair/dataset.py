@@ -1,0 +1,227 @@
+"""The BAIR robot pushing set (Ebert et al. 2017), read where it lies."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from svg_pyro.data.bair import index as bair_index
+from svg_pyro.data.base import ClipDataset, clip_rng
+from svg_pyro.data.bair.tfrecord import open_buffer
+from svg_pyro.data.bair.tfrecord import verify as verify_file
+from svg_pyro.errors import DataError
+from svg_pyro.util.progress import progress
+
+SPLITS = ("train", "test")
+_FOLDER = "softmotion30_44k"
+_SIZE = 64
+_FRAME_BYTES = _SIZE * _SIZE * 3
+
+
+class BairPush(ClipDataset):
+    """Clips of a robot arm that pushes objects about a bin, 64x64, RGB.
+
+    Reads the published TFRecord files, and those of `make_simulated_push`, by
+    random access: an index of where each frame lies, and memory-mapped files.
+
+    Parameters
+    ----------
+    root : str or Path
+        The folder that holds ``softmotion30_44k/{train,test}/*.tfrecords``, that
+        folder itself, or any folder with ``train`` and ``test`` in it.
+    split : str
+        "train" (a window at a random place) or "test" (the first frames).
+    n_frames : int
+        Frames in a clip; published records have 30.
+    camera : str
+        "aux1" (the one that papers use) or "main".
+    seed : int
+        Draws the windows of the train split, together with epoch and index.
+    cache : str or Path, optional
+        A folder in which to keep the index of each file between runs.
+
+    Raises
+    ------
+    DataError
+        There is no such data set, it lacks the camera or has fewer frames, or a
+        file is truncated or corrupt.
+    """
+
+    channels = 3
+    image_size = _SIZE
+
+    def __init__(
+        self, root, split="train", n_frames=12, camera="aux1", seed=0, cache=None
+    ):
+        if split not in SPLITS:
+            raise DataError(
+                f"BairPush: unknown split {split!r}; there are 'train' and 'test'"
+            )
+        if n_frames < 1:
+            raise DataError(f"BairPush: n_frames is {n_frames}; give at least 1")
+        self.split, self.n_frames, self.camera, self.seed = (
+            split,
+            n_frames,
+            camera,
+            seed,
+        )
+        self._files = find_files(root, split)
+        bar = progress(
+            self._files, desc=f"indexing {split}", unit="file", delay=1, leave=False
+        )
+        parts = [bair_index.load(path, camera, cache) for path in bar]
+        self._index = bair_index.join(parts)
+        self._sizes = [len(p.counts) for p in parts]
+        self._starts = np.cumsum([0, *self._sizes])
+        self._maps = {}
+        self._check_frames()
+
+    def __len__(self):
+        return int(self._starts[-1])
+
+    def __getstate__(self):
+        return self.__dict__ | {"_maps": {}}  # each process maps the files itself
+
+    def name(self, index):
+        """The file and the record of video `index`."""
+        file, record = self._place(index)
+        return f"{self._files[file]}, record {record}"
+
+    def clip(self, index, epoch=0):
+        """One clip of video `index`.
+
+        Parameters
+        ----------
+        index : int
+            The video, ``0 <= index < len(self)``.
+        epoch : int
+            In "train" the window is drawn by ``(seed, epoch, index)``.
+
+        Returns
+        -------
+        torch.Tensor
+            uint8, shape ``(T, 3, 64, 64)``, values 0 to 255.
+        """
+        frames = np.empty((self.n_frames, _SIZE, _SIZE, 3), np.uint8)
+        flat, data = frames.reshape(self.n_frames, -1), self._data(index)
+        start = self._window(index, epoch)
+        offsets = self._index.image[index, start : start + self.n_frames].tolist()
+        for t, offset in enumerate(offsets):
+            flat[t] = data[offset : offset + _FRAME_BYTES]
+        return torch.from_numpy(np.ascontiguousarray(frames.transpose(0, 3, 1, 2)))
+
+    def clip_with_actions(self, index, epoch=0):
+        """One clip, with what the robot was told and where its hand was.
+
+        Returns
+        -------
+        dict
+            "frames" as `clip` gives them; "actions", float32 ``(T, 4)``;
+            "endeffector", float32 ``(T, 3)``.
+
+        Raises
+        ------
+        DataError
+            The record holds no actions or positions.
+        """
+        start = self._window(index, epoch)
+        window = slice(start, start + self.n_frames)
+        found = {"frames": self.clip(index, epoch)}
+        for name, key, size in (
+            ("actions", "action", 4),
+            ("endeffector", "endeffector_pos", 3),
+        ):
+            offsets = getattr(self._index, key)[index, window]
+            strides = getattr(self._index, key + "_stride")[index, window]
+            if (offsets < 0).any():
+                t = start + int(np.argmax(offsets < 0))
+                raise DataError(
+                    f"{self.name(index)}: holds no {size} floats under {t}/{key}; read the "
+                    "frames alone with clip()"
+                )
+            places = offsets[:, None] + strides[:, None] * np.arange(size)
+            places = places[..., None] + np.arange(4)
+            values = self._data(index)[places].view("<f4")[..., 0]
+            found[name] = torch.from_numpy(values.astype(np.float32))
+        return found
+
+    def _window(self, index, epoch):
+        """First frame of the clip."""
+        spare = int(self._index.counts[index]) - self.n_frames
+        if self.split == "test" or spare == 0:
+            return 0
+        return int(clip_rng(self.seed, epoch, index).integers(spare + 1))
+
+    def _place(self, index):
+        if not 0 <= index < len(self):
+            raise IndexError(f"video {index} of {len(self)}")
+        file = int(np.searchsorted(self._starts, index, side="right")) - 1
+        return file, int(index - self._starts[file])
+
+    def _data(self, index):
+        """The bytes of the file that holds video `index`."""
+        file = self._place(index)[0]
+        if file not in self._maps:
+            # A plain array over the map: slicing np.memmap costs five times more.
+            self._maps[file] = np.frombuffer(open_buffer(self._files[file]), np.uint8)
+        return self._maps[file]
+
+    def _check_frames(self):
+        shortest = int(self._index.counts.argmin())
+        count = int(self._index.counts[shortest])
+        if count < self.n_frames:
+            raise DataError(
+                f"{self.name(shortest)}: holds {count} frames, fewer than the "
+                f"n_frames = {self.n_frames} asked for; ask for at most {count}"
+            )
+
+
+def find_files(root, split):
+    """The TFRecord files of a split, in the order of their numbers.
+
+    Returns
+    -------
+    list of Path
+
+    Raises
+    ------
+    DataError
+        There is no such folder, or no TFRecord file in it.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise DataError(f"{root}: no such folder; give the folder that holds {_FOLDER}")
+    folders = (root / _FOLDER / split, root / split)
+    for folder in folders:
+        files = [p for p in folder.glob("*.tfrecords") if not p.name.startswith(".")]
+        if files:
+            return sorted(files, key=_by_number)
+    looked = " or ".join(f"{f.relative_to(root)}/*.tfrecords" for f in folders)
+    raise DataError(
+        f"{root}: holds no BAIR data (looked for {looked}); give the folder that holds "
+        f"{_FOLDER}, or make one with make_simulated_push or download_bair"
+    )
+
+
+def verify(root):
+    """Check the CRCs of every record of both splits.
+
+    Returns
+    -------
+    int
+        The number of records.
+
+    Raises
+    ------
+    DataError
+        Names the file, the record and the byte of the first fault.
+    """
+    files = [path for split in SPLITS for path in find_files(root, split)]
+    return sum(
+        verify_file(path) for path in progress(files, desc="verifying", unit="file")
+    )
+
+
+def _by_number(path):
+    return [int(n) for n in re.findall(r"\d+", path.name)], path.name

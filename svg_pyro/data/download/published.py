@@ -1,0 +1,117 @@
+"""Fetch and unpack the published data sets: BAIR and KTH."""
+
+from pathlib import Path
+
+from svg_pyro.data.bair import dataset as bair
+from svg_pyro.data.videos import kth
+from svg_pyro.data.download.fetch import extract_tar, extract_zip, fetch, make_folder, unpack
+from svg_pyro.data.bair.tfrecord import open_buffer, read_features, scan_records
+from svg_pyro.errors import DataError
+
+BAIR_URL = "http://rail.eecs.berkeley.edu/datasets/bair_robot_pushing_dataset_v0.tar"
+KTH_URL = "https://www.csc.kth.se/cvap/actions/"
+_BAIR_FOLDER = "softmotion30_44k"
+
+
+def download_bair(root, url=BAIR_URL):
+    """Download the BAIR pushing set (about 30 GB), unpack and check it.
+
+    Goes on where an earlier call broke off. Needs about twice the size of the
+    archive on disk, for the archive and what is in it; the archive is deleted
+    when its contents have been checked.
+
+    Parameters
+    ----------
+    root : str or Path
+        Gets the folder ``softmotion30_44k``. Made where it does not exist.
+    url : str
+        The archive, a tar file.
+
+    Returns
+    -------
+    Path
+        `root`, for `BairPush`. At once where the folder is already there.
+
+    Raises
+    ------
+    DataError
+        No network, an HTTP error, a full disk, or an archive that is truncated or
+        holds something else.
+    """
+    root = Path(root)
+    if (root / _BAIR_FOLDER).is_dir():
+        _check_bair(root)
+        return root
+    archive = make_folder(root) / Path(url).name
+    fetch(url, archive)
+    unpack(archive, _BAIR_FOLDER, extract_tar, _check_bair, "the BAIR set")
+    return root
+
+
+def download_kth(root, url=KTH_URL, actions=kth.ACTIONS):
+    """Download the KTH actions (six archives, about 1.1 GB), unpack and check them.
+
+    Goes on where an earlier call broke off; an action whose folder is there is not
+    fetched again. Every archive is deleted when its contents have been checked.
+
+    Parameters
+    ----------
+    root : str or Path
+        Gets a folder for each action, and ``00sequences.txt``. Made where it does
+        not exist.
+    url : str
+        The address below which ``00sequences.txt`` and the archives lie, such as
+        ``walking.zip``.
+    actions : iterable of str
+        Which actions to fetch.
+
+    Returns
+    -------
+    Path
+        `root`, for `KTH`.
+
+    Raises
+    ------
+    DataError
+        An action is unknown; no network, an HTTP error, a full disk, or an archive
+        that is truncated or holds something else.
+    """
+    actions = kth.check_actions(actions)
+    root, url = make_folder(root), url.rstrip("/")
+    fetch(f"{url}/{kth.INTERVALS}", root / kth.INTERVALS)
+    for action in actions:
+        if (root / action).is_dir():
+            _check_kth(root, action)
+        else:
+            _fetch_action(root, url, action)
+    return root
+
+
+def _check_bair(root):
+    """See that both splits hold files whose first record can be read."""
+    for split in bair.SPLITS:
+        for path in bair.find_files(root / _BAIR_FOLDER, split):
+            buffer = open_buffer(path)
+            read_features(buffer, scan_records(buffer, path)[0], 0, path)
+
+
+def _fetch_action(root, url, action):
+    archive = root / f"{action}.zip"
+    fetch(f"{url}/{archive.name}", archive)
+    unpack(
+        archive,
+        action,
+        lambda archive, folder: extract_zip(archive, folder / action),
+        lambda folder: _check_kth(folder, action),
+        f"KTH's {action} videos",
+    )
+
+
+def _check_kth(root, action):
+    """See that the folder of an action holds videos of it."""
+    folder = root / action
+    if not any(video.action == action for video in kth.find_videos(folder)):
+        raise DataError(
+            f"{folder}: holds no video such as person01_{action}_d1_uncomp.avi; delete "
+            "it, or give another folder"
+        )

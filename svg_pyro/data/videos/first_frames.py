@@ -1,0 +1,63 @@
+"""The first frames of any video, as the context of a prediction."""
+
+import itertools
+
+import numpy as np
+import torch
+
+from svg_pyro.data.videos.decode import decode
+from svg_pyro.errors import DataError
+
+
+def first_frames(source, config, count, start=0, stride=1, fit="crop", more=0):
+    """The first frames of a video at a model's size and channels.
+
+    Only as much of the video is decoded as is needed.
+
+    Parameters
+    ----------
+    source : Source
+        Of `svg_pyro.data.find_sources`.
+    config : SVGConfig
+        Gives the size and the channels.
+    count : int
+        Frames that must be there.
+    start : int
+        The first of them in the video, counted from 0.
+    stride : int
+        Frames of the video from one to the next.
+    fit : str
+        "crop", "letterbox" or "stretch", see `svg_pyro.data.videos.decode.decode`.
+    more : int
+        Frames after them that are taken where they are there.
+
+    Returns
+    -------
+    torch.Tensor
+        uint8, shape ``(T, C, H, W)``, T from `count` to ``count + more``.
+
+    Raises
+    ------
+    DataError
+        The video cannot be read or is too short.
+    """
+    for name, value, least in (("start", start, 0), ("stride", stride, 1)):
+        if value < least:
+            raise DataError(f"{name} is {value}; give {least} or more")
+    stop = start + (count + more - 1) * stride + 1
+    video = decode(source, config.image_size, config.channels, fit)
+    frames, broken = [], None
+    try:
+        frames.extend(itertools.islice(video, start, stop, stride))
+    except DataError as error:
+        broken = error
+    finally:
+        video.close()
+    if len(frames) >= count:
+        return torch.from_numpy(np.stack(frames).transpose(0, 3, 1, 2).copy())
+    if broken is not None:
+        raise broken
+    raise DataError(
+        f"{source.name}: holds {len(frames)} frames from frame {start} on at stride "
+        f"{stride}; the context takes {count}: give fewer (--n-past) or another video"
+    )

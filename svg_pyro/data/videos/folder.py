@@ -1,0 +1,218 @@
+"""A user's own videos: any folder of them, split by file."""
+
+import functools
+import hashlib
+import os
+from pathlib import Path
+
+from svg_pyro.data.videos.arrays import videos_in
+from svg_pyro.data.videos.decode import IMAGE_ENDINGS, Source, natural
+from svg_pyro.data.videos.frame_store import FrameStore, report_skipped, say_once
+from svg_pyro.data.videos.segments import Segment, SegmentClips
+from svg_pyro.errors import DataError
+
+SPLITS = ("train", "test")
+VIDEO_ENDINGS = ".avi .gif .m4v .mkv .mov .mp4 .mpeg .mpg .webm".split()
+ARRAY_ENDINGS = (".npy", ".npz")
+_FORMS = (
+    "mp4, avi, mov, webm, mkv or gif files, image sequences, or .npy or .npz arrays"
+)
+
+
+class VideoFolder(SegmentClips):
+    """Clips of the videos in a folder, or in one file of several videos.
+
+    The videos are split by file: those whose names' SHA-256 come first are the
+    test split, so that train and test never share a video, and that a file that is
+    added moves few others. Each video is decoded once into `cache`. What is broken
+    or too short is left out and listed once on standard error.
+
+    Parameters
+    ----------
+    path : str or Path
+        A folder, searched with those below it (see `find_sources`), or a file.
+    split : str
+        "train" (windows at random places) or "test" (windows one after another).
+    n_frames : int
+        Frames in a clip.
+    image_size : int
+        Height and width of a frame in pixels.
+    channels : int
+        1 (grey) or 3 (RGB).
+    cache : str or Path
+        Folder of a `FrameStore`.
+    stride : int
+        Frames of the video from one frame of a clip to the next.
+    fit : str
+        "crop", "letterbox" or "stretch", see `decode`.
+    seed : int
+        Draws the windows of the train split, together with epoch and index.
+    test_fraction : float
+        Part of the videos that is the test split, above 0 and below 1; it has at
+        least one.
+    test_path : str or Path, optional
+        Videos of the test split. Then those in `path` are not split; any that are
+        in both are tested on only.
+
+    Raises
+    ------
+    DataError
+        There is no video, none can be read, none is long enough, or there is one
+        only and no `test_path`.
+    """
+
+    def __init__(
+        self, path, split, n_frames, image_size, channels, cache, *, stride=1,
+        fit="crop", seed=0, test_fraction=0.1, test_path=None,
+    ):  # fmt: skip
+        if split not in SPLITS:
+            raise DataError(f"unknown split {split!r}; there are 'train' and 'test'")
+        if not 0 < test_fraction < 1:
+            raise DataError(f"test_fraction is {test_fraction}; give 0 < fraction < 1")
+        self.split = split
+        store = FrameStore(cache, image_size, channels, fit)
+        if test_path is None:
+            readable = _readable(store, path, find_sources(path))
+            sources = _part(path, readable, split, test_fraction)
+        else:
+            sources = find_sources(path if split == "train" else test_path)
+            if split == "train":
+                sources = _without(sources, find_sources(test_path), path)
+            sources = _readable(store, path if split == "train" else test_path, sources)
+        segments = [Segment(source, 0, store.count(source)) for source in sources]
+        super().__init__(store, segments, n_frames, stride, split == "train", seed)
+        self._report_too_short(len(segments))
+
+    def _report_too_short(self, total):
+        if self.too_short:
+            head = (
+                f"left out {len(self.too_short)} of {total} {self.split} videos, too short "
+                f"for a clip of {self.n_frames} frames at stride {self.stride}:"
+            )
+            rows = [f"{s.source.name}: {len(s)} of {self.span}" for s in self.too_short]
+            say_once("\n  ".join([head, *rows]))
+
+
+def find_sources(path):
+    """The videos in a folder and those below it, sorted by name.
+
+    A folder that directly holds images is one video. Hidden files and folders are
+    passed over, and so are the folders of training runs, whose pictures are not
+    data. A file or folder that is found under two names (links, loops of links)
+    counts once.
+
+    Parameters
+    ----------
+    path : str or Path
+        A folder, or one file.
+
+    Returns
+    -------
+    list of Source
+
+    Raises
+    ------
+    DataError
+        There is no such path, or it holds no video.
+    """
+    path = Path(path).absolute()
+    if not path.exists():
+        raise DataError(f"{path}: no such file or folder; give a folder of {_FORMS}")
+    if path.is_dir():
+        sources = _search(path)
+    else:
+        sources = _sources_of(path) or [Source(path)]
+    if not sources:
+        raise DataError(f"{path}: holds no video; give a folder of {_FORMS}")
+    return sources
+
+
+def _search(root):
+    seen, sources = set(), []
+    for folder, below, names in os.walk(root, followlinks=True):
+        folder = Path(folder)
+        if "checkpoint.pt" in names or not _first_time(folder, seen):
+            below.clear()
+            continue
+        below[:] = sorted((n for n in below if not n.startswith(".")), key=natural)
+        names = sorted((n for n in names if not n.startswith(".")), key=natural)
+        if any(Path(name).suffix.lower() in IMAGE_ENDINGS for name in names):
+            sources.append(Source(folder, "images"))
+        for name in names:
+            found = _sources_of(folder / name)
+            if found and _first_time(folder / name, seen):
+                sources += found
+    return sorted(sources, key=lambda source: natural(source.name))
+
+
+def _sources_of(file):
+    """The videos in one file: none, one, or those of an array."""
+    ending = file.suffix.lower()
+    if ending in VIDEO_ENDINGS:
+        return [Source(file)]
+    if ending in ARRAY_ENDINGS:
+        return [Source(file, "array", *place) for place in videos_in(file)]
+    return []
+
+
+def _first_time(path, seen):
+    """Whether a file or folder is met for the first time, by whatever name."""
+    try:
+        identity = _identity(path)
+    except OSError:
+        return True  # a dead link: it is reported when it is read
+    new = identity not in seen
+    seen.add(identity)
+    return new
+
+
+def _identity(path):
+    stat = path.stat()
+    return stat.st_dev, stat.st_ino
+
+
+def _readable(store, path, sources):
+    """The sources that the store has taken; the others are reported."""
+    skipped = store.add(sources)
+    if len(skipped) == len(sources):
+        first = next(iter(skipped.values()))
+        if len(sources) == 1:
+            raise DataError(first)
+        raise DataError(
+            f"{Path(path).absolute()}: none of its {len(sources)} videos can be read; "
+            f"the first: {first}"
+        )
+    report_skipped(skipped, len(sources))
+    return [source for source in sources if source not in skipped]
+
+
+def _part(path, sources, split, fraction):
+    """The sources of a split, in the order of their digests."""
+    if len(sources) == 1:
+        raise DataError(
+            f"{sources[0].name}: is the only video, and train and test must not share "
+            "one; give others to test on (--test-data, in code test_path)"
+        )
+    drawn = sorted(sources, key=functools.partial(_digest, Path(path).absolute()))
+    n_test = min(max(1, round(fraction * len(drawn))), len(drawn) - 1)
+    return drawn[:n_test] if split == "test" else drawn[n_test:]
+
+
+def _digest(root, source):
+    """A number drawn by a video's name below the folder."""
+    name = source.path.relative_to(root).as_posix(), source.member, source.number
+    return hashlib.sha256(repr(name).encode()).digest()
+
+
+def _without(sources, others, path):
+    """The sources that are not among `others`, under whatever name."""
+    taken = {_identity(source.path) for source in others if source.path.exists()}
+    kept = [s for s in sources if not s.path.exists() or _identity(s.path) not in taken]
+    if not kept:
+        raise DataError(f"{path}: every video in it is also in the test data")
+    if len(kept) < len(sources):
+        say_once(
+            f"{path}: {len(sources) - len(kept)} of {len(sources)} videos are in the test "
+            "data, and not trained on"
+        )
+    return kept

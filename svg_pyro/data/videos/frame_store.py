@@ -1,0 +1,275 @@
+"""Decoded frames, kept on disk at the model's size and read at random."""
+
+import contextlib
+import errno
+import functools
+import hashlib
+import sys
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from svg_pyro.data.videos.decode import FITS, decode, image_files
+from svg_pyro.errors import DataError
+from svg_pyro.util.files import written_beside
+from svg_pyro.util.progress import progress
+
+try:
+    import fcntl
+except ImportError:  # Windows: two runs at once may decode the same file twice
+    fcntl = None
+
+_VERSION = 1  # of what `decode` gives
+
+
+class FrameStore:
+    """A folder of decoded videos: raw uint8 frames, a file for each video.
+
+    Each video is decoded once, from its first frame to its last. After that any
+    window of it is exact and fast, whatever its codec, key frames, time stamps or
+    header. A file's name is a digest of the video's path, size and time of change
+    and of the settings here, so that several runs and settings share a folder; it
+    may be deleted at any time.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Made if need be.
+    image_size : int
+        Height and width of a frame in pixels.
+    channels : int
+        1 (grey) or 3 (RGB).
+    fit : str
+        "crop", "letterbox" or "stretch", see `decode`.
+
+    Raises
+    ------
+    DataError
+        There is no such fit.
+    """
+
+    def __init__(self, folder, image_size, channels, fit="crop"):
+        if fit not in FITS:
+            raise DataError(f"no fit {fit!r}; choose one of {', '.join(FITS)}")
+        self.folder = Path(folder).absolute()
+        self.image_size, self.channels, self.fit = image_size, channels, fit
+        self._files, self._counts = {}, {}
+
+    @property
+    def shape(self):
+        """``(H, W, C)`` of a frame."""
+        return self.image_size, self.image_size, self.channels
+
+    def add(self, sources, desc="decoding"):
+        """Decode the videos that are not stored yet.
+
+        An interrupted call goes on where it stopped. Of a video that breaks off
+        the frames before are kept, and a line says so on standard error.
+
+        Parameters
+        ----------
+        sources : list of Source
+        desc : str
+            Words before the progress bar.
+
+        Returns
+        -------
+        dict of Source to str
+            Those that cannot be read, each with the reason on one line; see
+            `report_skipped`.
+
+        Raises
+        ------
+        DataError
+            The disk is full.
+        """
+        skipped, missing = {}, []
+        for source in sources:
+            try:
+                self._files[source] = self._file(source)
+            except OSError as error:
+                skipped[source] = f"{source.name}: {error.strerror}"
+                continue
+            if not self._load(source):
+                missing.append(source)
+        if missing:
+            with self._locked():
+                skipped |= self._decode_all(missing, desc)
+        for source in sources:
+            if source not in skipped:
+                with contextlib.suppress(FileNotFoundError):
+                    note = _note(self._files[source])
+                    say_once(note.read_text("utf-8"))
+        return skipped
+
+    def count(self, source):
+        """Frames stored of a video that `add` has taken."""
+        return self._counts[source]
+
+    def read(self, source, start, n, stride=1):
+        """A window of a video.
+
+        Parameters
+        ----------
+        source : Source
+            One that `add` has taken.
+        start : int
+            Its first frame, counted from 0.
+        n : int
+            Frames to give.
+        stride : int
+            Steps from one frame to the next.
+
+        Returns
+        -------
+        numpy.ndarray
+            uint8, shape ``(n, H, W, C)``, values 0 to 255.
+
+        Raises
+        ------
+        DataError
+            The window lies outside the video, or the stored file is gone or spoiled.
+        """
+        if start < 0 or start + (n - 1) * stride >= self._counts[source]:
+            raise DataError(
+                f"{source.name}: frames {start} to {start + (n - 1) * stride} were "
+                f"asked for; it has {self._counts[source]}"
+            )
+        frames = np.empty((n, *self.shape), np.uint8)
+        # A map of each video would hold a file open; sets are larger than that limit.
+        parts = [frames] if stride == 1 else frames
+        size = frames[0].nbytes
+        try:
+            with open(self._files[source], "rb", buffering=0) as file:
+                for i, part in enumerate(parts):
+                    file.seek((start + i * stride) * size)
+                    read = file.readinto(memoryview(part).cast("B"))
+                    if read < part.nbytes:
+                        raise OSError(errno.EIO, "the file is too short")
+        except OSError as error:
+            raise DataError(
+                f"{self._files[source]}: stored frames of {source.name} cannot be read "
+                f"({error.strerror}); start again and they are made anew"
+            ) from None
+        return frames
+
+    def _decode_all(self, sources, desc):
+        skipped, frames = {}, 0
+        with progress(
+            total=len(sources), desc=desc, unit="file", delay=1, miniters=0, leave=False
+        ) as bar:
+            for source in sources:
+                try:
+                    # Another process may have stored it while this one waited.
+                    if not self._load(source):
+                        self._store(source, bar)
+                    frames += self._counts[source]
+                except DataError as error:
+                    skipped[source] = str(error)
+                except OSError as error:
+                    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                        raise
+                    self._full(bar.n, len(sources), frames)
+                bar.update()
+        return skipped
+
+    def _store(self, source, bar):
+        """Decode one video into its file, and a note if it breaks off."""
+        path, note, count = self._files[source], None, 0
+        with written_beside(path) as beside, open(beside, "wb") as file:
+            try:
+                shape = self.image_size, self.channels, self.fit
+                for frame in decode(source, *shape):
+                    file.write(frame)
+                    count += 1
+                    bar.set_postfix_str(f"frame {count}", refresh=False)
+                    bar.update(0)
+            except DataError as error:
+                if count == 0:
+                    raise
+                note = str(error)
+            file.flush()
+            _note(path).unlink(missing_ok=True)
+            if note is not None:
+                with written_beside(_note(path)) as beside_note:
+                    beside_note.write_text(note, "utf-8")
+        if not self._load(source):
+            raise DataError(f"{path}: the frames of {source.name} vanished")
+
+    def _load(self, source):
+        """Whether a video is stored, and then its count."""
+        path = self._files[source]
+        if not path.exists():
+            return False
+        count, rest = divmod(path.stat().st_size, int(np.prod(self.shape)))
+        if rest or not count:
+            return False
+        self._counts[source] = count
+        return True
+
+    def _file(self, source):
+        """Where a video is stored, by its path, size, time of change, and settings."""
+        path = source.path.absolute()
+        files = image_files(path) if source.kind == "images" else [path]
+        stats = [file.stat() for file in files]
+        key = [
+            _VERSION, self.image_size, self.channels, self.fit,
+            source.kind, str(path), source.member, source.number,
+            [(f.name, s.st_size, s.st_mtime_ns) for f, s in zip(files, stats)],
+        ]  # fmt: skip
+        digest = hashlib.sha256(repr(key).encode("utf-8", "surrogateescape"))
+        return self.folder / f"{digest.hexdigest()[:32]}.frames"
+
+    @contextlib.contextmanager
+    def _locked(self):
+        """One process at a time decodes into the folder; a kill frees it."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if fcntl is None:
+            yield
+            return
+        with open(self.folder / ".lock", "a") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                say_once(f"{self.folder}: waiting for another run that decodes into it")
+                fcntl.flock(file, fcntl.LOCK_EX)
+            except OSError:
+                pass  # a file system without locks
+            yield
+
+    def _full(self, done, total, frames):
+        """Raise the error that says how much room is needed."""
+        used = frames * int(np.prod(self.shape)) / 1e6
+        need = f", all need about {used * total / done:.0f} MB" if done else ""
+        raise DataError(
+            f"{self.folder}: the disk is full; {done} of {total} videos are stored in "
+            f"{used:.0f} MB{need}; make room or give another cache folder, and the same "
+            "command goes on"
+        ) from None
+
+
+def report_skipped(skipped, total):
+    """Say once, on standard error, which videos are left out and why.
+
+    Parameters
+    ----------
+    skipped : dict of Source to str
+        Of `FrameStore.add`.
+    total : int
+        Videos that there are.
+    """
+    if skipped:
+        head = f"skipped {len(skipped)} of {total} videos:"
+        say_once("\n  ".join([head, *skipped.values()]))
+
+
+@functools.cache
+def say_once(text):
+    """Print to standard error what this process has not printed yet."""
+    tqdm.write(text, file=sys.stderr)
+
+
+def _note(path):
+    """The file beside stored frames that says what was wrong with their video."""
+    return path.with_suffix(".note")

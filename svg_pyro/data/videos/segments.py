@@ -1,0 +1,141 @@
+"""Clips cut from stretches of stored videos."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from svg_pyro.data.base import ClipDataset, clip_rng
+from svg_pyro.data.videos.decode import Source
+from svg_pyro.errors import DataError
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A stretch of a video that clips do not leave.
+
+    Attributes
+    ----------
+    source : Source
+    start, stop : int
+        Its frames are ``start <= t < stop``, counted from 0.
+    """
+
+    source: Source
+    start: int
+    stop: int
+
+    def __len__(self):
+        return self.stop - self.start
+
+
+class SegmentClips(ClipDataset):
+    """Clips from segments of videos in a `FrameStore`.
+
+    A clip spans ``span = (n_frames - 1) * stride + 1`` frames. A segment of L
+    frames gives ``L // span`` items, so that an epoch sees each part of a long
+    video about once.
+
+    Parameters
+    ----------
+    store : FrameStore
+        It has taken the segments' sources.
+    segments : list of Segment
+        Those shorter than the span are left out, see `too_short`.
+    n_frames : int
+        Frames in a clip.
+    stride : int
+        Frames of the video from one frame of a clip to the next.
+    random : bool
+        Whether a clip starts anywhere in its segment, drawn by
+        ``(seed, epoch, index)`` (training), or item k of a segment at ``k * span``
+        (testing).
+    seed : int
+
+    Attributes
+    ----------
+    too_short : list of Segment
+        What was left out.
+    span : int
+        Frames of the video from the first of a clip to its last.
+
+    Raises
+    ------
+    DataError
+        No segment is long enough, or `n_frames` or `stride` is below 1.
+    """
+
+    def __init__(self, store, segments, n_frames, stride=1, random=True, seed=0):
+        for name, value in (("n_frames", n_frames), ("stride", stride)):
+            if value < 1:
+                raise DataError(f"{name} is {value}; give 1 or more")
+        self._store, self._random, self.seed = store, random, seed
+        self.n_frames, self.stride = n_frames, stride
+        self.channels, self.image_size = store.channels, store.image_size
+        self.span = (n_frames - 1) * stride + 1
+        self.too_short = [s for s in segments if len(s) < self.span]
+        self._segments = [s for s in segments if len(s) >= self.span]
+        if not self._segments:
+            raise DataError(self._why_none())
+        counts = np.array([len(s) // self.span for s in self._segments])
+        segments = np.repeat(np.arange(len(counts)), counts)
+        within = np.arange(len(segments)) - np.repeat(counts.cumsum() - counts, counts)
+        order = np.argsort(within, kind="stable")
+        self._items = np.stack([segments, within])[:, order].astype(np.int32)
+
+    def __len__(self):
+        return self._items.shape[1]
+
+    def name(self, index):
+        """The video's file, and the frames of the item's window or segment."""
+        segment, k = self._place(index)
+        first, last = segment.start, segment.stop - 1
+        if not self._random:
+            first += k * self.span
+            last = first + self.span - 1
+        return f"{segment.source.name}, frames {first} to {last}"
+
+    def clip(self, index, epoch=0):
+        """One clip.
+
+        Parameters
+        ----------
+        index : int
+            The item, ``0 <= index < len(self)``.
+        epoch : int
+            If random, the window is drawn by ``(seed, epoch, index)``.
+
+        Returns
+        -------
+        torch.Tensor
+            uint8, shape ``(T, C, H, W)``, values 0 to 255.
+
+        Raises
+        ------
+        DataError
+            The stored frames are gone.
+        """
+        segment, k = self._place(index)
+        start = segment.start + k * self.span
+        if self._random:
+            rng = clip_rng(self.seed, epoch, index)
+            start = segment.start + int(rng.integers(len(segment) - self.span + 1))
+        frames = self._store.read(segment.source, start, self.n_frames, self.stride)
+        return torch.from_numpy(np.ascontiguousarray(frames.transpose(0, 3, 1, 2)))
+
+    def _place(self, index):
+        """The segment of an item, and which of its items it is."""
+        if not 0 <= index < len(self):
+            raise IndexError(f"clip {index} of {len(self)}")
+        segment, k = self._items[:, index].tolist()
+        return self._segments[segment], k
+
+    def _why_none(self):
+        if not self.too_short:
+            return "there is no video to cut clips from"
+        longest = max(self.too_short, key=len)
+        return (
+            f"{longest.source.name}: the longest of {len(self.too_short)} stretches of "
+            f"video has {len(longest)} frames; a clip of {self.n_frames} at stride "
+            f"{self.stride} takes {self.span}: ask for shorter clips or a smaller stride"
+        )

@@ -1,0 +1,195 @@
+"""Bounds on log p(x_{2:T} given x_1) of held-out clips, by the clip, and their KL terms.
+
+A density of values in [0, 1] has no natural unit; in bits a dimension it is made the
+probability of one of 256 levels, each 1/256 wide: -log2(p) / D + 8.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch.distributions import Independent, kl_divergence
+
+from svg_pyro.errors import EvaluationError
+from svg_pyro.model.features import encode
+from svg_pyro.model.checks import check_count, check_frames
+from svg_pyro.model.precision import evaluating
+
+_FRAMES_AT_ONCE = 512  # decoded frames that are held, where no chunk size is given
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """What draws from the approximate posterior say of a batch of clips.
+
+    Attributes
+    ----------
+    log_weights : torch.Tensor
+        log p(x_{2:T}, z^k given x_1) - log q(z^k given x) in nats, z^k from q;
+        float64, ``(K, B)``. Of a model without latents the log-likelihood, ``(1, B)``.
+    kl : torch.Tensor
+        KL(q || p) of each frame's latent in nats, ``(B, T-1)``. In closed form where
+        there is one, else estimated from the K draws.
+    kl_by_unit : torch.Tensor or None
+        The same of each latent dimension, ``(B, T-1, z_dim)``; None where q or p is
+        not independent over dimensions.
+    posterior_mean : torch.Tensor or None
+        E_q[z_t], ``(B, T-1, z_dim)``; None where it is not known.
+    """
+
+    log_weights: torch.Tensor
+    kl: torch.Tensor
+    kl_by_unit: torch.Tensor | None
+    posterior_mean: torch.Tensor | None
+
+
+def likelihood(svg, frames, num_particles, chunk_size=None):
+    """Log importance weights and KL terms of each clip.
+
+    Besides the weights themselves, memory does not grow with their number.
+
+    Parameters
+    ----------
+    svg : SVG
+    frames : torch.Tensor
+        Shape ``(B, T, C, H, W)``, floats in [0, 1], T at least 2.
+    num_particles : int
+        K.
+    chunk_size : int, optional
+        Draws at a time; by default so many that 512 frames are decoded together.
+
+    Returns
+    -------
+    Likelihood
+
+    Raises
+    ------
+    EvaluationError
+        The model has ``sigma="optimal"``, which is set by the frames it judges: its
+        values are no densities.
+    FramesError
+    """
+    if svg.config.sigma == "optimal":
+        raise EvaluationError(
+            'a model with sigma="optimal" sets its noise by the frames that it judges: '
+            "it has no likelihood; train it with sigma learned or beta"
+        )
+    check_frames(frames, svg.config, 2)
+    check_count("num_particles", num_particles)
+    if chunk_size is None:
+        decoded = frames.shape[0] * (frames.shape[1] - 1)
+        chunk_size = max(1, _FRAMES_AT_ONCE // decoded)
+    check_count("chunk_size", chunk_size)
+    with torch.no_grad(), evaluating(svg):
+        features = encode(svg, frames, shared=True)
+        if svg.prior is None:
+            return _exact(svg, features)
+        return _sampled(svg, features, num_particles, chunk_size)
+
+
+def bound(log_weights, particles):
+    r"""The importance-weighted bound L_K of each clip (Burda et al. 2016).
+
+    ::
+
+        L_K = E[ log 1/K sum_k w_k ],    L_1 = ELBO <= L_K <= log p(x_{2:T} | x_1)
+
+    Of more than K weights, the mean over as many groups of K as there are.
+
+    Parameters
+    ----------
+    log_weights : torch.Tensor
+        Shape ``(N, B)``.
+    particles : int
+        K, from 1 to N.
+
+    Returns
+    -------
+    torch.Tensor
+        Nats, ``(B,)``.
+
+    Raises
+    ------
+    EvaluationError
+        There are fewer weights than K.
+    """
+    count = len(log_weights)
+    if not 1 <= particles <= count:
+        raise EvaluationError(
+            f"a bound of {particles} draws needs as many; there are {count}"
+        )
+    used = log_weights[: count - count % particles].unflatten(0, (-1, particles))
+    return (used.logsumexp(1) - math.log(particles)).mean(0)
+
+
+def effective_sample_size(log_weights):
+    """(sum w)^2 / sum w^2 of each clip's N weights: from 1 to N; ``(B,)``."""
+    return (2 * log_weights.logsumexp(0) - (2 * log_weights).logsumexp(0)).exp()
+
+
+def bits_a_dimension(nats, dimensions):
+    """Bits a value of 256 levels, from a log-density in nats; lower is better.
+
+    Parameters
+    ----------
+    nats : torch.Tensor
+        log p of all values together.
+    dimensions : int
+        Their number.
+    """
+    return 8 - nats / (dimensions * math.log(2))
+
+
+def _exact(svg, features):
+    _, model = svg.sample_traces(features)
+    log_prob = _log_prob(model, "x")
+    return Likelihood(log_prob.sum(-1)[None], torch.zeros_like(log_prob), None, None)
+
+
+def _sampled(svg, features, num_particles, chunk_size):
+    log_weights, log_ratio = [], 0
+    for start in range(0, num_particles, chunk_size):
+        count = min(chunk_size, num_particles - start)
+        guide, model = svg.sample_traces(features, count)
+        ratio = _log_prob(guide, "z") - _log_prob(model, "z")
+        log_weights.append((_log_prob(model, "x") - ratio).sum(-1))
+        log_ratio = log_ratio + ratio.sum(0)
+    posterior, prior = (trace.nodes["z"]["fn"] for trace in (guide, model))
+    by_unit = _divergence(*(_by_unit(d) for d in (posterior, prior)))
+    whole = _divergence(posterior, prior)
+    return Likelihood(
+        log_weights=torch.cat(log_weights),
+        kl=log_ratio / num_particles if whole is None else whole,
+        kl_by_unit=by_unit,
+        posterior_mean=_mean(posterior),
+    )
+
+
+def _log_prob(trace, site):
+    """Of each frame or latent: ``(*samples, B, T-1)``, float64."""
+    node = trace.nodes[site]
+    return node["fn"].log_prob(node["value"]).double()
+
+
+def _divergence(posterior, prior):
+    """KL in closed form, the same for all draws: ``(B, T-1, ...)``, or None."""
+    if posterior is None or prior is None:
+        return None
+    try:
+        return kl_divergence(posterior, prior)[0].double()
+    except NotImplementedError:
+        return None
+
+
+def _by_unit(distribution):
+    """The distribution of each latent dimension, if they are independent, else None."""
+    if isinstance(distribution, Independent) and not distribution.base_dist.event_shape:
+        return distribution.base_dist
+    return None
+
+
+def _mean(posterior):
+    try:
+        return posterior.mean[0].double()
+    except NotImplementedError:
+        return None

@@ -1,0 +1,40 @@
+"""What the paper's figures show, as numbers: blur, motion, and the prior's uncertainty.
+
+`svg_pyro.plots.paper` draws them, examples/figures.py does both.
+"""
+
+from svg_pyro.evaluation.paper.futures import sampled_futures, score_curves
+from svg_pyro.evaluation.paper.bounces import (
+    Bounces,
+    displacements,
+    find_bounces,
+    histogram,
+    locate,
+    total_variation,
+    wasserstein,
+)
+from svg_pyro.evaluation.paper.sharpness import sharpness, sharpness_curves
+from svg_pyro.evaluation.paper.prior import (
+    PriorStatistics,
+    auc,
+    bounce_auc,
+    prior_statistics,
+)
+
+__all__ = [
+    "Bounces",
+    "PriorStatistics",
+    "auc",
+    "bounce_auc",
+    "displacements",
+    "find_bounces",
+    "histogram",
+    "locate",
+    "prior_statistics",
+    "sampled_futures",
+    "score_curves",
+    "sharpness",
+    "sharpness_curves",
+    "total_variation",
+    "wasserstein",
+]

@@ -1,0 +1,143 @@
+"""Checkpoints: plain tensors and numbers, written beside and then renamed."""
+
+import dataclasses
+from pathlib import Path
+
+import torch
+
+from svg_pyro.config import SVGConfig
+from svg_pyro.errors import CheckpointError, ConfigError
+from svg_pyro.util.files import written_beside
+from svg_pyro.model.svg import SVG
+
+FORMAT = "svg_pyro checkpoint"
+VERSION = 1
+
+
+def save(svg, path, training=None):
+    """Write a model to a file that ``torch.load(..., weights_only=True)`` reads.
+
+    The file appears under its name only when it is whole: a crash, a kill or a full
+    disk leaves the earlier one as it was.
+
+    Parameters
+    ----------
+    svg : SVG
+    path : str or Path
+    training : dict, optional
+        What a training run needs to go on: tensors, numbers, text and containers
+        of them.
+
+    Raises
+    ------
+    CheckpointError
+        If the file cannot be written.
+    """
+    content = {
+        "format": FORMAT,
+        "version": VERSION,
+        "config": dataclasses.asdict(svg.config),
+        "prior": type(svg.prior).__name__,
+        "guide": type(svg.posterior).__name__,
+        "weights": svg.state_dict(),
+        "training": training,
+    }
+    path = Path(path)
+    try:
+        with written_beside(path) as beside:
+            torch.save(content, beside)
+    # PyTorch reports a full disk as RuntimeError.
+    except (OSError, RuntimeError) as error:
+        kept = "; the earlier one is unharmed" if path.exists() else ""
+        raise CheckpointError(
+            f"cannot write checkpoint {path}: {_first_line(error)}{kept}; "
+            "free space or choose another folder"
+        ) from error
+
+
+def load(path, map_location="cpu", prior=None, guide=None):
+    """The model in a checkpoint, in evaluation mode.
+
+    Parameters
+    ----------
+    path : str or Path
+    map_location : str or torch.device
+        Where its weights go.
+    prior, guide : torch.nn.Module, optional
+        Modules of a user's own class, of the structure that was saved.
+
+    Returns
+    -------
+    SVG
+
+    Raises
+    ------
+    CheckpointError
+        If there is no such file, it is not a checkpoint of this package, it is
+        truncated, or it is of another architecture.
+    """
+    return from_content(read(path, map_location), path, prior, guide)
+
+
+def read(path, map_location="cpu"):
+    """The content of a checkpoint as `save` wrote it; raises as `load` does."""
+    path = Path(path)
+    if not path.is_file():
+        raise CheckpointError(f"no checkpoint at {path}; give the path of a saved one")
+    try:
+        content = torch.load(path, map_location=map_location, weights_only=True)
+    # A file of another kind can make the unpickler fail in any way.
+    except Exception as error:
+        raise CheckpointError(
+            f"{path} is not a readable checkpoint ({_first_line(error)}); "
+            "it is truncated or of another program: choose another file"
+        ) from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise CheckpointError(
+            f"{path} is not a checkpoint of svg_pyro; give one that svg_pyro.save wrote"
+        )
+    if content["version"] > VERSION:
+        raise CheckpointError(
+            f"{path} is of checkpoint version {content['version']}, this svg_pyro "
+            f"reads up to {VERSION}; install a newer svg_pyro"
+        )
+    return content
+
+
+def from_content(content, path, prior=None, guide=None):
+    """Build the model that `read` gave the content of; raises as `load` does."""
+    try:
+        config = SVGConfig.from_dict(content["config"])
+    except ConfigError as error:
+        raise CheckpointError(
+            f"{path} holds a foreign configuration: {error}"
+        ) from error
+    svg = SVG(config, prior=prior, guide=guide)
+    for name, module in (("prior", svg.prior), ("guide", svg.posterior)):
+        if content[name] != type(module).__name__:
+            raise CheckpointError(
+                f"{path} was saved with {name} {content[name]}, not "
+                f"{type(module).__name__}; give {name}={content[name]}(config)"
+            )
+    restore_weights(svg, content, path)
+    device = next(iter(content["weights"].values())).device
+    return svg.to(device).eval()
+
+
+def restore_weights(svg, content, path):
+    """Copy a checkpoint's weights into a model; raises if it has another structure."""
+    try:
+        svg.load_state_dict(content["weights"])
+    except RuntimeError as error:
+        # The first line only says that there are errors.
+        details = str(error).splitlines()[1:] or [str(error)]
+        more = f" (and {len(details) - 1} more)" if len(details) > 1 else ""
+        raise CheckpointError(
+            f"{path} is of another architecture: {details[0].strip()}{more}; "
+            "build the model with the configuration in the checkpoint"
+        ) from error
+
+
+def _first_line(error):
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

@@ -1,0 +1,53 @@
+"""Inference networks q(z_t given x_{1:T}), one contract; see `Guide`."""
+
+from pyro.nn import PyroModule
+
+from svg_pyro.model.networks import GaussianLSTM
+
+
+class Guide(PyroModule):
+    """q(z_t given h_{1:T}), where h are the encoder's features.
+
+    The contract is that of `svg_pyro.model.priors.Prior`, one frame later: the
+    distribution at a frame's place is that of the frame's own latent. `SVG` calls
+    it with the first frame, which has no latent, to start the state, and then with
+    all others::
+
+        _, state = guide(h[..., :1, :])
+        z_dist, state = guide(h[..., 1:, :], state)
+
+    The second call sees the whole rest of the clip, so a guide may smooth (look at
+    later frames) as well as filter.
+    """
+
+    def forward(self, h, state=None):
+        """The distributions of the latents of some frames.
+
+        Parameters
+        ----------
+        h : torch.Tensor
+            Features of frames t..t+n-1, shape ``(*batch, n, g_dim)``, in [-1, 1].
+        state : optional
+            What an earlier call returned, None at the first frame.
+
+        Returns
+        -------
+        z_dist : pyro.distributions.Distribution
+            Of z_t..z_{t+n-1}; batch shape ``(*batch, n)``, event shape ``(z_dim,)``.
+            Reparametrised, if an ELBO is to be differentiated through it.
+        state
+            To go on from frame t+n-1.
+        """
+        raise NotImplementedError
+
+
+class FilteringGuide(GaussianLSTM, Guide):
+    """The paper's: q(z_t given x_{1:t}) = Normal(mu, sigma) from an LSTM over h_{1:t}.
+
+    Parameters
+    ----------
+    config : SVGConfig
+    """
+
+    def __init__(self, config):
+        super().__init__(config, config.posterior_layers)

@@ -1,0 +1,75 @@
+"""The DCGAN backbone (Radford et al. 2016) as SVG uses it: strided 4x4 convolutions."""
+
+from torch import nn
+
+from svg_pyro.model.networks.base import (
+    Decoder,
+    DecoderStage,
+    Encoder,
+    init_weights,
+    normalisation,
+)
+from svg_pyro.model.networks.convolutions import (
+    MapToVector,
+    ShrinkingConv,
+    SplitConvTranspose,
+    VectorToMap,
+)
+
+
+def _widths(config):
+    """Channels of the encoder's stages, from fine to coarse; the last is 4x4 pixels."""
+    doublings = [1, 2, 4, 8] if config.image_size == 64 else [1, 2, 4, 8, 8]
+    return [config.width * n for n in doublings]
+
+
+def _finish(config, channels):
+    return [normalisation(config.norm, channels), nn.LeakyReLU(0.2, inplace=True)]
+
+
+class DCGANEncoder(Encoder):
+    """Five (64 pixels) or six (128 pixels) strided convolutions.
+
+    Parameters
+    ----------
+    config : SVGConfig
+    """
+
+    def __init__(self, config):
+        super().__init__()
+        widths = _widths(config)
+        self.stages = nn.ModuleList(
+            nn.Sequential(ShrinkingConv(before, after), *_finish(config, after))
+            for before, after in zip([config.channels, *widths], widths)
+        )
+        self.head = nn.Sequential(
+            MapToVector(widths[-1], config.g_dim),
+            normalisation(config.norm, config.g_dim),
+            nn.Tanh(),
+        )
+        init_weights(self)
+
+
+class DCGANDecoder(Decoder):
+    """The encoder's mirror image: transposed convolutions over ``concat(d, skip)``.
+
+    Parameters
+    ----------
+    config : SVGConfig
+    """
+
+    def __init__(self, config):
+        super().__init__(config)
+        widths = _widths(config)[::-1]
+        self.head = nn.Sequential(
+            VectorToMap(config.g_dim, widths[0]), *_finish(config, widths[0])
+        )
+        stages = []
+        for i, width in enumerate(widths):
+            last = i == len(widths) - 1
+            out = self.out_channels if last else widths[i + 1]
+            rest = [] if last else _finish(config, out)
+            join = SplitConvTranspose(width, width, out)
+            stages.append(DecoderStage(join, nn.Sequential(*rest)))
+        self.stages = nn.ModuleList(stages)
+        init_weights(self)

@@ -1,0 +1,73 @@
+"""Priors p(z_t given x_{1:t-1}), one contract; see `Prior`."""
+
+import pyro.distributions as dist
+from pyro.nn import PyroModule
+
+from svg_pyro.model.networks import GaussianLSTM
+
+
+class Prior(PyroModule):
+    """p(z_{t+1} given h_{1:t}), where h are the encoder's features.
+
+    The whole contract is `forward`, for sequences (training: all steps at once)
+    and for single steps (generation: sequences of length 1) alike::
+
+        z_dist, state = prior(h, state)
+
+    A user's own prior is any ``torch.nn.Module`` that keeps it, given to
+    ``SVG(config, prior=...)``.
+    """
+
+    def forward(self, h, state=None):
+        """The distributions of the latents that follow each of some frames.
+
+        Parameters
+        ----------
+        h : torch.Tensor
+            Features of frames t..t+n-1, shape ``(*batch, n, g_dim)``, in [-1, 1].
+        state : optional
+            What an earlier call returned, None at the first frame. Any nesting of
+            tensors; those of leading shape ``batch`` may come back indexed or be
+            met by an `h` with further leading dimensions (samples).
+
+        Returns
+        -------
+        z_dist : pyro.distributions.Distribution
+            Of z_{t+1}..z_{t+n}; batch shape ``(*batch, n)``, event shape ``(z_dim,)``.
+        state
+            To go on from frame t+n-1.
+        """
+        raise NotImplementedError
+
+
+class FixedPrior(Prior):
+    """SVG-FP: p(z_t) = Normal(0, 1), the same at every time.
+
+    Parameters
+    ----------
+    config : SVGConfig
+    """
+
+    def __init__(self, config):
+        super().__init__()
+        self.z_dim = config.z_dim
+
+    def forward(self, h, state=None):
+        """See `Prior.forward`; there is no state."""
+        zeros = h.new_zeros(*h.shape[:-1], self.z_dim)
+        return dist.Normal(zeros, 1.0).to_event(1), None
+
+
+class LearnedPrior(GaussianLSTM, Prior):
+    """SVG-LP: p(z_t given x_{1:t-1}) = Normal(mu, sigma) from an LSTM over h_{1:t-1}.
+
+    Parameters
+    ----------
+    config : SVGConfig
+    """
+
+    def __init__(self, config):
+        super().__init__(config, config.prior_layers)
+
+
+PRIORS = {"learned": LearnedPrior, "fixed": FixedPrior}

@@ -1,0 +1,144 @@
+"""Futures of one model many times over: what only depends on its weights is done once."""
+
+import itertools
+from dataclasses import replace
+
+import torch
+from torch.utils._pytree import tree_map
+
+from svg_pyro.config import check_precision
+from svg_pyro.errors import ConfigError
+from svg_pyro.model.features import encode
+from svg_pyro.model.precision import autocast, autocast_dtype
+from svg_pyro.model.networks import Networks, folded
+from svg_pyro.model.rollout import drawn_chunks, gathered
+
+_COMPILER = "torch._dynamo", "torch._inductor"
+
+
+class Sampler:
+    """Draws futures as `SVG.futures` and `SVG.predict` do, prepared once for all calls.
+
+    For many calls with the same weights: a planner's, or a stream's.
+
+    Parameters
+    ----------
+    svg : SVG
+        Its encoder and decoder are copied, their BatchNorms folded into convolutions.
+    precision : str
+        Of `svg_pyro.config.PRECISIONS`.
+    compiled : bool
+        Decode and encode by ``torch.compile(mode="reduce-overhead")``, which on NVIDIA
+        GPUs replays CUDA graphs. The first call with another number of clips or samples
+        takes much longer, and needs a C++ compiler; CPUs win up to 5 % by it.
+
+    Raises
+    ------
+    ConfigError
+        The precision is unknown.
+    """
+
+    def __init__(self, svg, precision="float32", compiled=False):
+        check_precision(precision)
+        self._svg, self._precision, self._compiled = svg, precision, compiled
+        self._device = next(svg.parameters()).device
+        with self._autocast():
+            self._networks = folded(svg, autocast_dtype(self._device))
+        self._generating = self._networks
+        if compiled:
+            keep = svg.config.last_frame_skip
+            self._generating = _compiled(self._networks, keep)
+        self._weights = _versions(svg)
+
+    def futures(self, context, horizon, num_samples=1, chunk_size=None):
+        """Sampled futures, a few at a time; see `SVG.futures`.
+
+        Compiled, the last chunk is drawn in the size of the others and cut.
+
+        Raises
+        ------
+        FramesError
+        ConfigError
+            The weights have changed since, or PyTorch cannot compile.
+        """
+        self._svg.check_request(context, horizon, num_samples, chunk_size)
+        if _versions(self._svg) != self._weights:
+            raise ConfigError(
+                "the weights have changed since this Sampler was made; make a new one"
+            )
+        with self._autocast(), torch.no_grad():
+            features = encode(self._networks, context, shared=True)
+        features = replace(features, networks=self._generating)
+        chunks = drawn_chunks(
+            self._svg, features, horizon, num_samples, chunk_size, self._compiled
+        )
+        return self._each(chunks)
+
+    def predict(self, context, horizon, num_samples=1, chunk_size=None):
+        """Sampled futures, shape ``(num_samples, B, horizon, C, H, W)``.
+
+        See `SVG.predict`; raises what `futures` does.
+        """
+        chunks = self.futures(context, horizon, num_samples, chunk_size)
+        return gathered(chunks, context, horizon, num_samples)
+
+    def _autocast(self):
+        return autocast(self._device, self._precision)
+
+    def _each(self, chunks):
+        """The chunks, each drawn in our precision, and given up in the caller's."""
+        while True:
+            try:
+                with self._autocast():
+                    chunk = next(chunks, None)
+            except _CannotCompile as error:
+                reason = " ".join(str(error).split("\n\n")[0].split())
+                raise ConfigError(
+                    f"PyTorch cannot compile ({reason}); leave compiled (--compile) out"
+                ) from error
+            if chunk is None:
+                return
+            yield chunk
+
+
+def _versions(svg):
+    """What differs once a weight or a running statistic has been written or moved."""
+    tensors = itertools.chain(svg.parameters(), svg.buffers())
+    return [(t.data_ptr(), None if t.is_inference() else t._version) for t in tensors]
+
+
+def _compiled(networks, keep_skips):
+    """`networks` whose forward passes are compiled; skips only where they are needed."""
+
+    def encode_frame(x):
+        h, skips = networks.encoder.forward(x)
+        return h, skips if keep_skips else []
+
+    # Not by calling the modules: Pyro's __call__ cannot be traced.
+    return Networks(
+        _Compiled(encode_frame),
+        _Compiled(networks.decoder.forward, networks.decoder.prepare),
+    )
+
+
+class _Compiled:
+    training = False
+
+    def __init__(self, forward, prepare=None):
+        self.prepare = prepare
+        self._forward = torch.compile(forward, mode="reduce-overhead", dynamic=False)
+
+    def __call__(self, *given):
+        # A replayed CUDA graph writes its results over those of the time before.
+        torch.compiler.cudagraph_mark_step_begin()
+        try:
+            return tree_map(torch.clone, self._forward(*given))
+        except Exception as error:
+            # No type is common to what PyTorch's compiler raises in all versions.
+            if not type(error).__module__.startswith(_COMPILER):
+                raise
+            raise _CannotCompile(str(error)) from error
+
+
+class _CannotCompile(Exception):
+    """Of a type that Pyro does not make anew with a page of shapes."""

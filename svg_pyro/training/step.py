@@ -1,0 +1,130 @@
+"""A training step: its seed, and its gradient over chunks and processes."""
+
+import math
+
+import numpy as np
+import torch
+from torch import nn
+
+from svg_pyro.training import distributed
+from svg_pyro.errors import ConfigError, TrainingError
+from svg_pyro.model.precision import autocast, tf32
+from svg_pyro.training.terms import ELBOTerms
+
+
+class _Objective(nn.Module):
+    """-ELBO in nats, as a module: DistributedDataParallel acts on forward passes."""
+
+    def __init__(self, svg, elbo, precision):
+        super().__init__()
+        self.svg, self.elbo, self.precision = svg, elbo, precision
+
+    def forward(self, frames):
+        with autocast(frames.device, self.precision):
+            return self.elbo.differentiable_loss(self.svg.model, self.svg.guide, frames)
+
+
+class LossAndGrads:
+    r"""What ``SVI(..., loss_and_grads=...)`` calls, in bounded memory and many processes.
+
+    With `accumulate` chunks in each of R processes, of B clips in all, it adds ::
+
+        1/R sum_r  sum_chunks  grad( -ELBO(chunk) / (B/R (T-1)) )
+
+    to the gradients: those of -ELBO in nats a frame over all B clips. That is what one
+    process gives for the whole batch from the same latents, but for what depends on
+    all clips of a forward pass: BatchNorm's statistics and ``sigma="optimal"`` are
+    those of each chunk.
+
+    Parameters
+    ----------
+    svg : SVG
+    elbo : pyro.infer.ELBO
+        With a `differentiable_loss`.
+    accumulate : int
+        Chunks of this process's part of a batch, which must be a multiple of it.
+    precision : str
+        Of `svg_pyro.config.PRECISIONS`, see `svg_pyro.model.precision.autocast`.
+
+    Attributes
+    ----------
+    terms : tuple of torch.Tensor
+        `ELBOTerms.per_frame` of the last call: nll and kl, ``(B/R,)``, nats a frame.
+
+    Raises
+    ------
+    TrainingError
+        In the first call, among several processes, if it does not use a weight.
+    """
+
+    def __init__(self, svg, elbo, accumulate=1, precision="float32"):
+        device = next(svg.parameters()).device
+        objective = _Objective(svg, elbo, precision)
+        self._objective = distributed.averaging_gradients(objective, device)
+        self._accumulate, self._precision = accumulate, precision
+        self.terms = None
+
+    def __call__(self, model, guide, frames):
+        """Add to the gradients; `model` and `guide` are the SVG's own."""
+        scored = frames.shape[0] * (frames.shape[1] - 1)
+        *first, last = frames.chunk(self._accumulate)
+        # Gradients are exchanged once a step, with those of the last chunk.
+        with distributed.without_averaging(self._objective):
+            terms = [self._add(chunk, scored) for chunk in first]
+        terms.append(self._add(last, scored))
+        if self.terms is None:
+            self._check_used()
+        self.terms = tuple(torch.cat(term) for term in zip(*terms))
+        # SVI would read a tensor back, and wait for the device; the loop logs the
+        # recorded terms instead.
+        return math.nan
+
+    def _check_used(self):
+        """Refuse, among several processes, weights that a step does not use.
+
+        DistributedDataParallel would wait for their gradients, and fail a step later.
+        """
+        if not distributed.joined():
+            return
+        weights = self._objective.module.svg.named_parameters()
+        idle = [name for name, p in weights if p.requires_grad and p.grad is None]
+        if idle:
+            raise TrainingError(
+                f"no step of training uses {idle[0]} ({len(idle)} such weights); with "
+                "several processes each must be used: leave it out of the model, or "
+                "set requires_grad to False"
+            )
+
+    def _add(self, chunk, scored):
+        with tf32(chunk.device, self._precision == "tf32"):
+            with ELBOTerms() as terms:
+                loss = self._objective(chunk)
+            # In nats a frame, so that clip_norm does not depend on the batch.
+            (loss / scored).backward()
+        return terms.per_frame()
+
+
+def check_batch(config):
+    """Raise ConfigError if a batch cannot be cut into equal chunks.
+
+    Parameters
+    ----------
+    config : TrainingConfig
+    """
+    ranks = distributed.ranks()
+    if config.batch_size % (ranks * config.accumulate):
+        shares = f"{ranks} processes with " if ranks > 1 else ""
+        raise ConfigError(
+            f"--batch-size {config.batch_size} cannot be cut equally for {shares}"
+            f"--accumulate {config.accumulate}; make it a multiple of "
+            f"{ranks * config.accumulate}"
+        )
+
+
+def latents_seed(seed, rank, step):
+    """The seed of a step's latents in a process other than the first one.
+
+    A function of its arguments alone, so that it need not be in the checkpoint.
+    """
+    sequence = np.random.SeedSequence([seed, rank, step])
+    return int(sequence.generate_state(1, np.uint64)[0])
