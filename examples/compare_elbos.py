@@ -9,11 +9,11 @@ import torch
 
 import svg_pyro
 from svg_pyro.commands.settings import Parser, one_line_errors
-from svg_pyro.data import BairPush
-from svg_pyro.data.base import to_float
-from svg_pyro.training.elbos import ELBOS
 from svg_pyro.commands.train import first_clips
+from svg_pyro.data import BairPush
+from svg_pyro.training.elbos import ELBOS
 from svg_pyro.util.progress import progress
+from svg_pyro.util.tensors import to_float
 
 
 def gradients(svg, elbo, frames, repeats):

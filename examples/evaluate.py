@@ -6,9 +6,7 @@ Writes results.json, curves.csv, figures, pictures and report.html. Ctrl-C saves
 leaves; the same command with --out DIR --resume goes on.
 """
 
-from svg_pyro.commands.settings import choose_device, one_line_errors
 from svg_pyro.commands.datasets import make_test_set
-from svg_pyro.evaluation import Evaluation, load_candidates, publish
 from svg_pyro.commands.evaluate import (
     evaluation_folder,
     evaluation_parser,
@@ -16,6 +14,8 @@ from svg_pyro.commands.evaluate import (
     print_scores,
     settings_of,
 )
+from svg_pyro.commands.settings import choose_device, one_line_errors
+from svg_pyro.evaluation import Evaluation, load_candidates, publish
 
 
 def main(argv=None):

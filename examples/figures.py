@@ -15,10 +15,10 @@ import argparse
 from pathlib import Path
 
 import svg_pyro
+from svg_pyro.commands.figures import FIGURES, Figures, Skipped
 from svg_pyro.commands.settings import Parser, choose_device, one_line_errors
 from svg_pyro.data import find_digits
 from svg_pyro.errors import ConfigError
-from svg_pyro.commands.figures import FIGURES, Figures, Skipped
 
 COUNTS = {
     "num-digits": "digits in a clip, as in training",

@@ -21,9 +21,9 @@ from svg_pyro.config import PRECISIONS
 from svg_pyro.data import find_sources, first_frames, to_float
 from svg_pyro.data.videos.decode import FITS
 from svg_pyro.errors import ConfigError, DataError
-from svg_pyro.util.files import free_folder, written_beside
-from svg_pyro.model.precision import seeded
 from svg_pyro.plots.strips import draw_gif, draw_mp4, draw_strip
+from svg_pyro.util.files import free_folder, written_beside
+from svg_pyro.util.modes import seeded
 
 
 def parse(argv=None):

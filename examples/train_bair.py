@@ -7,11 +7,11 @@ pushing clips are made once and stand in for them.
 from pathlib import Path
 
 from svg_pyro import SVGConfig, TrainingConfig
+from svg_pyro.commands.datasets import bair_flags
 from svg_pyro.commands.settings import Preset, one_line_errors, plan, training_parser
+from svg_pyro.commands.train import run_training
 from svg_pyro.data import BairPush, download_bair, make_simulated_push
 from svg_pyro.data.bair.dataset import verify
-from svg_pyro.commands.datasets import bair_flags
-from svg_pyro.commands.train import run_training
 
 PRESETS = {
     "paper": Preset(SVGConfig.preset("bair"), TrainingConfig(workers=4), horizon=28),

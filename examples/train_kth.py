@@ -4,10 +4,10 @@ Reads the published files where they lie; --download fetches them (1.1 GB).
 """
 
 from svg_pyro import SVGConfig, TrainingConfig
-from svg_pyro.commands.settings import Preset, one_line_errors, plan, training_parser
-from svg_pyro.data import KTH, download_kth
 from svg_pyro.commands.datasets import kth_flags
+from svg_pyro.commands.settings import Preset, one_line_errors, plan, training_parser
 from svg_pyro.commands.train import run_training
+from svg_pyro.data import KTH, download_kth
 
 PRESETS = {
     "paper": Preset(

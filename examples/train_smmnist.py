@@ -5,10 +5,10 @@ else scikit-learn's bundled handwritten digits stand in for them.
 """
 
 from svg_pyro import SVGConfig, TrainingConfig
-from svg_pyro.commands.settings import Preset, one_line_errors, plan, training_parser
-from svg_pyro.data import MovingMNIST, find_digits
 from svg_pyro.commands.datasets import smmnist_flags
+from svg_pyro.commands.settings import Preset, one_line_errors, plan, training_parser
 from svg_pyro.commands.train import run_training
+from svg_pyro.data import MovingMNIST, find_digits
 
 PRESETS = {
     "paper": Preset(

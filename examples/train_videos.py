@@ -7,10 +7,10 @@ DIR is searched for mp4, avi, mov, webm, mkv and gif files, folders of images, a
 from pathlib import Path
 
 from svg_pyro import SVGConfig, TrainingConfig
-from svg_pyro.commands.settings import Preset, one_line_errors, plan, training_parser
-from svg_pyro.data import VideoFolder
 from svg_pyro.commands.datasets import videos_flags
+from svg_pyro.commands.settings import Preset, one_line_errors, plan, training_parser
 from svg_pyro.commands.train import run_training
+from svg_pyro.data import VideoFolder
 
 PRESETS = {
     "paper": Preset(

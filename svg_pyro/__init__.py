@@ -1,6 +1,5 @@
 """Stochastic video generation with a learned prior, as a probabilistic program in Pyro."""
 
-from svg_pyro.model.checkpoint import load, save
 from svg_pyro.config import SVGConfig, TrainingConfig
 from svg_pyro.errors import (
     CheckpointError,
@@ -11,6 +10,7 @@ from svg_pyro.errors import (
     SVGError,
     TrainingError,
 )
+from svg_pyro.model.checkpoint import load, save
 from svg_pyro.model.guides import FilteringGuide, Guide
 from svg_pyro.model.priors import FixedPrior, LearnedPrior, Prior
 from svg_pyro.model.sampler import Sampler

@@ -15,14 +15,8 @@ import torch.multiprocessing as mp
 from conftest import Squares
 from test_memory import frames_of, gradients, steady
 
-from svg_pyro import (
-    SVG,
-    ConfigError,
-    SVGConfig,
-    TrainingConfig,
-    TrainingError,
-    distributed,
-)
+from svg_pyro import SVG, ConfigError, SVGConfig, TrainingConfig, TrainingError
+from svg_pyro.training import distributed
 from svg_pyro.training.elbos import ELBOS
 from svg_pyro.training.step import LossAndGrads, check_batch
 from svg_pyro.training.trainer import Trainer

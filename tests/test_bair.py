@@ -10,8 +10,8 @@ from torch.utils.data import DataLoader
 
 from svg_pyro.data import BairPush
 from svg_pyro.data.bair.dataset import verify
-from svg_pyro.data.base import clip_rng
 from svg_pyro.data.bair.tfrecord import write_records
+from svg_pyro.data.base import clip_rng
 from svg_pyro.errors import DataError
 
 

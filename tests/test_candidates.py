@@ -13,8 +13,9 @@ import svg_pyro
 from svg_pyro.errors import EvaluationError, FramesError
 from svg_pyro.evaluation import Candidate, load_candidates, results_of
 from svg_pyro.evaluation.candidates import sampled_futures, with_noise
-from svg_pyro.evaluation.totals import Running, ScoreTotals
+from svg_pyro.evaluation.totals import ScoreTotals
 from svg_pyro.metrics import Curves
+from svg_pyro.metrics.moments import Running
 
 
 def save(svg, path, **training):

@@ -10,7 +10,6 @@ from torch import nn
 from torch.nn import functional as F
 
 from svg_pyro import SVG
-from svg_pyro.model.precision import autocast, autocast_dtype
 from svg_pyro.model.networks import BACKBONES, Networks, convolutions, folded
 from svg_pyro.model.networks.convolutions import (
     MapToVector,
@@ -21,6 +20,7 @@ from svg_pyro.model.networks.convolutions import (
     fold,
 )
 from svg_pyro.model.networks.winograd import StridedConv
+from svg_pyro.model.precision import autocast, autocast_dtype
 
 DOUBLE = dict(rtol=1e-10, atol=1e-12)
 

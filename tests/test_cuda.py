@@ -21,8 +21,8 @@ from torch.nn import functional as F
 import svg_pyro
 from svg_pyro import SVG, Sampler, TrainingConfig, TrainingError
 from svg_pyro.config import PRECISIONS
-from svg_pyro.training.recompute import recomputed
 from svg_pyro.model.precision import autocast
+from svg_pyro.training.recompute import recomputed
 from svg_pyro.training.step import LossAndGrads
 from svg_pyro.training.trainer import Trainer
 

@@ -23,8 +23,8 @@ from pyro.infer import Trace_ELBO, TraceMeanField_ELBO
 from test_memory import frames_of, gradients, steady
 
 from svg_pyro import SVG, ConfigError, FilteringGuide, TrainingError
-from svg_pyro.training import distributed
 from svg_pyro.data.batches import batch_of
+from svg_pyro.training import distributed
 from svg_pyro.training.step import LossAndGrads, latents_seed
 
 

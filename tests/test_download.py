@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from svg_pyro.data import BairPush
+from svg_pyro.data.bair.tfrecord import encode_example, write_records
 from svg_pyro.data.download import fetch
 from svg_pyro.data.download.published import download_bair, download_kth
-from svg_pyro.data.bair.tfrecord import encode_example, write_records
 from svg_pyro.errors import DataError
 
 

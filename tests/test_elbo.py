@@ -218,7 +218,9 @@ def test_features_are_not_taken_from_other_frames(tiny):
     assert torch.equal(replayed.nodes["x"]["fn"].mean, fresh.nodes["x"]["fn"].mean)
 
 
-@pytest.mark.parametrize("elbo", [Trace_ELBO(), TraceMeanField_ELBO()], ids=str)
+@pytest.mark.parametrize(
+    "elbo", [Trace_ELBO(), TraceMeanField_ELBO()], ids=["trace", "mean-field"]
+)
 def test_recorded_terms_add_up_to_the_elbo(tiny, elbo):
     svg = double(tiny)
     x = clips(svg)

@@ -14,12 +14,12 @@ from sklearn.metrics import roc_auc_score
 
 import svg_pyro
 from svg_pyro import SVG
-from svg_pyro.evaluation import paper as analysis
-from svg_pyro.plots import paper as figures
 from svg_pyro.data import MovingMNIST
 from svg_pyro.data.digits import load_scikit_digits
 from svg_pyro.errors import EvaluationError
+from svg_pyro.evaluation import paper as analysis
 from svg_pyro.metrics import psnr, ssim
+from svg_pyro.plots import paper as figures
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "examples"))
 import figures as example  # noqa: E402

@@ -11,8 +11,8 @@ import pytest
 import torch
 from PIL import Image
 
-from svg_pyro.data.videos import kth
 from svg_pyro.data.base import clip_rng
+from svg_pyro.data.videos import kth
 from svg_pyro.data.videos.kth import ACTIONS, KTH, find_videos, read_intervals
 from svg_pyro.errors import DataError
 

@@ -13,13 +13,13 @@ from torch import nn
 from svg_pyro import SVG, SVGConfig
 from svg_pyro.errors import EvaluationError, FramesError
 from svg_pyro.evaluation.held_out import HeldOut
-from svg_pyro.model.features import encode
 from svg_pyro.evaluation.likelihood import (
     bits_a_dimension,
     bound,
     effective_sample_size,
     likelihood,
 )
+from svg_pyro.model.features import encode
 from svg_pyro.training.terms import held_out_terms
 
 PIXELS = 64 * 64

@@ -11,9 +11,10 @@ from PIL import Image
 
 from svg_pyro import SVG, DataError
 from svg_pyro.evaluation import picture_rows, score_futures
-from svg_pyro.util.files import written_beside
 from svg_pyro.metrics import clip_mse, psnr
-from svg_pyro.plots.strips import CONTEXT, PREDICTED, draw_gif, draw_strip, draw_training
+from svg_pyro.plots.strips import CONTEXT, PREDICTED, draw_gif, draw_strip
+from svg_pyro.plots.training import draw_training
+from svg_pyro.util.files import written_beside
 
 CLIPS = torch.stack([Squares(n_frames=6).clip(i) for i in range(5)])
 

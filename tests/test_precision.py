@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from svg_pyro import SVG, ConfigError, TrainingConfig
-from svg_pyro.training import step as stepping
 from svg_pyro.commands.settings import warn_of_useless_precision
-from svg_pyro.training.elbos import ELBOS
 from svg_pyro.model.precision import autocast, tf32
+from svg_pyro.training import step as stepping
+from svg_pyro.training.elbos import ELBOS
 from svg_pyro.training.step import LossAndGrads
 
 CUDA = torch.device("cuda")  # whose flags can be set where there is none

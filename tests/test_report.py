@@ -18,9 +18,9 @@ from evaluations import SMALL, TINY, awake, clips, evaluation, samples_of
 from PIL import Image
 
 import svg_pyro
-from svg_pyro.plots import evaluation as evaluation_plots
 from svg_pyro.evaluation import Candidate, pictures, publish, results_of
 from svg_pyro.metrics import PROTOCOLS
+from svg_pyro.plots import evaluation as evaluation_plots
 from svg_pyro.plots.report import number, score_rows, write_report
 
 CHROMIUM = next(

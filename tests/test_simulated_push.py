@@ -317,7 +317,7 @@ def test_complete_files_are_kept_and_others_made_anew(tmp_path, monkeypatch):
 
 
 def test_an_interrupted_run_keeps_what_is_complete(tmp_path, monkeypatch):
-    from svg_pyro.data import simulated_push
+    from svg_pyro.data.simulated_push import dataset as simulated_push
 
     monkeypatch.setattr(simulated_push, "_CLIPS_PER_FILE", 1)
     real, calls = simulated_push.simulate, []

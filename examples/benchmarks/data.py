@@ -11,9 +11,9 @@ import torch
 
 from benchmarks.tables import rate
 from svg_pyro.data import KTH, BairPush, MovingMNIST, VideoFolder
+from svg_pyro.data.bair.tfrecord import encode_example, write_records
 from svg_pyro.data.batches import batches
 from svg_pyro.data.digits import load_scikit_digits
-from svg_pyro.data.bair.tfrecord import encode_example, write_records
 
 # What is asked of each: frames a second, or clips.
 TARGETS = {"Moving MNIST": 20_000, "BAIR": 12 * 5_000, "KTH": 5_000}

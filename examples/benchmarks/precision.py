@@ -9,9 +9,9 @@ from svg_pyro import SVGConfig
 from svg_pyro.data import MovingMNIST, to_float
 from svg_pyro.data.batches import batch_of
 from svg_pyro.data.digits import load_scikit_digits
-from svg_pyro.training.elbos import QuietMeanFieldELBO
 from svg_pyro.evaluation import score_futures
 from svg_pyro.model.precision import autocast
+from svg_pyro.training.elbos import QuietMeanFieldELBO
 from svg_pyro.training.optim import JointAdam
 from svg_pyro.training.terms import held_out_terms
 

@@ -9,11 +9,11 @@ from torch.nn import functional as F
 
 from benchmarks.baseline import PaperLoop
 from svg_pyro import SVG, SVGConfig
-from svg_pyro.training.elbos import QuietMeanFieldELBO
 from svg_pyro.model.features import encode
 from svg_pyro.model.precision import autocast
-from svg_pyro.training.optim import JointAdam
 from svg_pyro.model.skips import skips_of_targets
+from svg_pyro.training.elbos import QuietMeanFieldELBO
+from svg_pyro.training.optim import JointAdam
 from svg_pyro.training.step import LossAndGrads
 
 

@@ -2,15 +2,15 @@
 
 from pathlib import Path
 
-from svg_pyro.commands.settings import Parser
 from svg_pyro.commands.datasets import HORIZONS, add_data_flags
+from svg_pyro.commands.settings import Parser
 from svg_pyro.errors import ConfigError, EvaluationError
 from svg_pyro.evaluation import EvaluationSettings
 from svg_pyro.evaluation.runner import STATE
 from svg_pyro.evaluation.settings import INTERVALS
-from svg_pyro.util.files import free_folder
 from svg_pyro.metrics import PROTOCOLS, Lpips
 from svg_pyro.plots.report import score_rows
+from svg_pyro.util.files import free_folder
 
 _COUNTS = {
     "num-samples": "futures of each clip",

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import torch
 
-from svg_pyro.evaluation import paper as analysis
-from svg_pyro.plots import paper as figures
+from svg_pyro.commands.train import first_clips
 from svg_pyro.data import MovingMNIST, to_float
 from svg_pyro.errors import ConfigError, EvaluationError
-from svg_pyro.util.files import write_json
-from svg_pyro.commands.train import first_clips
-from svg_pyro.model.precision import seeded
+from svg_pyro.evaluation import paper as analysis
+from svg_pyro.plots import paper as figures
 from svg_pyro.plots.strips import draw_gif, draw_strip
+from svg_pyro.util.files import write_json
+from svg_pyro.util.modes import seeded
 
 _SEARCHED = 40  # frames after the context, in which nearly every digit bounces
 _SIDES = ("away", "along")

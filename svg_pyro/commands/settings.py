@@ -9,12 +9,12 @@ from pathlib import Path
 
 import torch
 
-from svg_pyro.model import checkpoint
-from svg_pyro.training import distributed
-from svg_pyro.util.allocator import keep_freed_memory
 from svg_pyro.config import SVGConfig, TrainingConfig
 from svg_pyro.errors import ConfigError, SVGError
+from svg_pyro.model import checkpoint
+from svg_pyro.training import distributed
 from svg_pyro.training.step import check_batch
+from svg_pyro.util.allocator import keep_freed_memory
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,15 @@
 
 import torch
 
+from svg_pyro.evaluation import picture_rows, score_futures
+from svg_pyro.model.svg import SVG
+from svg_pyro.plots.strips import draw_gif, draw_strip
+from svg_pyro.plots.training import draw_training
 from svg_pyro.training import distributed
 from svg_pyro.training.elbos import ELBOS
-from svg_pyro.evaluation import picture_rows, score_futures
-from svg_pyro.util.files import write_json
-from svg_pyro.plots.strips import draw_gif, draw_strip, draw_training
-from svg_pyro.model.svg import SVG
 from svg_pyro.training.terms import held_out_terms
 from svg_pyro.training.trainer import Trainer
+from svg_pyro.util.files import write_json
 
 
 def first_clips(data, count):

@@ -3,7 +3,6 @@
 import abc
 
 import numpy as np
-import torch
 from torch.utils.data import Dataset
 
 
@@ -60,8 +59,3 @@ class ClipDataset(Dataset, abc.ABC):
 def clip_rng(seed, epoch, index):
     """A generator that is a function of ``(seed, epoch, index)`` alone."""
     return np.random.default_rng([seed, epoch, index])
-
-
-def to_float(frames, device=None):
-    """uint8 frames on `device` as float32 in [0, 1]."""
-    return frames.to(device, non_blocking=True).to(torch.float32).div_(255)

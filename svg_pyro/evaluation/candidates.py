@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from svg_pyro.model import checkpoint
 from svg_pyro.errors import EvaluationError, SVGError
-from svg_pyro.model.precision import seeded
+from svg_pyro.model import checkpoint
 from svg_pyro.model.svg import SVG
+from svg_pyro.util.modes import seeded
 
 _NAMES = {"learned": "SVG-LP", "fixed": "SVG-FP", "none": "deterministic"}
 _FUTURES, _NOISE, _LATENTS = range(3)  # streams of random numbers

@@ -2,13 +2,13 @@
 
 import math
 
-from svg_pyro.evaluation.totals import Running
 from svg_pyro.evaluation.likelihood import (
     bits_a_dimension,
     bound,
     effective_sample_size,
     likelihood,
 )
+from svg_pyro.metrics.moments import Running
 
 ACTIVE = 0.01  # of the posterior mean's variance, and of nats
 

@@ -11,9 +11,9 @@ import torch
 from torch.distributions import Independent, kl_divergence
 
 from svg_pyro.errors import EvaluationError
-from svg_pyro.model.features import encode
 from svg_pyro.model.checks import check_count, check_frames
-from svg_pyro.model.precision import evaluating
+from svg_pyro.model.features import encode
+from svg_pyro.util.modes import evaluating
 
 _FRAMES_AT_ONCE = 512  # decoded frames that are held, where no chunk size is given
 

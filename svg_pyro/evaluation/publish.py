@@ -5,10 +5,10 @@ import re
 from svg_pyro.evaluation.pictures import pictures
 from svg_pyro.evaluation.results import results_of, write_curves
 from svg_pyro.plots.evaluation import draw_calibration, draw_latents, draw_scores
-from svg_pyro.util.files import write_json
-from svg_pyro.plots.strips import draw_gif, draw_strip
-from svg_pyro.util.progress import progress
 from svg_pyro.plots.report import write_report
+from svg_pyro.plots.strips import draw_gif, draw_strip
+from svg_pyro.util.files import write_json
+from svg_pyro.util.progress import progress
 
 _FIGURES = {
     "scores": draw_scores,

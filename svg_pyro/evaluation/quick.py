@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import torch
 
-from svg_pyro.data.base import to_float
 from svg_pyro.errors import DataError
 from svg_pyro.metrics import clip_mse, psnr
-from svg_pyro.model.precision import seeded
+from svg_pyro.util.modes import seeded
 from svg_pyro.util.progress import progress
+from svg_pyro.util.tensors import to_float
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import torch
 
-from svg_pyro.data.base import to_float
 from svg_pyro.errors import EvaluationError
 from svg_pyro.evaluation.scorer import Scorer
 from svg_pyro.util.files import written_beside
 from svg_pyro.util.interrupts import Interrupts
 from svg_pyro.util.progress import progress
+from svg_pyro.util.tensors import to_float
 
 STATE = "state.pt"
 _SECONDS = 30  # between saves

@@ -6,8 +6,8 @@ from svg_pyro.errors import EvaluationError, SVGError
 from svg_pyro.evaluation.candidates import latents_of, sampled_futures, with_noise
 from svg_pyro.evaluation.held_out import HeldOut
 from svg_pyro.evaluation.totals import ScoreTotals
-from svg_pyro.training.recompute import is_exhausted
 from svg_pyro.metrics import Calibration, Curves, Fvd
+from svg_pyro.util.memory import is_exhausted
 
 
 class Scorer:

@@ -7,8 +7,8 @@ import torch
 
 from svg_pyro.config import SVGConfig
 from svg_pyro.errors import CheckpointError, ConfigError
-from svg_pyro.util.files import written_beside
 from svg_pyro.model.svg import SVG
+from svg_pyro.util.files import written_beside
 
 FORMAT = "svg_pyro checkpoint"
 VERSION = 1

@@ -1,33 +1,8 @@
 """Modules' modes and random draws, and their names in Pyro's parameter store."""
 
 import contextlib
-import itertools
 
 import torch
-from pyro.nn import PyroModule
-
-_numbers = itertools.count(1)
-
-
-@contextlib.contextmanager
-def evaluating(module):
-    """Run `module` in evaluation mode, and leave it in the mode it had."""
-    training = [m for m in module.modules() if m.training]
-    for m in training:
-        m.training = False
-    try:
-        yield
-    finally:
-        for m in training:
-            m.training = True
-
-
-@contextlib.contextmanager
-def seeded(seed, device):
-    """Draw from `seed` on the CPU and `device`, and leave the global random state."""
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
-        yield
 
 
 @contextlib.contextmanager
@@ -71,16 +46,3 @@ def autocast_dtype(device):
     if torch.is_autocast_enabled(device.type):
         return torch.get_autocast_dtype(device.type)
     return None
-
-
-def root_name():
-    """A name in Pyro's parameter store that no other model of the process has."""
-    return f"svg{next(_numbers)}"
-
-
-def rename(root, name):
-    """Give a PyroModule and all below it another root name."""
-    old = root._pyro_name
-    for module in root.modules():
-        if isinstance(module, PyroModule):
-            module._pyro_name = name + module._pyro_name[len(old) :]

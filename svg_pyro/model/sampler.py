@@ -9,8 +9,8 @@ from torch.utils._pytree import tree_map
 from svg_pyro.config import check_precision
 from svg_pyro.errors import ConfigError
 from svg_pyro.model.features import encode
-from svg_pyro.model.precision import autocast, autocast_dtype
 from svg_pyro.model.networks import Networks, folded
+from svg_pyro.model.precision import autocast, autocast_dtype
 from svg_pyro.model.rollout import drawn_chunks, gathered
 
 _COMPILER = "torch._dynamo", "torch._inductor"

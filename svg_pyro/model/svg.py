@@ -11,14 +11,16 @@ from pyro.nn import PyroModule, pyro_method
 from torch import nn
 
 from svg_pyro.errors import ConfigError
-from svg_pyro.model.features import KEY, encode, replayed
 from svg_pyro.model.checks import check_count, check_frames
+from svg_pyro.model.features import KEY, encode, replayed
 from svg_pyro.model.guides import FilteringGuide
-from svg_pyro.model.precision import autocast_dtype, evaluating, rename, root_name
 from svg_pyro.model.networks import BACKBONES, FramePredictor, folded
-from svg_pyro.model.rollout import drawn_chunks, gathered, join, roll_out
+from svg_pyro.model.precision import autocast_dtype
 from svg_pyro.model.priors import PRIORS
+from svg_pyro.model.rollout import drawn_chunks, gathered, join, roll_out
+from svg_pyro.model.root_names import rename, root_name
 from svg_pyro.model.skips import skips_of_targets
+from svg_pyro.util.modes import evaluating
 
 
 class SVG(PyroModule):

@@ -3,11 +3,7 @@
 import contextlib
 import functools
 
-import torch
 from torch.utils.checkpoint import checkpoint
-
-# Of errors that PyTorch gives no class of their own: the CPU's, cuDNN's and cuBLAS's.
-_EXHAUSTED = ("can't allocate memory", "not enough memory", "STATUS_ALLOC_FAILED")
 
 
 @contextlib.contextmanager
@@ -58,13 +54,6 @@ class _SpareBuffers:
         for module, name, buffer in self.kept:
             setattr(module, name, buffer)
         self.kept.clear()
-
-
-def is_exhausted(error):
-    """Whether an exception says that there is no memory left, of any device."""
-    if isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)):
-        return True
-    return any(sign in str(error) for sign in _EXHAUSTED)
 
 
 def advice(config):

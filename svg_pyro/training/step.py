@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from svg_pyro.training import distributed
 from svg_pyro.errors import ConfigError, TrainingError
 from svg_pyro.model.precision import autocast, tf32
+from svg_pyro.training import distributed
 from svg_pyro.training.terms import ELBOTerms
 
 

@@ -3,9 +3,9 @@
 import torch
 from pyro.poutine.messenger import Messenger
 
-from svg_pyro.data.base import to_float
 from svg_pyro.training.elbos import kl_divergence
-from svg_pyro.model.precision import evaluating, seeded
+from svg_pyro.util.modes import evaluating, seeded
+from svg_pyro.util.tensors import to_float
 
 
 class ELBOTerms(Messenger):

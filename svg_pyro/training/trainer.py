@@ -9,19 +9,19 @@ import pyro
 import torch
 from pyro.infer import SVI
 
-from svg_pyro.model import checkpoint
-from svg_pyro.training import distributed
-from svg_pyro.training import recompute as memory
-from svg_pyro.data.base import to_float
 from svg_pyro.data.batches import batches
-from svg_pyro.training.elbos import ELBOS
 from svg_pyro.errors import CheckpointError, DataError, SVGError, TrainingError
-from svg_pyro.util.interrupts import Interrupts
+from svg_pyro.model import checkpoint
+from svg_pyro.training import distributed, recompute
+from svg_pyro.training.elbos import ELBOS
+from svg_pyro.training.log import Records, TrainingLog, has_collapsed
 from svg_pyro.training.optim import JointAdam
-from svg_pyro.util.progress import progress
 from svg_pyro.training.step import LossAndGrads, check_batch, latents_seed
 from svg_pyro.training.terms import held_out_terms
-from svg_pyro.training.log import Records, TrainingLog, has_collapsed
+from svg_pyro.util.interrupts import Interrupts
+from svg_pyro.util.memory import is_exhausted
+from svg_pyro.util.progress import progress
+from svg_pyro.util.tensors import to_float
 
 
 class Trainer:
@@ -132,7 +132,7 @@ class Trainer:
             bar,
             pyro.validation_enabled(False),
             self._explaining_errors(),
-            memory.recomputed(self.svg, self.config.checkpoint_activations),
+            recompute.recomputed(self.svg, self.config.checkpoint_activations),
             contextlib.closing(self._batches()) as read,
         ):
             while self.step < steps and not distributed.anywhere(interrupts.requested):
@@ -165,11 +165,11 @@ class Trainer:
             with distributed.contact():
                 yield
         except (RuntimeError, MemoryError) as error:
-            if isinstance(error, SVGError) or not memory.is_exhausted(error):
+            if isinstance(error, SVGError) or not is_exhausted(error):
                 raise
             raise TrainingError(
                 f"out of memory on {self.device} at step {self.step}; "
-                f"{memory.advice(self.config)}; {self._kept()}"
+                f"{recompute.advice(self.config)}; {self._kept()}"
             ) from error
 
     def _at_intervals(self, bar):

@@ -7,9 +7,9 @@ import numpy as np
 import torch
 
 from svg_pyro.data.bair import index as bair_index
-from svg_pyro.data.base import ClipDataset, clip_rng
 from svg_pyro.data.bair.tfrecord import open_buffer
 from svg_pyro.data.bair.tfrecord import verify as verify_file
+from svg_pyro.data.base import ClipDataset, clip_rng
 from svg_pyro.errors import DataError
 from svg_pyro.util.progress import progress
 

@@ -3,9 +3,15 @@
 from pathlib import Path
 
 from svg_pyro.data.bair import dataset as bair
-from svg_pyro.data.videos import kth
-from svg_pyro.data.download.fetch import extract_tar, extract_zip, fetch, make_folder, unpack
 from svg_pyro.data.bair.tfrecord import open_buffer, read_features, scan_records
+from svg_pyro.data.download.fetch import (
+    extract_tar,
+    extract_zip,
+    fetch,
+    make_folder,
+    unpack,
+)
+from svg_pyro.data.videos import kth
 from svg_pyro.errors import DataError
 
 BAIR_URL = "http://rail.eecs.berkeley.edu/datasets/bair_robot_pushing_dataset_v0.tar"

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
+from svg_pyro.data.bair.tfrecord import encode_example, write_records
 from svg_pyro.data.download.fetch import make_folder
 from svg_pyro.data.simulated_push.camera import CAMERAS
 from svg_pyro.data.simulated_push.renderer import render
 from svg_pyro.data.simulated_push.world import simulate
-from svg_pyro.data.bair.tfrecord import encode_example, write_records
 from svg_pyro.errors import DataError
 from svg_pyro.util.files import written_beside
 from svg_pyro.util.progress import progress

@@ -3,7 +3,6 @@
 `svg_pyro.plots.paper` draws them, examples/figures.py does both.
 """
 
-from svg_pyro.evaluation.paper.futures import sampled_futures, score_curves
 from svg_pyro.evaluation.paper.bounces import (
     Bounces,
     displacements,
@@ -13,13 +12,14 @@ from svg_pyro.evaluation.paper.bounces import (
     total_variation,
     wasserstein,
 )
-from svg_pyro.evaluation.paper.sharpness import sharpness, sharpness_curves
+from svg_pyro.evaluation.paper.futures import sampled_futures, score_curves
 from svg_pyro.evaluation.paper.prior import (
     PriorStatistics,
     auc,
     bounce_auc,
     prior_statistics,
 )
+from svg_pyro.evaluation.paper.sharpness import sharpness, sharpness_curves
 
 __all__ = [
     "Bounces",

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import torch
 
-from svg_pyro.evaluation.paper.futures import sampled_futures
 from svg_pyro.data.moving_mnist import DIGIT_SIZE
 from svg_pyro.errors import EvaluationError
+from svg_pyro.evaluation.paper.futures import sampled_futures
 
 
 def locate(frames, templates):

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from svg_pyro.data.base import to_float
 from svg_pyro.errors import EvaluationError
 from svg_pyro.metrics import Curves
-from svg_pyro.model.precision import seeded
+from svg_pyro.util.modes import seeded
 from svg_pyro.util.progress import progress
+from svg_pyro.util.tensors import to_float
 
 
 def sampled_futures(svg, clips, n_past, num_samples, seed=0, batch_size=16):

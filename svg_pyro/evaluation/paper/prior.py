@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import torch
 
-from svg_pyro.data.base import to_float
 from svg_pyro.errors import EvaluationError
-from svg_pyro.model.precision import evaluating
+from svg_pyro.util.modes import evaluating
 from svg_pyro.util.progress import progress
+from svg_pyro.util.tensors import to_float
 
 
 @dataclass(frozen=True)

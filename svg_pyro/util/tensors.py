@@ -1,0 +1,8 @@
+"""Tensors from bytes."""
+
+import torch
+
+
+def to_float(frames, device=None):
+    """uint8 frames on `device` as float32 in [0, 1]."""
+    return frames.to(device, non_blocking=True).to(torch.float32).div_(255)
