@@ -9,9 +9,9 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import pyro
 import pytest
 import torch
+from support.squares import Squares
 
 from svg_pyro import SVGConfig
-from svg_pyro.data.base import ClipDataset, clip_rng
 
 DEVICES = [
     "cpu",
@@ -42,26 +42,6 @@ def tiny():
     return SVGConfig(
         channels=1, width=4, g_dim=8, z_dim=3, rnn_size=12, n_past=2, beta=1e-3
     )
-
-
-class Squares(ClipDataset):
-    """Bright squares that move steadily: a data set for the training loop's tests."""
-
-    channels, image_size = 1, 64
-
-    def __init__(self, count=12, n_frames=5, seed=0):
-        self.count, self.n_frames, self.seed = count, n_frames, seed
-
-    def __len__(self):
-        return self.count
-
-    def clip(self, index, epoch=0):
-        rng = clip_rng(self.seed, epoch, index)
-        clip = torch.zeros(self.n_frames, 1, 64, 64, dtype=torch.uint8)
-        (x, y), (dx, dy) = rng.integers(16, 32, 2), rng.integers(-2, 3, 2)
-        for t in range(self.n_frames):
-            clip[t, :, y + t * dy : y + t * dy + 12, x + t * dx : x + t * dx + 12] = 255
-        return clip
 
 
 @pytest.fixture

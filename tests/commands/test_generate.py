@@ -1,0 +1,145 @@
+"""examples/generate.py: futures of any video, from a checkpoint alone."""
+
+from pathlib import Path
+
+import av
+import generate
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import svg_pyro
+from svg_pyro import SVG
+from svg_pyro.data import find_sources, first_frames
+from svg_pyro.errors import DataError
+
+
+@pytest.fixture
+def checkpoint(tiny, tmp_path):
+    path = tmp_path / "run" / "checkpoint.pt"
+    svg_pyro.save(SVG(tiny), path)
+    return path
+
+
+@pytest.fixture
+def video():
+    """A grey video of which every frame is another."""
+    rng = np.random.default_rng(1)
+    return rng.integers(0, 256, (9, 64, 64), np.uint8)
+
+
+def run(*arguments):
+    generate.main([*map(str, arguments), "--device", "cpu"])
+
+
+def test_an_array_becomes_films_and_numbers(checkpoint, video, tmp_path, capsys):
+    np.save(tmp_path / "my video ä.npy", video)
+    out = tmp_path / "out"
+    run(checkpoint, tmp_path / "my video ä.npy", "--out", out, "--horizon", 5,
+        "--num-samples", 3, "--shown", 2, "--start", 1)  # fmt: skip
+    base = out / "my video ä"
+    with np.load(base.with_suffix(".npz"), allow_pickle=False) as stored:
+        context, futures = stored["context"], stored["futures"]
+        assert stored["seed"] == 0 and stored["checkpoint"] == str(checkpoint)
+    assert np.array_equal(context[:, 0], video[1:3])
+    assert futures.shape == (3, 5, 1, 64, 64) and futures.dtype == np.uint8
+    # The futures are those of SVG.predict from the same seed.
+    svg = svg_pyro.load(checkpoint)
+    given = torch.from_numpy(video[1:3])[None, :, None].float() / 255
+    torch.manual_seed(0)
+    want = svg.predict(given, 5, 3)[:, 0]
+    assert np.array_equal(futures, (want * 255).round().byte().numpy())
+    # The rows are truth (the video goes on long enough), and two samples.
+    with Image.open(base.with_suffix(".png")) as strip:
+        assert strip.width > 7 * 128 and 3 * 128 < strip.height < 4 * 128
+    with Image.open(base.with_suffix(".gif")) as gif:
+        assert gif.n_frames == 7
+    with av.open(str(base.with_suffix(".mp4"))) as film:
+        frames = [f.to_ndarray(format="rgb24") for f in film.decode(video=0)]
+    assert len(frames) == 7 and frames[0].shape[1] >= 3 * 128
+    assert capsys.readouterr().out.splitlines()[-1] == f"open {base}.gif"
+
+
+def test_the_context_alone_is_enough(checkpoint, video, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    np.save("two.npy", video[:2])
+    for folder in ("futures", "futures-2"):
+        run(checkpoint, "two.npy", "--horizon", 40, "--num-samples", 2)
+        assert {p.suffix for p in (tmp_path / "runs" / folder).iterdir()} == {
+            ".gif", ".mp4", ".npz", ".png",
+        }  # fmt: skip
+    # A long strip shows the last context frames and evenly spaced later ones.
+    with Image.open("runs/futures/two.png") as strip:
+        assert strip.width < 25 * 140
+
+
+def test_a_folder_of_videos(checkpoint, video, tmp_path, capsys):
+    folder = tmp_path / "videos"
+    (folder / "a").mkdir(parents=True)
+    (folder / "b").mkdir()
+    np.save(folder / "a" / "x.npy", video)
+    np.save(folder / "b" / "x.npy", video[:, ::-1])
+    np.save(folder / "short.npy", video[:1])
+    (folder / "text.mp4").write_text("not a video")
+    run(checkpoint, folder, "--out", tmp_path / "out", "--horizon", 2, "--shown", 0)
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["x-2.npz", "x.npz"]
+    out = capsys.readouterr().out
+    assert (
+        out.count("skipped: ") == 2
+        and "text.mp4" in out
+        and "the context takes 2" in out
+    )
+
+
+def test_first_frames_take_a_stride_and_stop_early(tiny, video, tmp_path):
+    path = tmp_path / "x.npy"
+    np.save(path, video)
+    (source,) = find_sources(path)
+    clip = first_frames(source, tiny, 3, start=1, stride=3)
+    assert np.array_equal(clip[:, 0].numpy(), video[1::3])
+    assert len(first_frames(source, tiny, 3, more=30)) == 9
+    # Frames behind a broken place do not matter to those before it.
+    data = path.read_bytes()
+    path.write_bytes(data[:-2000])
+    assert np.array_equal(first_frames(source, tiny, 8)[:, 0].numpy(), video[:8])
+    with pytest.raises(DataError, match="x.npy"):
+        first_frames(source, tiny, 9)
+    for options, words in (
+        ({"start": -1}, "start is -1"),
+        ({"stride": 0}, "stride is 0"),
+    ):
+        with pytest.raises(DataError, match=words):
+            first_frames(source, tiny, 2, **options)
+
+
+@pytest.mark.parametrize(
+    "flags, words",
+    [
+        (["CHECKPOINT", "nowhere.mp4"], "nowhere.mp4: no such file or folder"),
+        (["CHECKPOINT", "empty"], "holds no video"),
+        (["CHECKPOINT", "x.npy", "--n-past", "30"], "the context takes 30"),
+        (["CHECKPOINT", "x.npy", "--n-past", "0"], "--n-past is 0"),
+        (["CHECKPOINT", "x.npy", "--horizon", "0"], "--horizon is 0"),
+        (["CHECKPOINT", "x.npy", "--num-samples", "0"], "--num-samples is 0"),
+        (["CHECKPOINT", "x.npy", "--stride", "0"], "--stride is 0"),
+        (["CHECKPOINT", "x.npy", "--fps", "0"], "--fps is 0"),
+        (["CHECKPOINT", "bad.npy"], "holds float64; save it as uint8"),
+        (["x.npy", "x.npy"], "x.npy is not a readable checkpoint"),
+        (["nothing.pt", "x.npy"], "no checkpoint at nothing.pt"),
+    ],
+    ids=lambda v: " ".join(v)[:40] if isinstance(v, list) else None,
+)
+def test_bad_input_ends_in_one_line(
+    checkpoint, video, tmp_path, monkeypatch, capsys, flags, words
+):
+    monkeypatch.chdir(tmp_path)
+    np.save("x.npy", video)
+    np.save("bad.npy", video / 255)
+    Path("empty").mkdir()
+    flags = [str(checkpoint) if flag == "CHECKPOINT" else flag for flag in flags]
+    with pytest.raises(SystemExit) as stop:
+        run(*flags)
+    assert stop.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ") and words in line

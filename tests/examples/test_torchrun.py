@@ -1,0 +1,97 @@
+"""``torchrun examples/train_bair.py`` as a user calls it: stopped, and with a kill."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from support.group import RANKS, environment
+from support.places import EXAMPLES
+
+import svg_pyro
+
+EXAMPLE = EXAMPLES / "train_bair.py"
+import train_bair
+
+FLAGS = (
+    "--device cpu --width 4 --g-dim 8 --z-dim 3 --rnn-size 12 --batch-size 4 "
+    "--n-frames 4 --horizon 3 --num-samples 3 --test-clips 4 --pictures 0 "
+    "--log-every 2 --validate-every 1000 --save-every 2 --clip-norm 50 "
+    "--steps 100000 --simulated-clips 4 --workers 1"
+).split()
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="asks ps for child processes"),
+]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Where the first run that needs the simulated clips makes them."""
+    return tmp_path_factory.mktemp("push")
+
+
+def torchrun(*arguments):
+    command = [
+        sys.executable, "-m", "torch.distributed.run", "--standalone",
+        f"--nproc_per_node={RANKS}", EXAMPLE, *arguments,
+    ]  # fmt: skip
+    return subprocess.Popen(
+        list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        text=True, env={**os.environ, **environment(0)},
+    )  # fmt: skip
+
+
+def children(process):
+    """The processes that torchrun has started."""
+    command = ["ps", "-o", "pid=,args=", "--ppid", str(process.pid)]
+    lines = subprocess.run(command, capture_output=True, text=True).stdout.splitlines()
+    return sorted(int(line.split()[0]) for line in lines if EXAMPLE.name in line)
+
+
+def until_saved(out, process):
+    while process.poll() is None and not (out / "checkpoint.pt").exists():
+        time.sleep(0.05)
+    assert process.poll() is None, process.communicate()[1]
+
+
+def test_a_signal_to_torchrun_saves_and_leaves(tmp_path, data):
+    out = tmp_path / "run"
+    process = torchrun(*FLAGS, "--simulated-root", data, "--out", out)
+    until_saved(out, process)
+    process.send_signal(signal.SIGTERM)
+    printed, err = process.communicate(timeout=60)
+    # Had the second process a say, each line would be there twice.
+    first, second, third, last = printed.splitlines()
+    assert first.startswith("preset small, 2 processes on cpu, 100000 steps"), err
+    assert "simulated robot-pushing clips stand in" in second
+    assert third == "4 training clips; 4 others are scored"
+    stopped = re.fullmatch(r"stopped at step (\d+); .* --resume goes on", last)
+    state = torch.load(out / "checkpoint.pt", weights_only=True)["training"]
+    assert state["step"] == int(stopped[1])
+
+
+def test_a_kill_ends_the_job_and_one_process_goes_on(tmp_path, data, capsys):
+    out = tmp_path / "run"
+    process = torchrun(*FLAGS, "--simulated-root", data, "--out", out)
+    until_saved(out, process)
+    os.kill(children(process)[1], signal.SIGKILL)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode != 0
+    ours = [line for line in err.splitlines() if line.startswith("error: ")]
+    assert len(ours) <= 1 and all("lost contact" in line for line in ours)
+    svg_pyro.load(out / "checkpoint.pt")
+    state = torch.load(out / "checkpoint.pt", weights_only=True)["training"]
+    steps = state["step"] + 2
+    train_bair.main(
+        f"--simulated-root {data} --simulated-clips 4 --out {out} --resume --device cpu "
+        f"--steps {steps} --horizon 3 --num-samples 2 --test-clips 4 --pictures 0".split()
+    )
+    assert json.loads((out / "results.json").read_text())["step"] == steps
+    assert f"{steps} steps" in capsys.readouterr().out

@@ -1,0 +1,113 @@
+"""Scores and pictures: against numpy, and what the files show."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from support.squares import Squares
+
+from svg_pyro import SVG, DataError
+from svg_pyro.evaluation import picture_rows, score_futures
+from svg_pyro.metrics import clip_mse, psnr
+from svg_pyro.plots.strips import CONTEXT, PREDICTED, draw_gif, draw_strip
+from svg_pyro.plots.training import draw_training
+from svg_pyro.util.files import written_beside
+
+CLIPS = torch.stack([Squares(n_frames=6).clip(i) for i in range(5)])
+
+
+def test_psnr_against_numpy():
+    a, b = torch.rand(2, 3, 4, 1, 8, 8).double()
+    want = [
+        10 * math.log10(1 / np.mean((x.numpy() - y.numpy()) ** 2)) for x, y in zip(a, b)
+    ]
+    np.testing.assert_allclose(psnr(clip_mse(a, b)), want, rtol=1e-12)
+    assert psnr(clip_mse(a, a)).isinf().all()
+
+
+def test_scores_against_a_loop(tiny):
+    svg = SVG(tiny)
+    scores = score_futures(svg, CLIPS, n_past=2, num_samples=4, batch_size=5, seed=3)
+    assert scores.best.shape == scores.mean.shape == scores.copy.shape == (5,)
+    torch.manual_seed(3)
+    x = CLIPS.float() / 255
+    futures = svg.predict(x[:, :2], 4, 4).numpy()
+    for i in range(5):
+        errors = [np.mean((f[i] - x[i, 2:].numpy()) ** 2) for f in futures]
+        each = [-10 * np.log10(e) for e in errors]
+        assert scores.best[i].item() == pytest.approx(max(each), abs=1e-3)
+        assert scores.mean[i].item() == pytest.approx(np.mean(each), abs=1e-3)
+        still = np.mean((x[i, 1:2].numpy() - x[i, 2:].numpy()) ** 2)
+        want = -10 * np.log10(still) if still else math.inf
+        assert scores.copy[i].item() == pytest.approx(want, abs=1e-3)
+
+
+def test_scoring_leaves_the_random_state_alone(tiny):
+    svg = SVG(tiny)
+    before = torch.get_rng_state()
+    score_futures(svg, CLIPS, n_past=2, num_samples=2)
+    picture_rows(svg, CLIPS[0], 2, num_samples=2)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_clips_without_a_future(tiny):
+    with pytest.raises(DataError, match="leave none to predict"):
+        score_futures(SVG(tiny), CLIPS, n_past=6)
+
+
+def test_rows_of_a_picture(tiny):
+    rows = picture_rows(SVG(tiny), CLIPS[0], 2, num_samples=4, num_shown=2)
+    assert list(rows) == ["truth", "posterior", "best of 4", "sample 1", "sample 2"]
+    truth = CLIPS[0].float() / 255
+    for title, frames in rows.items():
+        given = {"truth": 6, "posterior": 1}.get(title, 2)
+        assert torch.equal(frames[:given], truth[:given]), title
+        assert frames.shape == truth.shape
+
+
+def test_strip_shows_the_frames_and_their_colours(tmp_path):
+    truth = CLIPS[0].float() / 255
+    draw_strip({"truth": truth, "sample 1": 1 - truth}, 2, tmp_path / "s.png", scale=1)
+    sheet = np.asarray(Image.open(tmp_path / "s.png"))
+
+    def border_and_pixels(row, t):
+        y, x = 18 + row * 70, 92 + t * 70
+        return tuple(sheet[y, x + 30]), sheet[y + 2 : y + 66, x + 2 : x + 66, 0]
+
+    for row, frames in enumerate((truth, 1 - truth)):
+        for t in range(6):
+            colour, pixels = border_and_pixels(row, t)
+            assert colour == (CONTEXT if row == 0 or t < 2 else PREDICTED)
+            np.testing.assert_array_equal(pixels, (frames[t, 0] * 255).round())
+
+
+def test_gif_moves(tmp_path):
+    truth = CLIPS[0].float() / 255
+    draw_gif({"truth": truth, "sample 1": truth.flip(0)}, 2, tmp_path / "s.gif")
+    with Image.open(tmp_path / "s.gif") as gif:
+        assert gif.n_frames == 6
+        assert gif.info["duration"] == 200
+
+
+def test_curve_of_a_log(tmp_path):
+    lines = [
+        {"step": 1, "nll": -3.0, "kl": 2.0, "lr": 1e-3},
+        {"step": 1, "validation_nll": -2.0, "validation_kl": 1.0},
+        {"step": 2, "nll": -4.0, "kl": 2.5, "lr": 1e-3},
+    ]
+    log = tmp_path / "metrics.jsonl"
+    log.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    draw_training(log, tmp_path / "curve.png")
+    assert np.asarray(Image.open(tmp_path / "curve.png")).std() > 10
+
+
+def test_a_failed_write_leaves_the_earlier_file(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("old")
+    with pytest.raises(RuntimeError), written_beside(path) as beside:
+        beside.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "old" and len(list(tmp_path.iterdir())) == 1

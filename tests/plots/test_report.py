@@ -1,0 +1,284 @@
+"""The folder of an evaluation: numbers, pictures, and the page, seen by a browser."""
+
+import base64
+import csv
+import dataclasses
+import io
+import json
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from support.evaluations import SMALL, TINY, awake, clips, evaluation, samples_of
+from support.squares import Squares
+
+import svg_pyro
+from svg_pyro.evaluation import Candidate, pictures, publish, results_of
+from svg_pyro.metrics import PROTOCOLS
+from svg_pyro.plots import evaluation as evaluation_plots
+from svg_pyro.plots.report import number, score_rows, write_report
+
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))),
+    None,
+)
+ODD = 'a <b> & "c"'
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A published evaluation of two models, one with an odd name and no likelihood."""
+    torch.manual_seed(0)
+    out = tmp_path_factory.mktemp("evaluation")
+    odd = Candidate(ODD, awake(TINY, sigma="optimal"))
+    run = evaluation(awake(TINY), out, others=[odd], source="squares")
+    assert run.run()
+    publish(run)
+    return out
+
+
+@pytest.fixture
+def results(folder):
+    def refuse(constant):
+        raise ValueError(constant)
+
+    text = (folder / "results.json").read_text()
+    return json.loads(text, parse_constant=refuse)
+
+
+def test_json_says_what_was_done(results):
+    assert results["svg_pyro"] == svg_pyro.__version__
+    assert results["settings"] == json.loads(json.dumps(dataclasses.asdict(SMALL)))
+    assert results["data"] == "squares" and results["clips"] == 5
+    model, odd, copy = results["predictors"]
+    assert model["config"] == dataclasses.asdict(TINY)
+    assert [p["name"] for p in (odd, copy)] == [ODD, "last frame repeated"]
+    held_out = model["likelihood"]
+    assert (held_out["clips"], held_out["scored_frames"]) == (3, 4)
+    assert [b["particles"] for b in held_out["bounds"]] == [1, 4] and odd[
+        "likelihood"
+    ] is None
+    assert model["calibration"]["samples"] == odd["calibration"]["samples"] == 5
+
+
+def test_csv_holds_the_curves_of_the_json(folder, results):
+    with open(folder / "curves.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+
+    def numbers(key, *labels):
+        columns = ("predictor", "protocol", "quantity", "kind")
+        chosen = [r for r in rows if tuple(r[c] for c in columns) == labels]
+        frames = [int(r["frame"]) for r in chosen]
+        return frames, [float(r[key]) for r in chosen]
+
+    for predictor in results["predictors"]:
+        for protocol, metrics in predictor["scores"].items():
+            for metric, kinds in metrics.items():
+                for kind, want in kinds.items():
+                    labels = (predictor["name"], protocol, metric, kind)
+                    assert numbers("mean", *labels) == ([3, 4, 5], want["per_step"])
+                    halves = want["per_step_half_width"]
+                    assert numbers("half_width_95", *labels) == ([3, 4, 5], halves)
+    kl = results["predictors"][0]["likelihood"]["kl"]
+    assert numbers("mean", "model", "", "kl", "") == ([2, 3, 4, 5], kl["per_step"])
+    ratio = results["predictors"][1]["calibration"]["spread_skill"]
+    assert numbers("mean", ODD, "", "spread_skill", "") == ([3, 4, 5], ratio)
+
+
+class Page(HTMLParser):
+    """The tags, addresses, cells and text of a page."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.addresses, self.cells, self._cell = [], [], [], False
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        self.addresses += [
+            v for k, v in attributes if k in ("src", "href", "xlink:href")
+        ]
+        if tag == "td":
+            self.cells.append("")
+        self._cell = tag == "td"
+
+    def handle_endtag(self, tag):
+        self._cell = False
+
+    def handle_data(self, data):
+        if self._cell:
+            self.cells[-1] += data
+
+
+def test_the_page_holds_all_it_shows(folder, results):
+    text = (folder / "report.html").read_text(encoding="utf-8")
+    page = Page(text)
+    assert not {"script", "link", "iframe", "b"} & set(page.tags)
+    assert all(a.startswith(("data:image/", "#")) for a in page.addresses)
+    assert page.tags.count("svg") == 3
+    films = [a for a in page.addresses if a.startswith("data:image/gif")]
+    assert len(films) == 2
+    for film in films:
+        with Image.open(io.BytesIO(base64.b64decode(film.split(",")[1]))) as image:
+            assert image.n_frames == SMALL.n_frames
+    # Every figure of the tables is in the page, under escaped names.
+    assert ODD not in text and page.cells.count(ODD) >= 4
+    for protocol in PROTOCOLS:
+        for row in score_rows(results, protocol)[1]:
+            assert all(cell in page.cells for cell in row)
+    first, last = results["predictors"][0]["likelihood"]["bounds"]
+    for b in (first, last):
+        want = f"{b['nats_per_frame']:.2f} ± {b['nats_per_frame_se']:.2f}"
+        assert want in page.cells
+    assert f"{results['predictors'][0]['calibration']['crps_mean']:.5f}" in page.cells
+
+
+def test_the_page_is_a_function_of_the_results(folder, results, tmp_path):
+    write_report(results, {}, [], tmp_path / "again.html")
+    again = Page((tmp_path / "again.html").read_text(encoding="utf-8"))
+    page = Page((folder / "report.html").read_text(encoding="utf-8"))
+    assert again.cells == page.cells
+
+
+def test_figures_show_every_curve_whole(results, monkeypatch, tmp_path):
+    drawn = []
+    monkeypatch.setattr(evaluation_plots, "_finish", lambda *a: drawn.extend(a[1]))
+    # The second model is far worse than the first.
+    results["predictors"][1]["calibration"]["crps"] = [0.7, 0.8, 0.9]
+    for name in ("scores", "calibration", "latents"):
+        assert getattr(evaluation_plots, f"draw_{name}")(results, tmp_path / "x.svg")
+    assert len(drawn) == 9 + 5 + 2
+    for axis in drawn:
+        low, high = axis.get_ylim()
+        for line in axis.get_lines():
+            values = np.asarray(line.get_ydata(), float)
+            assert low <= np.nanmin(values) and np.nanmax(values) <= high
+
+
+def browse(*flags):
+    command = [
+        CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu",
+        "--disable-background-networking", "--host-resolver-rules=MAP * ~NOTFOUND",
+        "--virtual-time-budget=2000", *flags,
+    ]  # fmt: skip
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium or Chrome")
+def test_a_browser_shows_the_page(folder, tmp_path):
+    text = (folder / "report.html").read_text(encoding="utf-8")
+    probe = """<script>addEventListener("load", () => {
+        const images = [...document.images].map(i => i.naturalWidth);
+        const figures = [...document.querySelectorAll("figure > svg")].map(
+            s => s.getBoundingClientRect().height);
+        const wide = document.documentElement.scrollWidth > innerWidth;
+        document.title = JSON.stringify({images, figures, wide});
+    })</script>"""
+    (tmp_path / "probe.html").write_text(text + probe, encoding="utf-8")
+    profile = f"--user-data-dir={tmp_path / 'profile'}"
+    done = browse(profile, "--dump-dom", (tmp_path / "probe.html").as_uri())
+    found = json.loads(re.search("<title>(.*?)</title>", done.stdout)[1])
+    # A GIF and a strip of each model; three figures.
+    assert len(found["images"]) == 4 and min(found["images"]) > 200
+    assert len(found["figures"]) == 3 and min(found["figures"]) > 100
+    assert not found["wide"]
+    shot = tmp_path / "shot.png"
+    flags = [f"--screenshot={shot}", "--window-size=1200,6000"]
+    browse(profile, *flags, (folder / "report.html").as_uri())
+    with Image.open(shot) as image:
+        pixels = np.asarray(image.convert("RGB"))
+    # The borders of context and of predicted frames, which only pictures have.
+    for colour in ((40, 160, 60), (205, 45, 40)):
+        assert (np.abs(pixels.astype(int) - colour).max(-1) < 12).sum() > 300
+
+
+def test_numbers_as_text():
+    assert [number(v, 2) for v in (1.005, None, "inf", -3.0)] == [
+        "1.00",
+        "-",
+        "∞",
+        "-3.00",
+    ]
+
+
+class Still(Squares):
+    """Clips in which nothing moves, one of them all of one grey."""
+
+    def clip(self, index, epoch=0):
+        clip = super().clip(index, epoch)
+        return torch.full_like(clip, 90) if index == 0 else clip[:1].expand_as(clip)
+
+
+def test_equal_and_constant_frames(tmp_path):
+    run = evaluation(awake(TINY), tmp_path, data=Still(count=6, n_frames=5))
+    assert run.run()
+    results = results_of(run)
+    model, copy = results["predictors"]
+    for protocol in PROTOCOLS:
+        scores = copy["scores"][protocol]
+        psnr = scores["psnr"]["best"]
+        assert psnr["mean"] == "inf" and psnr["half_width"] is None
+        assert psnr["infinite_clips"] == 5 and psnr["per_step"] == 3 * ["inf"]
+        assert scores["ssim"]["best"]["mean"] == pytest.approx(1)
+        assert scores["mse"]["best"]["mean"] == 0
+        assert score_rows(results, protocol)[1][1][2] == "∞ (5 clips ∞)"
+        ssim = model["scores"][protocol]["ssim"]["best"]["per_step"]
+        assert all(isinstance(v, float) for v in ssim)
+
+
+def test_pictures_show_the_chosen_samples(tmp_path):
+    svg = awake(TINY)
+    run = evaluation(svg, tmp_path, dataclasses.replace(SMALL, pictures=3))
+    run.run()
+    samples, truth = samples_of(svg), clips()
+    scores = PROTOCOLS["svg"].score(truth[:, 2:], samples)["ssim"].mean(-1)
+    found = list(pictures.pictures(run))
+    assert [p.clip for p in found] == [0, 1, 2]
+    for picture in found:
+        b, rows = picture.clip, picture.rows
+        want = {
+            "best": samples[scores[:, b].argmax(), b],
+            "worst": samples[scores[:, b].argmin(), b],
+            "sample 3": samples[2, b],
+            "mean": samples[:, b].mean(0),
+        }
+        for title, future in want.items():
+            torch.testing.assert_close(rows[title][2:], future, rtol=1e-5, atol=1e-6)
+            assert torch.equal(rows[title][:2], truth[b, :2])
+        assert torch.equal(rows["truth"], truth[b])
+        spread = samples[:, b].std(0)[:, 0]
+        error = (samples[:, b].mean(0) - truth[b, 2:]).abs()[:, 0]
+        scale = max(spread.quantile(0.995).item(), error.quantile(0.995).item())
+        assert picture.scale == pytest.approx(scale, rel=1e-4)
+        dark = pictures.heat(torch.zeros(2, 64, 64))
+        for title, values in (("spread", spread), ("error", error)):
+            want = pictures.heat(values / scale)
+            assert (rows[title][2:] - want).abs().mean() < 1e-3
+            assert torch.equal(rows[title][:2], dark)
+
+
+def test_heat_goes_from_dark_to_bright():
+    colours = pictures.heat(torch.tensor([[[-1.0, 0.0, 0.5, 1.0, 2.0]]]))[0, :, 0]
+    light = colours.sum(0)
+    assert light[0] == light[1] < 0.1 and light[3] == light[4] > 2
+    assert light[1] < light[2] < light[3]
+
+
+def test_one_sample_and_nothing_optional(tmp_path):
+    settings = dataclasses.replace(
+        SMALL, num_samples=1, clips=1, likelihood_clips=0, pictures=0,
+        calibration_samples=0, protocols=("finn",),
+    )  # fmt: skip
+    run = evaluation(awake(TINY), tmp_path, settings)
+    run.run()
+    found = publish(run)["predictors"][0]
+    psnr = found["scores"]["finn"]["psnr"]
+    assert psnr["best"] == psnr["mean"] and psnr["best"]["half_width"] is None
+    assert found["calibration"] is None and found["likelihood"] is None
+    assert not (tmp_path / "pictures").exists()
+    assert [p.name for p in (tmp_path / "figures").glob("*.svg")] == ["scores.svg"]

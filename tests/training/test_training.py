@@ -1,0 +1,313 @@
+"""The training loop: it learns, logs, stops cleanly and resumes exactly."""
+
+import dataclasses
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+import pyro
+import pytest
+import torch
+from pyro.infer import SVI, Trace_ELBO
+from support.squares import Squares
+
+from svg_pyro import (
+    SVG,
+    CheckpointError,
+    ConfigError,
+    DataError,
+    TrainingConfig,
+    TrainingError,
+)
+from svg_pyro.data.batches import batch_of
+from svg_pyro.evaluation import picture_rows
+from svg_pyro.training.optim import JointAdam
+from svg_pyro.training.trainer import Trainer
+
+SHORT = TrainingConfig(
+    steps=6, batch_size=3, n_frames=5, lr=2e-3, lr_end=1e-4, clip_norm=50.0,
+    log_every=2, validate_every=100, save_every=100,
+)  # fmt: skip
+
+
+def make(config, out, training=SHORT, data=None, **arguments):
+    torch.manual_seed(0)
+    data = Squares() if data is None else data
+    return Trainer(SVG(config), data, training, out, **arguments)
+
+
+def weights(trainer):
+    return {k: v.clone() for k, v in trainer.svg.state_dict().items()}
+
+
+def interrupt():
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def log(trainer):
+    return [json.loads(line) for line in trainer.log_path.read_text().splitlines()]
+
+
+@pytest.mark.parametrize("norm", ["batch", "group"])
+@pytest.mark.parametrize("elbo", ["trace", "mean-field"])
+def test_resume_equals_no_stop_bit_for_bit(tiny, tmp_path, norm, elbo):
+    config = dataclasses.replace(tiny, norm=norm)
+    training = dataclasses.replace(SHORT, elbo=elbo)
+    whole = make(config, tmp_path / "whole", training)
+    assert whole.run()
+    first = make(config, tmp_path / "parts", training)
+    first._at_intervals = lambda bar: first.step == 3 and interrupt()
+    assert not first.run() and first.step == 3
+    pyro.clear_param_store()
+    torch.manual_seed(99)
+    second = make(config, tmp_path / "parts", training)
+    second.resume()
+    assert second.run() and second.step == 6
+    for name, value in weights(whole).items():
+        assert torch.equal(second.svg.state_dict()[name], value), name
+    a, b = whole.optimiser.state_dict(), second.optimiser.state_dict()
+    for i, state in a["adam"]["state"].items():
+        assert torch.equal(state["exp_avg_sq"], b["adam"]["state"][i]["exp_avg_sq"])
+
+
+def test_validation_and_pictures_do_not_disturb_training(tiny, tmp_path):
+    plain = make(tiny, tmp_path / "plain")
+    plain.run()
+    clips = torch.stack([Squares(seed=1).clip(i) for i in range(4)])
+    often = dataclasses.replace(SHORT, validate_every=2, save_every=1, log_every=1)
+    watched = make(
+        tiny, tmp_path / "watched", often, validation=clips,
+        on_validation=lambda t: picture_rows(t.svg, clips[0], 2, num_samples=2),
+    )  # fmt: skip
+    watched.run()
+    for name, value in weights(plain).items():
+        assert torch.equal(watched.svg.state_dict()[name], value), name
+    assert [line["step"] for line in log(watched) if "validation_nll" in line] == [
+        2,
+        4,
+        6,
+    ]
+
+
+def test_it_learns(tiny, tmp_path):
+    # The squares are drawn on black: a few steps tell the model so much.
+    training = dataclasses.replace(SHORT, steps=60, lr=1e-2, log_every=10)
+    trainer = make(dataclasses.replace(tiny, beta=1e-4), tmp_path, training)
+    trainer.run()
+    lines = log(trainer)
+    assert lines[-1]["nll"] < lines[0]["nll"] - 100
+    assert all(math.isfinite(line["kl"]) and line["kl"] >= 0 for line in lines)
+
+
+def test_log_is_in_nats_a_frame(tiny, tmp_path):
+    training = dataclasses.replace(SHORT, steps=1, log_every=1, clip_norm=0.0)
+    trainer = make(tiny, tmp_path, training)
+    twin = make(tiny, tmp_path / "twin", training)
+    trainer.run()
+    frames, _ = batch_of(twin.data, 3, 0, training.seed)
+    torch.manual_seed(training.seed)
+    twin.svg.train()
+    pyro.clear_param_store()
+    svi = SVI(
+        twin.svg.model, twin.svg.guide, pyro.optim.Adam({"lr": 1e-3}), Trace_ELBO()
+    )
+    loss = svi.step(frames.float() / 255)
+    (line,) = log(trainer)
+    # Trace_ELBO samples the KL (small here), the log has its closed form.
+    assert line["nll"] + line["kl"] == pytest.approx(loss / (3 * 4), abs=0.5)
+
+
+def test_log_of_steps_after_the_checkpoint_is_dropped(tiny, tmp_path):
+    trainer = make(tiny, tmp_path)
+    trainer.run()
+    with open(trainer.log_path, "a") as file:
+        file.write('{"step": 8, "nll": 1}\n{"step": 9, "nl')
+    again = make(tiny, tmp_path)
+    again.resume()
+    assert [line["step"] for line in log(again)] == [2, 4, 6]
+
+
+class Poisoned(Squares):
+    """Real data cannot be non-finite (it is uint8), so the weights are spoiled."""
+
+    def __init__(self, svg, at):
+        super().__init__()
+        self.svg, self.at, self.asked = svg, at, 0
+
+    def clip(self, index, epoch=0):
+        self.asked += 1
+        if self.asked == 3 * self.at + 1:
+            with torch.no_grad():
+                next(self.svg.decoder.parameters()).fill_(torch.nan)
+        return super().clip(index, epoch)
+
+    def name(self, index):
+        return f"video {index} of the test"
+
+
+@pytest.mark.parametrize("saved", [True, False])
+def test_loss_that_is_not_finite_stops_the_run(tiny, tmp_path, saved):
+    training = dataclasses.replace(SHORT, save_every=1 if saved else 100)
+    trainer = make(tiny, tmp_path, training)
+    trainer.data = Poisoned(trainer.svg, at=2)
+    with pytest.raises(TrainingError) as error:
+        trainer.run()
+    message = str(error.value)
+    _, clips = batch_of(trainer.data, 3, 2, 0)
+    assert "not finite at step 2" in message and "\n" not in message
+    assert f"video {clips[0]} of the test and 2 more of 3 clips" in message
+    if saved:
+        assert str(trainer.checkpoint_path) in message
+        content = torch.load(trainer.checkpoint_path, weights_only=True)
+        assert content["training"]["step"] == 2
+        assert all(v.isfinite().all() for v in content["weights"].values())
+    else:
+        assert "no checkpoint had been saved" in message
+        assert not trainer.checkpoint_path.exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_save_and_leave(tiny, tmp_path, number, capsys):
+    before = signal.getsignal(number)
+    trainer = make(tiny, tmp_path)
+    trainer._at_intervals = lambda bar: os.kill(os.getpid(), number)
+    assert not trainer.run()
+    assert trainer.step == 1 and trainer.checkpoint_path.exists()
+    assert "saving and leaving" in capsys.readouterr().err
+    assert signal.getsignal(number) is before
+
+
+STUBBORN = """
+import time
+from svg_pyro.util.interrupts import Interrupts
+with Interrupts() as interrupts:
+    print("ready", flush=True)
+    while True:
+        time.sleep(0.01)
+        if interrupts.requested:
+            print("asked", flush=True)
+"""
+
+
+def test_a_second_signal_leaves_at_once():
+    process = subprocess.Popen(
+        [sys.executable, "-c", STUBBORN], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdout.readline() == b"ready\n"
+    process.send_signal(signal.SIGINT)
+    assert process.stdout.readline() == b"asked\n"
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGINT
+
+
+def test_training_in_a_thread(tiny, tmp_path):
+    trainer = make(tiny, tmp_path)
+    done = []
+    thread = threading.Thread(target=lambda: done.append(trainer.run()))
+    thread.start()
+    thread.join()
+    assert done == [True]
+
+
+def test_step_reads_nothing_back(tiny, tmp_path, monkeypatch):
+    # On CUDA each of these would wait for the device.
+    trainer = make(tiny, tmp_path)
+    trainer.svg.train()
+    batch = next(trainer._batches())
+    calls = []
+    for name in ("item", "cpu", "tolist", "__bool__", "__float__", "numpy"):
+        method = getattr(torch.Tensor, name)
+
+        def counted(self, *args, _name=name, _method=method, **kwargs):
+            calls.append(_name)
+            return _method(self, *args, **kwargs)
+
+        monkeypatch.setattr(torch.Tensor, name, counted)
+    with pyro.validation_enabled(False):
+        trainer._one_step(*batch)
+        calls.clear()
+        trainer._one_step(*batch)
+    # Adam keeps its step counts on the CPU and may read them there.
+    on_device = [c for c in calls if c != "item"]
+    assert on_device == []
+
+
+def test_collapse_of_the_kl_is_said_once(tiny, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("svg_pyro.training.log.COLLAPSE_STEPS", 20)
+    config = dataclasses.replace(tiny, beta=1e3)
+    training = dataclasses.replace(SHORT, steps=40, lr=1e-2, log_every=5)
+    make(config, tmp_path, training).run()
+    err = capsys.readouterr()
+    assert (err.out + err.err).count("the KL has collapsed") == 1
+
+
+def test_resume_refuses_a_bare_model(tiny, tmp_path):
+    import svg_pyro
+
+    svg_pyro.save(SVG(tiny), tmp_path / "checkpoint.pt")
+    with pytest.raises(CheckpointError, match="no training state"):
+        make(tiny, tmp_path).resume()
+
+
+def test_module_local_params_is_refused(tiny, tmp_path):
+    with pyro.settings.context(module_local_params=True):
+        with pytest.raises(TrainingError, match="module_local_params"):
+            make(tiny, tmp_path)
+
+
+def test_empty_data_set(tiny, tmp_path):
+    with pytest.raises(DataError, match="empty"):
+        make(tiny, tmp_path, data=Squares(count=0))
+
+
+@pytest.mark.parametrize(
+    "changes, words",
+    [
+        ({"steps": 0}, "steps is 0"),
+        ({"batch_size": -1}, "batch_size is -1"),
+        ({"n_frames": 1}, "n_frames is 1"),
+        ({"lr": 0.0}, "lr is 0.0"),
+        ({"lr": math.nan}, "lr is nan"),
+        ({"lr_end": 1.0}, "lr_end 1.0"),
+        ({"clip_norm": -1.0}, "clip_norm is -1.0"),
+        ({"elbo": "iwae"}, "elbo is 'iwae'"),
+        ({"seed": -1}, "seed is -1"),
+        ({"workers": -1}, "workers is -1"),
+    ],
+)
+def test_bad_training_values(changes, words):
+    with pytest.raises(ConfigError) as error:
+        TrainingConfig(**changes)
+    assert words in str(error.value)
+
+
+def test_learning_rate_falls_on_half_a_cosine():
+    p = torch.nn.Parameter(torch.zeros(1))
+    adam = JointAdam([p], lr=1.0, lr_end=0.2, steps=4)
+    rates = []
+    for _ in range(6):
+        rates.append(adam.lr_now())
+        p.grad = torch.ones(1)
+        adam([p])
+    half = 0.2 + 0.8 * 0.5
+    assert rates[0] == 1.0 and rates[2] == pytest.approx(half)
+    assert rates[4] == rates[5] == pytest.approx(0.2)
+
+
+def test_clipping_is_of_the_joint_norm():
+    a, b = (torch.nn.Parameter(torch.zeros(1)) for _ in range(2))
+    adam = JointAdam([a, b], lr=1.0, lr_end=1.0, steps=1, clip_norm=1.0)
+    a.grad, b.grad = torch.tensor([3.0]), torch.tensor([4.0])
+    adam([a, b])
+    assert (a.grad.item(), b.grad.item()) == pytest.approx((0.6, 0.8), rel=1e-5)
+
+
+def test_adam_refuses_parameters_it_does_not_have():
+    a, b = (torch.nn.Parameter(torch.zeros(1)) for _ in range(2))
+    with pytest.raises(ValueError, match="was not given"):
+        JointAdam([a], lr=1.0, lr_end=1.0, steps=1)([b])
