@@ -1,13 +1,33 @@
 """The errors that a user can cause, one small family.
 
 Every message is one line that names what is wrong, where, and what to do. The
-examples print it and leave with exit status 2; in code each class is also the
+commands print it and leave with exit status 2; in code each class is also the
 built-in error that a caller would expect (`ValueError` and so on).
 """
 
+from collections.abc import Sequence
+
 
 class SVGError(Exception):
-    """Base of the errors that the user of the package can mend."""
+    """Base of the errors that the user of the package can mend.
+
+    Parameters
+    ----------
+    message : str
+        One line.
+    advice : sequence of str
+        Names of the settings (fields of a configuration, arguments) of which a change
+        mends it; the commands print the flags that go with them.
+
+    Attributes
+    ----------
+    advice : tuple of str
+        Those names, empty where no setting helps.
+    """
+
+    def __init__(self, message: str = "", *, advice: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.advice = tuple(advice)
 
 
 class ConfigError(SVGError, ValueError):

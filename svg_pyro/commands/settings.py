@@ -114,7 +114,8 @@ def one_line_errors():
     try:
         yield
     except SVGError as error:
-        _leave(str(error), 2)
+        flags = ", ".join("--" + name.replace("_", "-") for name in error.advice)
+        _leave(f"{error} (see {flags})" if flags else str(error), 2)
     except OSError as error:
         _leave(f"{error.filename or 'file system'}: {error.strerror or error}", 2)
     except KeyboardInterrupt:
