@@ -60,7 +60,7 @@ def parse(argv=None):
     flag("--seeds", type=int, default=3, help="of `precision` (default: 3)")
     flag("--device", help="cuda or cpu (default: cuda where there is one)")
     flag("--json", help="file to write the figures to")
-    return parser.parse_args(argv)  # fmt: skip
+    return parser.parse_args(argv)
 
 
 def tables(args, device):
@@ -111,9 +111,10 @@ def main(argv=None):
         results = {
             "machine": platform.processor() or platform.machine(),
             "capability": torch.backends.cpu.get_cpu_capability(),
-            "device": str(device), "threads": torch.get_num_threads(),
+            "device": str(device),
+            "threads": torch.get_num_threads(),
             "torch": torch.__version__,
-        }  # fmt: skip
+        }
         print(", ".join(f"{key} {value}" for key, value in results.items()))
         for title, rows in tables(args, device):
             print_table(title, rows)

@@ -37,12 +37,18 @@ class Encoder(nn.Module):
         self.pool = backbone == "vgg"
         if self.pool:
             stages = (
-                _vgg(channels, w, w), _vgg(w, 2 * w, 2 * w),
-                _vgg(2 * w, 4 * w, 4 * w, 4 * w), _vgg(4 * w, 8 * w, 8 * w, 8 * w),
-            )  # fmt: skip
+                _vgg(channels, w, w),
+                _vgg(w, 2 * w, 2 * w),
+                _vgg(2 * w, 4 * w, 4 * w, 4 * w),
+                _vgg(4 * w, 8 * w, 8 * w, 8 * w),
+            )
         else:
-            stages = (_down(channels, w), _down(w, 2 * w), _down(2 * w, 4 * w),
-                      _down(4 * w, 8 * w))  # fmt: skip
+            stages = (
+                _down(channels, w),
+                _down(w, 2 * w),
+                _down(2 * w, 4 * w),
+                _down(4 * w, 8 * w),
+            )
         self.stages = nn.ModuleList(stages)
         last = nn.Conv2d(8 * w, g_dim, 4)
         self.last = nn.Sequential(last, nn.BatchNorm2d(g_dim), nn.Tanh())
@@ -66,8 +72,12 @@ class Decoder(nn.Module):
         self.enlarge = backbone == "vgg"
         self.first = _block(nn.ConvTranspose2d(g_dim, 8 * w, 4), 8 * w)
         if self.enlarge:
-            stages = (_vgg(16 * w, 8 * w, 8 * w, 4 * w), _vgg(8 * w, 4 * w, 4 * w, 2 * w),
-                      _vgg(4 * w, 2 * w, w), _vgg(2 * w, w))  # fmt: skip
+            stages = (
+                _vgg(16 * w, 8 * w, 8 * w, 4 * w),
+                _vgg(8 * w, 4 * w, 4 * w, 2 * w),
+                _vgg(4 * w, 2 * w, w),
+                _vgg(2 * w, w),
+            )
             self.last = nn.ConvTranspose2d(w, channels, 3, 1, 1)
         else:
             stages = _up(16 * w, 4 * w), _up(8 * w, 2 * w), _up(4 * w, w), nn.Identity()
@@ -144,8 +154,12 @@ class PaperLoop:
         self.posterior, self.prior = Gaussian(g, z, n), Gaussian(g, z, n)
         predictor = nn.ModuleList([self.predictor, self.out])
         self.networks = (
-            self.encoder, self.decoder, predictor, self.posterior, self.prior,
-        )  # fmt: skip
+            self.encoder,
+            self.decoder,
+            predictor,
+            self.posterior,
+            self.prior,
+        )
         self.optimisers = [torch.optim.Adam(n.parameters(), lr) for n in self.networks]
 
     def _start(self):

@@ -64,10 +64,13 @@ def of_samples(device, repeats):
         for n in (10, 100)
     }
     return [
-        {"futures of 2 clips, 28 frames": f"{count} samples", "peak MB": peak / 1e6,
-         "ratio": peak / taken[10]}
+        {
+            "futures of 2 clips, 28 frames": f"{count} samples",
+            "peak MB": peak / 1e6,
+            "ratio": peak / taken[10],
+        }
         for count, peak in taken.items()
-    ]  # fmt: skip
+    ]
 
 
 def _drawing(device, count):
@@ -92,12 +95,14 @@ def of_training(device, repeats):
             setting = accumulate, recompute
             step = _step(device, *setting)
             seconds = alternately({"step": step}, device, repeats)["step"]
-            rows.append({
-                "DCGAN 64, B=16, 5+10": f"--accumulate {accumulate}"
-                + " --checkpoint-activations" * recompute,
-                "peak MB": _alone(_training, device, *setting) / 1e6,
-                "s/step": seconds,
-            })  # fmt: skip
+            rows.append(
+                {
+                    "DCGAN 64, B=16, 5+10": f"--accumulate {accumulate}"
+                    + " --checkpoint-activations" * recompute,
+                    "peak MB": _alone(_training, device, *setting) / 1e6,
+                    "s/step": seconds,
+                }
+            )
     return rows
 
 
@@ -154,10 +159,11 @@ def _scaling_row(name, sizes, make, device, repeats):
     seconds = list(alternately(calls, device, repeats).values())
     pixels = [size**2 for size in sizes] if "pixels" in name else list(sizes)
     return {
-        "cost of": name, "sizes": " ".join(map(str, sizes)),
+        "cost of": name,
+        "sizes": " ".join(map(str, sizes)),
         "ms": " ".join(f"{1e3 * s:.0f}" for s in seconds),
         "exponent": exponent(pixels, seconds),
-    }  # fmt: skip
+    }
 
 
 def exponent(sizes, seconds):

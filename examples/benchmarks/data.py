@@ -40,10 +40,13 @@ def _row(words, small, large):
     data = small()
     frames = rate(lambda i: data.clip(i % len(data), i), data.n_frames)
     return {
-        "random clips": words, "frames/s": frames, "clips/s": frames / data.n_frames,
+        "random clips": words,
+        "frames/s": frames,
+        "clips/s": frames / data.n_frames,
         "asked frames/s": target,
-        "MB": _memory(small), "MB of 8 times the data": _memory(large),
-    }  # fmt: skip
+        "MB": _memory(small),
+        "MB of 8 times the data": _memory(large),
+    }
 
 
 def _memory(make):
@@ -143,11 +146,16 @@ def _decoding(folder):
     for words, make in (("KTH avi, 160x120", kth), ("own mp4, 320x240", own)):
         start = time.process_time()
         make(folder / f"fresh {words}".replace("/", ""))
-        rows.append({
-            "random clips": f"decoding once: {words}",
-            "frames/s": frames / (time.process_time() - start), "clips/s": None,
-            "asked frames/s": None, "MB": None, "MB of 8 times the data": None,
-        })  # fmt: skip
+        rows.append(
+            {
+                "random clips": f"decoding once: {words}",
+                "frames/s": frames / (time.process_time() - start),
+                "clips/s": None,
+                "asked frames/s": None,
+                "MB": None,
+                "MB of 8 times the data": None,
+            }
+        )
     return rows
 
 

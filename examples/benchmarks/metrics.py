@@ -33,5 +33,8 @@ def _row(protocol, truth, samples, repeats):
     images_a_second = rate(
         lambda i: protocol.score(truth, samples), count, repeats=repeats
     )
-    return {"protocol": protocol.name, "images": str(_IMAGES),
-            "core-seconds": _IMAGES / images_a_second}  # fmt: skip
+    return {
+        "protocol": protocol.name,
+        "images": str(_IMAGES),
+        "core-seconds": _IMAGES / images_a_second,
+    }

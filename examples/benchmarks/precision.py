@@ -37,13 +37,17 @@ def compare(device, steps, seeds):
             (f[name][0] - f["float32"][0], 100 * (f[name][1] / f["float32"][1] - 1))
             for f in found
         ]
-        rows.append({
-            f"{steps} steps": name, "PSNR [dB]": psnr, "KL [nats/frame]": kl,
-            "PSNR, less float32's": statistics.mean(c[0] for c in changes),
-            "of seeds": " ".join(f"{c[0]:+.3f}" for c in changes),
-            "KL, % over float32's": statistics.mean(c[1] for c in changes),
-            "of the seeds": " ".join(f"{c[1]:+.1f}" for c in changes),
-        })  # fmt: skip
+        rows.append(
+            {
+                f"{steps} steps": name,
+                "PSNR [dB]": psnr,
+                "KL [nats/frame]": kl,
+                "PSNR, less float32's": statistics.mean(c[0] for c in changes),
+                "of seeds": " ".join(f"{c[0]:+.3f}" for c in changes),
+                "KL, % over float32's": statistics.mean(c[1] for c in changes),
+                "of the seeds": " ".join(f"{c[1]:+.1f}" for c in changes),
+            }
+        )
     return rows
 
 

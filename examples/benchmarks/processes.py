@@ -21,11 +21,12 @@ def efficiency():
     seconds = {ranks: _seconds(ranks) for ranks in (1, 2)}
     return [
         {
-            "processes": str(ranks), "frames/s": ranks * _BATCH * 15 / taken,
+            "processes": str(ranks),
+            "frames/s": ranks * _BATCH * 15 / taken,
             "% of the ideal": 100 * seconds[1] / taken,
         }
         for ranks, taken in seconds.items()
-    ]  # fmt: skip
+    ]
 
 
 def _seconds(ranks):
@@ -40,9 +41,12 @@ def _seconds(ranks):
 def _work(rank, ranks, port, queue):
     torch.set_num_threads(1)
     os.environ |= {
-        "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(ranks),
-        "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
-    }  # fmt: skip
+        "RANK": str(rank),
+        "LOCAL_RANK": str(rank),
+        "WORLD_SIZE": str(ranks),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+    }
     distributed.start()
     ours = Ours(dataclasses.replace(DCGAN, width=32), torch.device("cpu"))
     frames = torch.rand(_BATCH, 15, 1, 64, 64)

@@ -107,12 +107,16 @@ def _rows(name, calls, frames, device, repeats, found, uncounted):
     base = seconds.pop("baseline")
     return [
         {
-            "work": name, "ours in": key, "baseline frames/s": frames / base,
-            "ours frames/s": frames / own, "ratio": base / own,
-            "baseline % of peak": share["baseline"], "ours % of peak": share[key],
+            "work": name,
+            "ours in": key,
+            "baseline frames/s": frames / base,
+            "ours frames/s": frames / own,
+            "ratio": base / own,
+            "baseline % of peak": share["baseline"],
+            "ours % of peak": share[key],
         }
         for key, own in seconds.items()
-    ]  # fmt: skip
+    ]
 
 
 def train(device, repeats, found, precisions):
@@ -161,12 +165,16 @@ def compiled(device, repeats, precisions, num_samples):
                     k: alternately({k: f}, device, 1, 0)[k] for k, f in found.items()
                 }
                 later = alternately(found, device, repeats)
-            rows.append({
-                "generate": f"{work.name}, {num_samples} samples", "in": precision,
-                "first call s": first["compiled"], "then s": later["compiled"],
-                "not compiled s": later["plain"],
-                "ratio": later["plain"] / later["compiled"],
-            })  # fmt: skip
+            rows.append(
+                {
+                    "generate": f"{work.name}, {num_samples} samples",
+                    "in": precision,
+                    "first call s": first["compiled"],
+                    "then s": later["compiled"],
+                    "not compiled s": later["plain"],
+                    "ratio": later["plain"] / later["compiled"],
+                }
+            )
     return rows
 
 
@@ -184,15 +192,19 @@ def overhead(device, repeats):
     rows = []
     small = dataclasses.replace(DCGAN, width=16)
     for name, config, batch in (
-        ("DCGAN 64, B=16, 5+10", DCGAN, 16), ("DCGAN 64, width 16, B=8, 5+10", small, 8),
-    ):  # fmt: skip
+        ("DCGAN 64, B=16, 5+10", DCGAN, 16),
+        ("DCGAN 64, width 16, B=8, 5+10", small, 8),
+    ):
         frames = torch.rand(batch, 15, 1, 64, 64).to(device)
         models = {"Pyro": Ours(config, device), "plain": Plain(config, device)}
         calls = {k: lambda m=m, x=frames: m.train_step(x) for k, m in models.items()}
         seconds = alternately(calls, device, 2 * repeats)
-        rows.append({
-            "a training step of": name, "Pyro ms": 1e3 * seconds["Pyro"],
-            "plain ms": 1e3 * seconds["plain"],
-            "Pyro / plain": seconds["Pyro"] / seconds["plain"],
-        })  # fmt: skip
+        rows.append(
+            {
+                "a training step of": name,
+                "Pyro ms": 1e3 * seconds["Pyro"],
+                "plain ms": 1e3 * seconds["plain"],
+                "Pyro / plain": seconds["Pyro"] / seconds["plain"],
+            }
+        )
     return rows

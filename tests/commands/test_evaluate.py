@@ -149,16 +149,20 @@ def test_stopped_and_resumed(folder):
         (["a=lp.pt", "a=none.pt", *DIGITS], "two predictors have the name 'a'"),
         (["videos/a.npy", *DIGITS], "a.npy is not a readable checkpoint"),
         (["lp.pt", "--data", "videos"], "--data videos needs --data-root"),
-        (["lp.pt", "--data", "videos", "--test-data", "videos", "--horizon", "8"],
-         "has 9 frames; a clip of 10"),
-        (["lp.pt", "--data", "videos", "--test-data", "videos", "--n-past", "20"],
-         "has 9 frames; a clip of 23"),
+        (
+            ["lp.pt", "--data", "videos", "--test-data", "videos", "--horizon", "8"],
+            "has 9 frames; a clip of 10",
+        ),
+        (
+            ["lp.pt", "--data", "videos", "--test-data", "videos", "--n-past", "20"],
+            "has 9 frames; a clip of 23",
+        ),
         (["lp.pt", "--data", "kth", "--data-root", "nowhere"], "nowhere"),
         (["rgb.pt", "--data-root", "nowhere"], "nowhere"),
         ([*DIGITS], "CHECKPOINT"),
     ],
     ids=lambda v: " ".join(v)[-48:] if isinstance(v, list) else None,
-)  # fmt: skip
+)
 def test_bad_input_ends_in_one_line(folder, capsys, flags, words):
     Path("run").mkdir()
     Path("run/state.pt").write_bytes(b"spoiled")

@@ -36,8 +36,20 @@ def run(*arguments):
 def test_an_array_becomes_films_and_numbers(checkpoint, video, tmp_path, capsys):
     np.save(tmp_path / "my video ä.npy", video)
     out = tmp_path / "out"
-    run(checkpoint, tmp_path / "my video ä.npy", "--out", out, "--horizon", 5,
-        "--num-samples", 3, "--shown", 2, "--start", 1)  # fmt: skip
+    run(
+        checkpoint,
+        tmp_path / "my video ä.npy",
+        "--out",
+        out,
+        "--horizon",
+        5,
+        "--num-samples",
+        3,
+        "--shown",
+        2,
+        "--start",
+        1,
+    )
     base = out / "my video ä"
     with np.load(base.with_suffix(".npz"), allow_pickle=False) as stored:
         context, futures = stored["context"], stored["futures"]
@@ -67,8 +79,11 @@ def test_the_context_alone_is_enough(checkpoint, video, tmp_path, monkeypatch):
     for folder in ("futures", "futures-2"):
         run(checkpoint, "two.npy", "--horizon", 40, "--num-samples", 2)
         assert {p.suffix for p in (tmp_path / "runs" / folder).iterdir()} == {
-            ".gif", ".mp4", ".npz", ".png",
-        }  # fmt: skip
+            ".gif",
+            ".mp4",
+            ".npz",
+            ".png",
+        }
     # A long strip shows the last context frames and evenly spaced later ones.
     with Image.open("runs/futures/two.png") as strip:
         assert strip.width < 25 * 140

@@ -136,9 +136,11 @@ def test_a_clip_is_a_function_of_seed_epoch_and_index(images):
     assert torch.equal(data.clip(5, 2), MovingMNIST(images).clip(5, 2))
     assert torch.equal(pickle.loads(pickle.dumps(data)).clip(5, 2), data.clip(5, 2))
     for other in (
-        data.clip(6, 2), data.clip(5, 3), MovingMNIST(images, seed=1).clip(5, 2),
+        data.clip(6, 2),
+        data.clip(5, 3),
+        MovingMNIST(images, seed=1).clip(5, 2),
         MovingMNIST(images, "test").clip(5, 2),
-    ):  # fmt: skip
+    ):
         assert not torch.equal(other, data.clip(5, 2))
     # A longer clip goes on from a shorter one.
     longer = MovingMNIST(images, n_frames=25, num_digits=1).clip(5)

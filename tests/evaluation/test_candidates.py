@@ -30,8 +30,12 @@ def test_checkpoints_get_names_that_differ(tiny, tmp_path):
     none = save(awake(tiny, prior="none"), tmp_path / "x=y.pt")
     found = load_candidates([one, two, fixed, none], CPU)
     assert [c.name for c in found] == [
-        "SVG-LP (a)", "SVG-LP (b)", "SVG-FP", "deterministic", "last frame repeated",
-    ]  # fmt: skip
+        "SVG-LP (a)",
+        "SVG-LP (b)",
+        "SVG-FP",
+        "deterministic",
+        "last frame repeated",
+    ]
     assert [c.step for c in found] == [7, None, None, None, None]
     with open(one, "rb") as file:
         assert found[0].sha256 == hashlib.sha256(file.read()).hexdigest()

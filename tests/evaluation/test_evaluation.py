@@ -47,9 +47,10 @@ def test_scores_against_all_samples_at_once(tiny, tmp_path):
             assert got["best"] == got["mean"] == got["worst"]
             check_estimate(got["mean"], curve[0], protocol.ddof)
             check_estimate(
-                model["scores"][name][metric]["mean"], scores[metric].mean(0),
+                model["scores"][name][metric]["mean"],
+                scores[metric].mean(0),
                 protocol.ddof,
-            )  # fmt: skip
+            )
     assert (model["num_samples"], copy["num_samples"]) == (6, 1)
     assert copy["calibration"] is None and copy["likelihood"] is None
 
@@ -173,9 +174,12 @@ def test_memory_grows_neither_with_samples_nor_with_clips(tiny, tmp_path):
     # From 64 draws on they come in portions, and so do samples from 4 on.
     for num_samples, count, particles in ((8, 2, 64), (16, 2, 128), (8, 4, 64)):
         settings = dataclasses.replace(
-            SMALL, num_samples=num_samples, clips=count, particles=(1, particles),
+            SMALL,
+            num_samples=num_samples,
+            clips=count,
+            particles=(1, particles),
             likelihood_clips=4,
-        )  # fmt: skip
+        )
         run = evaluation(svg, tmp_path / f"{num_samples} {count}", settings)
         with Largest() as largest:
             run.run()

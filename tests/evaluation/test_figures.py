@@ -211,10 +211,12 @@ def test_displacements_of_known_futures(tiny, images, monkeypatch, shift):
             frames = next(truth) / 255
         else:
             axis, inward = next(sides)
-            frames = torch.stack([
-                frame.roll(shift * int(i), 1 + int(a))
-                for frame, a, i in zip(context[:, -1], axis, inward)
-            ])  # fmt: skip
+            frames = torch.stack(
+                [
+                    frame.roll(shift * int(i), 1 + int(a))
+                    for frame, a, i in zip(context[:, -1], axis, inward)
+                ]
+            )
         return frames[None, :, None].expand(num_samples, -1, -1, -1, -1, -1)
 
     monkeypatch.setattr(svg, "predict", predict)
@@ -423,8 +425,11 @@ def test_all_figures(checkpoints, tmp_path, capsys):
     said = capsys.readouterr().out.splitlines()
     assert said[-1] == f"figures in {out}" and not any("skipped" in s for s in said)
     written = {path.name for path in out.iterdir()}
-    names = [f"{n}.{e}" for n in ("sharpness", "bounces", "prior", "curves")
-             for e in ("png", "json")]  # fmt: skip
+    names = [
+        f"{n}.{e}"
+        for n in ("sharpness", "bounces", "prior", "curves")
+        for e in ("png", "json")
+    ]
     assert written == {*names, "rollouts_1.png", "rollouts_1.gif"}
     with Image.open(out / "rollouts_1.gif") as gif:
         assert gif.n_frames == 14 and gif.width > 4 * 128

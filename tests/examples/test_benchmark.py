@@ -91,10 +91,12 @@ def test_every_table_can_be_made(monkeypatch):
     monkeypatch.setattr(benchmark.precisions, "_CLIPS", 2)
     rows = [{"work": 1.0}]
     for module, names in (
-        (speed, ["train", "generate", "overhead", "compiled"]), (data, []),
+        (speed, ["train", "generate", "overhead", "compiled"]),
+        (data, []),
         (costs, ["of_samples", "of_training", "scaling"]),
-        (benchmark.processes, ["efficiency"]), (benchmark.metrics, ["scoring"]),
-    ):  # fmt: skip
+        (benchmark.processes, ["efficiency"]),
+        (benchmark.metrics, ["scoring"]),
+    ):
         for name in names:
             monkeypatch.setattr(module, name, lambda *given: rows)
     monkeypatch.setattr(data, "run", lambda: (rows, rows))

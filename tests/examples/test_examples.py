@@ -95,10 +95,22 @@ def test_interrupt_and_resume_give_the_same_weights(tmp_path, root):
     stopped = json.loads(re.search(r"stopped at step (\d+)", out)[1])
     assert 2 <= stopped < 40
     status, out, err = run(
-        "--data-root", root, "--out", tmp_path / "parts", "--resume",
-        "--device", "cpu", "--horizon", 3, "--num-samples", 3, "--test-clips", 4,
-        "--pictures", 0,
-    )  # fmt: skip
+        "--data-root",
+        root,
+        "--out",
+        tmp_path / "parts",
+        "--resume",
+        "--device",
+        "cpu",
+        "--horizon",
+        3,
+        "--num-samples",
+        3,
+        "--test-clips",
+        4,
+        "--pictures",
+        0,
+    )
     assert status == 0 and "preset of the resumed run" in out, err
     whole, parts = weights(tmp_path / "whole"), weights(tmp_path / "parts")
     for name, value in whole.items():
@@ -107,11 +119,13 @@ def test_interrupt_and_resume_give_the_same_weights(tmp_path, root):
 
 @pytest.mark.slow
 def test_variants_run(tmp_path, root):
-    for i, flags in enumerate((
-        ["--prior", "none"],
-        ["--prior", "fixed", "--elbo", "mean-field", "--norm", "group"],
-        ["--backbone", "vgg", "--no-pixel-skip", "--sigma", "optimal"],
-    )):  # fmt: skip
+    for i, flags in enumerate(
+        (
+            ["--prior", "none"],
+            ["--prior", "fixed", "--elbo", "mean-field", "--norm", "group"],
+            ["--backbone", "vgg", "--no-pixel-skip", "--sigma", "optimal"],
+        )
+    ):
         status, _, err = run(
             *TINY, "--data-root", root, "--steps", 1, "--out", tmp_path / str(i), *flags
         )
@@ -174,9 +188,18 @@ def test_verify_and_elbos(tmp_path, root):
     status, out, err = run(*flags, "--verify")
     assert status == 0 and "the CRCs of 12 records are right" in out, err
     command = [
-        sys.executable, str(EXAMPLES / "compare_elbos.py"), tmp_path / "checkpoint.pt",
-        "--data-root", root, "--clips", "2", "--repeats", "3", "--n-frames", "4",
-    ]  # fmt: skip
+        sys.executable,
+        str(EXAMPLES / "compare_elbos.py"),
+        tmp_path / "checkpoint.pt",
+        "--data-root",
+        root,
+        "--clips",
+        "2",
+        "--repeats",
+        "3",
+        "--n-frames",
+        "4",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     parts = [line.split(":")[0] for line in done.stdout.splitlines()]

@@ -1,6 +1,5 @@
 """LPIPS and FVD with random weights, against their formulas written out."""
 
-
 import numpy as np
 import pytest
 import torch

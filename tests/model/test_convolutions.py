@@ -58,18 +58,18 @@ def test_halves_are_the_whole(kind, out):
     side = 12 if kind is SplitConv else 6  # of the skip; d is 6 pixels wide
     inputs = torch.randn(2, 3, 6, 6).double(), torch.randn(2, 5, side, side).double()
     agree(
-        layer, inputs, lambda d, s: halves(layer, d, s),
+        layer,
+        inputs,
+        lambda d, s: halves(layer, d, s),
         lambda d, s: ordinary(layer, d, s),
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize("before", [1, 3, 7])
 def test_shrinking(before):
     layer = ShrinkingConv(before, 5).double()
     x = torch.randn(2, before, 10, 10).double()
-    agree(
-        layer, [x], layer, lambda x: F.conv2d(x, layer.weight, layer.bias, 2, 1)
-    )  # fmt: skip
+    agree(layer, [x], layer, lambda x: F.conv2d(x, layer.weight, layer.bias, 2, 1))
 
 
 def test_heads_are_matrix_products():

@@ -60,8 +60,10 @@ def test_convolutions_are_in_bfloat16_and_the_rest_is_not(tiny):
     with autocast(torch.device("cpu"), "bf16"):
         futures = svg.predict(torch.rand(1, 3, 1, 64, 64), 2, 2)
     assert seen == {
-        "convolution": torch.bfloat16, "frame": torch.float32, "LSTM": torch.float32,
-    }  # fmt: skip
+        "convolution": torch.bfloat16,
+        "frame": torch.float32,
+        "LSTM": torch.float32,
+    }
     # Means near 1 are not rounded to multiples of 1/256.
     assert futures.dtype == torch.float32 and len(futures.unique()) > 100
 
@@ -127,9 +129,12 @@ def test_tf32_set_in_pytorchs_other_way_is_left_alone():
 
 @pytest.mark.parametrize(
     "precision, device, said",
-    [("tf32", "cpu", "only NVIDIA's GPUs have TF32"), ("tf32", "cuda", ""),
-     ("float32", "cpu", "")],
-)  # fmt: skip
+    [
+        ("tf32", "cpu", "only NVIDIA's GPUs have TF32"),
+        ("tf32", "cuda", ""),
+        ("float32", "cpu", ""),
+    ],
+)
 def test_a_precision_that_wins_nothing_is_named(precision, device, said, capsys):
     warn_of_useless_precision(precision, torch.device(device))
     out = capsys.readouterr().out

@@ -1,6 +1,5 @@
 """Futures: Predictive and predict, against the paper's loop and against each other."""
 
-
 import pyro
 import pytest
 import torch

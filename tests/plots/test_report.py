@@ -162,10 +162,15 @@ def test_figures_show_every_curve_whole(results, monkeypatch, tmp_path):
 
 def browse(*flags):
     command = [
-        CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu",
-        "--disable-background-networking", "--host-resolver-rules=MAP * ~NOTFOUND",
-        "--virtual-time-budget=2000", *flags,
-    ]  # fmt: skip
+        CHROMIUM,
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-background-networking",
+        "--host-resolver-rules=MAP * ~NOTFOUND",
+        "--virtual-time-budget=2000",
+        *flags,
+    ]
     return subprocess.run(command, capture_output=True, text=True, timeout=120)
 
 
@@ -271,9 +276,14 @@ def test_heat_goes_from_dark_to_bright():
 
 def test_one_sample_and_nothing_optional(tmp_path):
     settings = dataclasses.replace(
-        SMALL, num_samples=1, clips=1, likelihood_clips=0, pictures=0,
-        calibration_samples=0, protocols=("finn",),
-    )  # fmt: skip
+        SMALL,
+        num_samples=1,
+        clips=1,
+        likelihood_clips=0,
+        pictures=0,
+        calibration_samples=0,
+        protocols=("finn",),
+    )
     run = evaluation(awake(TINY), tmp_path, settings)
     run.run()
     found = publish(run)["predictors"][0]

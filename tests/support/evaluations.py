@@ -14,9 +14,17 @@ TINY = SVGConfig(
 )
 CPU = torch.device("cpu")
 SMALL = EvaluationSettings(
-    n_past=2, horizon=3, num_samples=6, clips=5, batch_size=2, chunk_size=4,
-    calibration_samples=5, particles=(1, 4), likelihood_clips=3, pictures=1,
-)  # fmt: skip
+    n_past=2,
+    horizon=3,
+    num_samples=6,
+    clips=5,
+    batch_size=2,
+    chunk_size=4,
+    calibration_samples=5,
+    particles=(1, 4),
+    likelihood_clips=3,
+    pictures=1,
+)
 
 
 def awake(config, **changes):

@@ -26,9 +26,16 @@ TINY = SVGConfig(
     channels=1, width=4, g_dim=8, z_dim=3, rnn_size=12, n_past=2, beta=1e-3
 )
 SHORT = TrainingConfig(
-    steps=6, batch_size=4, n_frames=5, lr=2e-3, lr_end=1e-4, clip_norm=50.0,
-    log_every=2, validate_every=3, save_every=100,
-)  # fmt: skip
+    steps=6,
+    batch_size=4,
+    n_frames=5,
+    lr=2e-3,
+    lr_end=1e-4,
+    clip_norm=50.0,
+    log_every=2,
+    validate_every=3,
+    save_every=100,
+)
 
 GROUP_NORM = dataclasses.replace(TINY, norm="group")
 # Of all clips together: 8 of 5 frames.

@@ -28,8 +28,9 @@ def numbers(frames, axis=0):
     return np.rint((frames.reshape(len(frames), -1).mean(1) - _DARKEST) / _STEP)
 
 
-def write_video(path, frames, codec="mpeg4", pix_fmt="yuv420p", times=None, tags=None,
-                aspect=None):  # fmt: skip
+def write_video(
+    path, frames, codec="mpeg4", pix_fmt="yuv420p", times=None, tags=None, aspect=None
+):
     """Encode uint8 frames ``(T, H, W, 3 or 4)``.
 
     Parameters

@@ -33,9 +33,14 @@ pytestmark = pytest.mark.skipif(
 
 def trainer(config, out, **changes):
     training = TrainingConfig(
-        steps=4, batch_size=3, n_frames=5, log_every=2, validate_every=100,
-        save_every=100, **changes,
-    )  # fmt: skip
+        steps=4,
+        batch_size=3,
+        n_frames=5,
+        log_every=2,
+        validate_every=100,
+        save_every=100,
+        **changes,
+    )
     return Trainer(SVG(config).cuda(), Squares(), training, out)
 
 

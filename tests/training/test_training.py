@@ -29,9 +29,16 @@ from svg_pyro.training.optim import JointAdam
 from svg_pyro.training.trainer import Trainer
 
 SHORT = TrainingConfig(
-    steps=6, batch_size=3, n_frames=5, lr=2e-3, lr_end=1e-4, clip_norm=50.0,
-    log_every=2, validate_every=100, save_every=100,
-)  # fmt: skip
+    steps=6,
+    batch_size=3,
+    n_frames=5,
+    lr=2e-3,
+    lr_end=1e-4,
+    clip_norm=50.0,
+    log_every=2,
+    validate_every=100,
+    save_every=100,
+)
 
 
 def make(config, out, training=SHORT, data=None, **arguments):
@@ -80,9 +87,12 @@ def test_validation_and_pictures_do_not_disturb_training(tiny, tmp_path):
     clips = torch.stack([Squares(seed=1).clip(i) for i in range(4)])
     often = dataclasses.replace(SHORT, validate_every=2, save_every=1, log_every=1)
     watched = make(
-        tiny, tmp_path / "watched", often, validation=clips,
+        tiny,
+        tmp_path / "watched",
+        often,
+        validation=clips,
         on_validation=lambda t: picture_rows(t.svg, clips[0], 2, num_samples=2),
-    )  # fmt: skip
+    )
     watched.run()
     for name, value in weights(plain).items():
         assert torch.equal(watched.svg.state_dict()[name], value), name

@@ -15,8 +15,10 @@ from svg_pyro.errors import DataError
 
 
 @pytest.mark.parametrize("ending", [".npy", ".npz"])
-@pytest.mark.parametrize("channels, videos", [(None, None), (1, None), (3, None),
-                                              (4, None), (None, 2), (3, 2), (3, 1)])  # fmt: skip
+@pytest.mark.parametrize(
+    "channels, videos",
+    [(None, None), (1, None), (3, None), (4, None), (None, 2), (3, 2), (3, 1)],
+)
 def test_shapes_of_arrays(tmp_path, ending, channels, videos):
     array = coded(12, 20, 24)[..., 0]
     if channels:
@@ -54,9 +56,10 @@ def test_a_compressed_array_is_read_through_once(tmp_path, monkeypatch):
     np.savez_compressed(tmp_path / "a.npz", x=videos)
     read, plain = [], zipfile.ZipExtFile.read
     monkeypatch.setattr(
-        zipfile.ZipExtFile, "read",
+        zipfile.ZipExtFile,
+        "read",
         lambda self, n=-1: read.append(data := plain(self, n)) or data,
-    )  # fmt: skip
+    )
     for source, video in zip(find_sources(tmp_path), videos):
         assert np.array_equal(np.stack(list(decode(source, 16, 1))), video)
     assert sum(map(len, read)) < 1.5 * videos.nbytes

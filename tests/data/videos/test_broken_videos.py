@@ -76,8 +76,9 @@ def test_a_header_that_lies(tmp_path, capsys, promised):
     assert capsys.readouterr().err == (said if promised == 1000 else "")
 
 
-@pytest.mark.parametrize("ending, codec", [(".mkv", "libx264"), (".avi", "mjpeg"),
-                                           (".webm", "libvpx-vp9")])  # fmt: skip
+@pytest.mark.parametrize(
+    "ending, codec", [(".mkv", "libx264"), (".avi", "mjpeg"), (".webm", "libvpx-vp9")]
+)
 def test_a_video_that_breaks_off(tmp_path, capsys, ending, codec):
     pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
     path = write_video(tmp_path / f"a{ending}", rough(40), codec, pix_fmt)
@@ -132,8 +133,9 @@ def test_a_file_that_vanishes_between_search_and_decoding(
     data = VideoFolder(root, "train", 12, 16, 1, tmp_path / "cache")
     assert len(data) == 1
     assert capsys.readouterr().err.splitlines() == [
-        "skipped 1 of 3 videos:", f"  {root}/b.npy: No such file or directory",
-    ]  # fmt: skip
+        "skipped 1 of 3 videos:",
+        f"  {root}/b.npy: No such file or directory",
+    ]
 
 
 def test_a_file_that_vanishes_between_indexing_and_reading(tmp_path):
@@ -144,10 +146,13 @@ def test_a_file_that_vanishes_between_indexing_and_reading(tmp_path):
     assert (data.clip(0) == before).all()
 
 
-@pytest.mark.parametrize("text", [
-    "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nsecret.mp4\n#EXT-X-ENDLIST\n",
-    "ffconcat version 1.0\nfile secret.mp4\n",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [
+        "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nsecret.mp4\n#EXT-X-ENDLIST\n",
+        "ffconcat version 1.0\nfile secret.mp4\n",
+    ],
+)
 def test_a_play_list_in_disguise_opens_no_other_file(tmp_path, text):
     write_video(tmp_path / "secret.mp4", coded(5), "libx264")
     (tmp_path / "a.mp4").write_text(text)

@@ -33,9 +33,14 @@ def assert_colours(found, *colours, within=10):
 
 @pytest.mark.parametrize(
     "ending, codec",
-    [(".mp4", "libx264"), (".avi", "mpeg4"), (".mov", "mpeg4"), (".webm", "libvpx-vp9"),
-     (".mkv", "ffv1")],
-)  # fmt: skip
+    [
+        (".mp4", "libx264"),
+        (".avi", "mpeg4"),
+        (".mov", "mpeg4"),
+        (".webm", "libvpx-vp9"),
+        (".mkv", "ffv1"),
+    ],
+)
 def test_every_frame_in_its_order(tmp_path, ending, codec):
     path = write_video(tmp_path / f"a{ending}", coded(40), codec)
     frames = frames_of(path)
@@ -59,8 +64,10 @@ def test_odd_sizes(tmp_path, height, width, fit):
     assert numbers(frames[:, 7, 7]).tolist() == [0, 1, 2, 3]
 
 
-@pytest.mark.parametrize("codec, ending, pix_fmt", [("libx264", ".mp4", "yuv420p"),
-                                                    ("mjpeg", ".avi", "yuvj420p")])  # fmt: skip
+@pytest.mark.parametrize(
+    "codec, ending, pix_fmt",
+    [("libx264", ".mp4", "yuv420p"), ("mjpeg", ".avi", "yuvj420p")],
+)
 def test_colour_and_grey(tmp_path, codec, ending, pix_fmt):
     path = write_video(tmp_path / f"a{ending}", quarters(), codec, pix_fmt)
     assert_colours(corners(frames_of(path, 32, 3)[1]), RED, GREEN, BLUE, WHITE)
@@ -135,8 +142,11 @@ def test_every_size_and_shape_of_pixels_can_be_cropped():
 def test_a_turned_phone(tmp_path, degrees):
     path = write_video(tmp_path / "a.mp4", quarters(), "libx264")
     turn_mp4(path, degrees)
-    order = {90: (BLUE, RED, WHITE, GREEN), 180: (WHITE, BLUE, GREEN, RED),
-             270: (GREEN, WHITE, RED, BLUE)}[degrees]  # fmt: skip
+    order = {
+        90: (BLUE, RED, WHITE, GREEN),
+        180: (WHITE, BLUE, GREEN, RED),
+        270: (GREEN, WHITE, RED, BLUE),
+    }[degrees]
     assert_colours(corners(frames_of(path, 32, 3)[0]), *order)
 
 
@@ -154,9 +164,12 @@ def test_pixels_that_are_not_square(tmp_path, turned):
 
 @pytest.mark.parametrize(
     "codec, ending, pix_fmt, tags",
-    [("libvpx-vp9", ".webm", "yuva420p", {"alpha_mode": "1"}),
-     ("png", ".mov", "rgba", None), ("ffv1", ".mkv", "yuva444p", None)],
-)  # fmt: skip
+    [
+        ("libvpx-vp9", ".webm", "yuva420p", {"alpha_mode": "1"}),
+        ("png", ".mov", "rgba", None),
+        ("ffv1", ".mkv", "yuva444p", None),
+    ],
+)
 def test_transparent_video_lies_over_black(tmp_path, codec, ending, pix_fmt, tags):
     frames = np.full((3, 32, 64, 4), 200, np.uint8)
     frames[:, :, :24, 3], frames[:, :, 24:40, 3], frames[:, :, 40:, 3] = 0, 128, 255
@@ -171,8 +184,13 @@ def test_a_gif(tmp_path):
         picture = Image.new("RGBA", (32, 32), (20 + 5 * t,) * 3 + (255,))
         picture.paste((255, 255, 255, 0), (0, 0, 32, 8))  # transparent: black
         frames.append(picture)
-    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:],
-                   disposal=2, duration=[20, 500, 40] * 4)  # fmt: skip
+    frames[0].save(
+        tmp_path / "a.gif",
+        save_all=True,
+        append_images=frames[1:],
+        disposal=2,
+        duration=[20, 500, 40] * 4,
+    )
     got = frames_of(tmp_path / "a.gif", 32, 3)
     assert numbers(got[:, 12:]).tolist() == list(range(12))
     assert not got[:, :6].any()
@@ -226,9 +244,13 @@ def test_a_photograph_that_says_how_it_was_held(tmp_path):
 
 @pytest.mark.parametrize(
     "content, reason",
-    [(b"", "not a readable image"), (b"words", "not a readable image"),
-     ("floats", "holds floats"), ("cut", "truncated|not a readable image")],
-)  # fmt: skip
+    [
+        (b"", "not a readable image"),
+        (b"words", "not a readable image"),
+        ("floats", "holds floats"),
+        ("cut", "truncated|not a readable image"),
+    ],
+)
 def test_a_broken_image_ends_the_sequence(tmp_path, content, reason):
     for t in range(3):
         Image.fromarray(coded(1, first=t)[0]).save(tmp_path / f"{t}.png")

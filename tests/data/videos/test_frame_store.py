@@ -59,8 +59,9 @@ def test_a_video_is_decoded_once(store, source, tmp_path, monkeypatch):
     assert again.add([source]) == {} and again.count(source) == 40
 
 
-@pytest.mark.parametrize("size, channels, fit", [(8, 1, "crop"), (16, 3, "crop"),
-                                                 (16, 1, "stretch")])  # fmt: skip
+@pytest.mark.parametrize(
+    "size, channels, fit", [(8, 1, "crop"), (16, 3, "crop"), (16, 1, "stretch")]
+)
 def test_other_settings_are_kept_apart(store, source, tmp_path, size, channels, fit):
     other = FrameStore(tmp_path / "cache", size, channels, fit)
     other.add([source])
@@ -241,8 +242,10 @@ def test_the_report_is_printed_once(capsys):
         report_skipped(skipped, 20)
     report_skipped({}, 20)
     assert capsys.readouterr().err.splitlines() == [
-        "skipped 2 of 20 videos:", "  x.mp4: zero bytes", "  y.mp4: no video",
-    ]  # fmt: skip
+        "skipped 2 of 20 videos:",
+        "  x.mp4: zero bytes",
+        "  y.mp4: no video",
+    ]
 
 
 def test_a_second_run_waits_and_decodes_nothing_again(

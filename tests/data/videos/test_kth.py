@@ -314,9 +314,20 @@ def test_the_example(tmp_path, root, monkeypatch, capsys):
     assert list((tmp_path / "runs" / "frames").glob("*.frames"))
     assert "best of 2 samples" in capsys.readouterr().out
     train_kth.main(
-        [*TINY, "--data-root", str(root), "--out", "other", "--image-size", "128",
-         "--cache", "kept", "--steps", "1"]
-    )  # fmt: skip
+        [
+            *TINY,
+            "--data-root",
+            str(root),
+            "--out",
+            "other",
+            "--image-size",
+            "128",
+            "--cache",
+            "kept",
+            "--steps",
+            "1",
+        ]
+    )
     assert list((tmp_path / "kept").glob("*.frames"))
 
 

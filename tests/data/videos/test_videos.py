@@ -29,9 +29,21 @@ def names_in(path):
 
 
 def test_folders_are_searched(tmp_path):
-    for name in ("b/x10.mp4", "b/x9.mp4", "a.AVI", "c d/é ö.webm", ".hidden/a.mp4",
-                 "b/.hidden.mp4", "notes.txt", "seq/1.png", "seq/2.PNG", "seq/film.gif",
-                 "run/checkpoint.pt", "run/pictures/final.gif", "empty/.keep"):  # fmt: skip
+    for name in (
+        "b/x10.mp4",
+        "b/x9.mp4",
+        "a.AVI",
+        "c d/é ö.webm",
+        ".hidden/a.mp4",
+        "b/.hidden.mp4",
+        "notes.txt",
+        "seq/1.png",
+        "seq/2.PNG",
+        "seq/film.gif",
+        "run/checkpoint.pt",
+        "run/pictures/final.gif",
+        "empty/.keep",
+    ):
         (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
         (tmp_path / name).write_bytes(b"content")
     want = ["a.AVI", "b/x9.mp4", "b/x10.mp4", "c d/é ö.webm", "seq", "seq/film.gif"]
@@ -68,8 +80,9 @@ def test_train_and_test_never_share_a_video(tmp_path):
     assert videos_of(moved) == test
 
 
-@pytest.mark.parametrize("fraction, count, n_test", [(0.1, 2, 1), (0.9, 2, 1), (0.1, 15, 2),
-                                                     (0.5, 15, 8)])  # fmt: skip
+@pytest.mark.parametrize(
+    "fraction, count, n_test", [(0.1, 2, 1), (0.9, 2, 1), (0.1, 15, 2), (0.5, 15, 8)]
+)
 def test_sizes_of_the_splits(tmp_path, fraction, count, n_test):
     root = folder_of(tmp_path / "videos", "abcdefghijklmno"[:count])
     for split, n in (("train", count - n_test), ("test", n_test)):
@@ -103,8 +116,9 @@ def test_other_videos_to_test_on(tmp_path):
         data = VideoFolder(root, split, 12, 16, 1, tmp_path / "cache", test_path=other)
         names = {Path(data.name(i).split(",")[0]).stem for i in range(len(data))}
         assert names == want
-    one = VideoFolder(root / "a.npy", "train", 12, 16, 1, tmp_path / "cache",
-                      test_path=root / "b.npy")  # fmt: skip
+    one = VideoFolder(
+        root / "a.npy", "train", 12, 16, 1, tmp_path / "cache", test_path=root / "b.npy"
+    )
     assert len(one) == 1
     with pytest.raises(DataError, match="every video in it is also in the test data"):
         VideoFolder(other, "train", 12, 16, 1, tmp_path / "cache", test_path=root)
@@ -114,8 +128,16 @@ def test_what_is_too_short_is_listed_once(tmp_path, capsys):
     root = folder_of(tmp_path / "videos", "abc")
     np.save(root / "short.npy", coded(3))
     for _ in range(2):
-        data = VideoFolder(root, "train", 2, 16, 1, tmp_path / "cache", stride=3,
-                           test_path=root / "a.npy")  # fmt: skip
+        data = VideoFolder(
+            root,
+            "train",
+            2,
+            16,
+            1,
+            tmp_path / "cache",
+            stride=3,
+            test_path=root / "a.npy",
+        )
     assert videos_of(data) == {1, 2}
     assert capsys.readouterr().err.splitlines() == [
         f"{root}: 1 of 4 videos are in the test data, and not trained on",
@@ -189,12 +211,17 @@ def test_one_readable_video(tmp_path, capsys):
     )
 
 
-@pytest.mark.parametrize("settings, words", [
-    ({"split": "valid"}, "unknown split 'valid'"), ({"fit": "squash"}, "no fit 'squash'"),
-    ({"test_fraction": 1.0}, "test_fraction is 1.0"), ({"stride": 0}, "stride is 0"),
-    ({"stride": 9}, "12 frames; a clip of 4 at stride 9 takes 28"),
-    ({"test_path": "nowhere"}, "nowhere: no such file"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "settings, words",
+    [
+        ({"split": "valid"}, "unknown split 'valid'"),
+        ({"fit": "squash"}, "no fit 'squash'"),
+        ({"test_fraction": 1.0}, "test_fraction is 1.0"),
+        ({"stride": 0}, "stride is 0"),
+        ({"stride": 9}, "12 frames; a clip of 4 at stride 9 takes 28"),
+        ({"test_path": "nowhere"}, "nowhere: no such file"),
+    ],
+)
 def test_settings_out_of_range(tmp_path, settings, words):
     root = folder_of(tmp_path / "videos", "ab")
     assert words in one_line(root, tmp_path, **settings)
@@ -251,14 +278,20 @@ def test_the_example(tmp_path, monkeypatch, capsys):
     assert len(list((tmp_path / "runs" / "frames").glob("*.frames"))) == 6
 
 
-@pytest.mark.parametrize("flags, words", [
-    (["none"], "none: no such file or folder"),
-    (["."], "the only video"),
-    ([".", "--test-data", "none"], "none: no such file or folder"),
-    ([".", "--test-data", "../other", "--stride", "5"], "a clip of 4 at stride 5 takes 16"),
-    ([".", "--fit", "squash"], "invalid choice: 'squash'"),
-    ([], "DIR"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "flags, words",
+    [
+        (["none"], "none: no such file or folder"),
+        (["."], "the only video"),
+        ([".", "--test-data", "none"], "none: no such file or folder"),
+        (
+            [".", "--test-data", "../other", "--stride", "5"],
+            "a clip of 4 at stride 5 takes 16",
+        ),
+        ([".", "--fit", "squash"], "invalid choice: 'squash'"),
+        ([], "DIR"),
+    ],
+)
 def test_bad_input_ends_in_one_line_and_status_2(
     tmp_path, monkeypatch, capsys, flags, words
 ):
