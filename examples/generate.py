@@ -107,7 +107,7 @@ def main(argv=None):
         device = choose_device(args.device)
         warn_of_useless_precision(args.precision, device)
         svg = svg_pyro.load(args.checkpoint, map_location=device)
-        sampler = Sampler(svg, args.precision, args.compile)
+        sampler = Sampler(svg, args.precision, compiled=args.compile)
         sources = find_sources(args.video)
         out = Path(args.out) if args.out else free_folder("runs/futures")
         done = {}

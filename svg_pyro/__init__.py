@@ -12,7 +12,9 @@ from svg_pyro.errors import (
 )
 from svg_pyro.model.checkpoint import load, save
 from svg_pyro.model.guides import FilteringGuide, Guide
+from svg_pyro.model.observations import Observation
 from svg_pyro.model.priors import FixedPrior, LearnedPrior, Prior
+from svg_pyro.model.registry import register
 from svg_pyro.model.sampler import Sampler
 from svg_pyro.model.svg import SVG
 
@@ -29,6 +31,7 @@ __all__ = [
     "FramesError",
     "Guide",
     "LearnedPrior",
+    "Observation",
     "Prior",
     "SVGConfig",
     "SVGError",
@@ -36,5 +39,6 @@ __all__ = [
     "TrainingConfig",
     "TrainingError",
     "load",
+    "register",
     "save",
 ]

@@ -3,26 +3,30 @@
 import dataclasses
 import difflib
 import math
+from collections.abc import Mapping
+from typing import Any
 
 from svg_pyro.errors import ConfigError
 
 PRECISIONS = ("float32", "tf32", "bf16")
 
-_CHOICES = {
-    "image_size": (64, 128),
+# What the field `sigma` of earlier checkpoints stands for.
+_OBSERVATION_OF_SIGMA = {
+    "beta": "gaussian",
+    "learned": "learned-sigma",
+    "optimal": "optimal-sigma",
+}
+_CHOICES: dict[str, tuple[Any, ...]] = {
     "channels": (1, 3),
-    "backbone": ("dcgan", "vgg"),
     "norm": ("batch", "group"),
-    "prior": ("learned", "fixed", "none"),
-    "sigma": ("beta", "learned", "optimal"),
     "skip_from": ("context", "before_context"),
 }
 _POSITIVE = (
-    "width g_dim z_dim rnn_size predictor_layers prior_layers posterior_layers n_past"
+    "image_size width g_dim z_dim rnn_size predictor_layers prior_layers posterior_layers n_past"
 ).split()
 
 
-def check_precision(precision):
+def check_precision(precision: str) -> None:
     """Raise ConfigError if a precision is not one of `PRECISIONS`."""
     if precision not in PRECISIONS:
         raise ConfigError(
@@ -30,7 +34,7 @@ def check_precision(precision):
         )
 
 
-_PRESETS = {
+_PRESETS: dict[str, dict[str, Any]] = {
     "smmnist": dict(channels=1, backbone="dcgan", z_dim=10, n_past=5, beta=1e-4),
     "kth": dict(channels=1, backbone="vgg", z_dim=24, n_past=10, beta=1e-6),
     "bair": dict(channels=3, backbone="vgg", z_dim=64, n_past=2, beta=1e-4),
@@ -47,11 +51,12 @@ class SVGConfig:
     Attributes
     ----------
     image_size : int
-        Height and width of a frame in pixels, 64 or 128.
+        Height and width of a frame in pixels; the backbone says which it can do,
+        "dcgan" and "vgg" 64 and 128.
     channels : int
         1 (grey) or 3 (RGB).
     backbone : str
-        "dcgan" or "vgg".
+        Encoder and decoder: "dcgan", "vgg", or a registered name.
     width : int
         Filters of the encoder's first stage; the others are multiples of it.
     g_dim : int
@@ -68,11 +73,11 @@ class SVGConfig:
     beta : float
         The paper's weight of the KL term beside the mean squared error. It sets
         the standard deviation of the Gaussian likelihood, see `noise_scale`.
-    sigma : str
-        Where the likelihood's standard deviation comes from: "beta" (fixed),
-        "learned" (one trained scalar, starting from beta's), or "optimal" (the
-        maximum-likelihood value of each batch, at least half a grey level;
-        sigma-VAE, Rybkin et al. 2021, arXiv 2006.13202).
+    observation : str
+        How a frame varies around the decoder's mean: "gaussian" (the paper's, of
+        beta's standard deviation), "learned-sigma" (one trained standard deviation,
+        starting from beta's), "optimal-sigma" (the likeliest of each training batch),
+        or a registered name; see `svg_pyro.model.observations`.
     norm : str
         "batch" (the paper's) or "group" (frames do not see each other).
     skip_from : str
@@ -87,8 +92,11 @@ class SVGConfig:
         by which its frame is blended with the skip frame itself. Not in the
         paper; small models and short runs keep a still background by it.
     prior : str
-        "learned" (SVG-LP), "fixed" (SVG-FP) or "none" (no latent variable: the
-        paper's deterministic predictor).
+        "learned" (SVG-LP), "fixed" (SVG-FP), "none" (no latent variable: the paper's
+        deterministic predictor), or a registered name; see `svg_pyro.model.priors`.
+    guide : str
+        The inference network: "filtering" (the paper's), or a registered name; see
+        `svg_pyro.model.guides`.
     """
 
     image_size: int = 64
@@ -103,14 +111,15 @@ class SVGConfig:
     posterior_layers: int = 1
     n_past: int = 2
     beta: float = 1e-4
-    sigma: str = "beta"
+    observation: str = "gaussian"
     norm: str = "batch"
     skip_from: str = "context"
     last_frame_skip: bool = False
     pixel_skip: bool = False
     prior: str = "learned"
+    guide: str = "filtering"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise ConfigError(
@@ -122,6 +131,12 @@ class SVGConfig:
                 raise ConfigError(f"{name} is {value!r}; give a whole number above 0")
         if not (isinstance(self.beta, (int, float)) and 0 < self.beta < math.inf):
             raise ConfigError(f"beta is {self.beta!r}; give a number above 0")
+        for name in ("backbone", "observation", "prior", "guide"):
+            if not isinstance(getattr(self, name), str):
+                raise ConfigError(
+                    f"{name} is {getattr(self, name)!r}; give a name, and objects to "
+                    f"SVG(config, {name}=...)"
+                )
         for name in ("last_frame_skip", "pixel_skip"):
             if not isinstance(getattr(self, name), bool):
                 raise ConfigError(
@@ -129,7 +144,7 @@ class SVGConfig:
                 )
 
     @classmethod
-    def preset(cls, name, **changes):
+    def preset(cls, name: str, **changes: Any) -> "SVGConfig":
         """The paper's configuration for a data set.
 
         Parameters
@@ -149,7 +164,7 @@ class SVGConfig:
         return cls.from_dict({**_PRESETS[name], **changes})
 
     @classmethod
-    def from_dict(cls, values):
+    def from_dict(cls, values: Mapping[str, Any]) -> "SVGConfig":
         """A configuration from a mapping, as it is stored in a checkpoint.
 
         Raises
@@ -158,6 +173,7 @@ class SVGConfig:
             If a key is not a field; the message names the nearest one.
         """
         known = [field.name for field in dataclasses.fields(cls)]
+        values = _with_observation(values)
         for key in values:
             if key not in known:
                 near = difflib.get_close_matches(str(key), known, n=1)
@@ -166,19 +182,51 @@ class SVGConfig:
         return cls(**values)
 
     @property
-    def pixels(self):
+    def pixels(self) -> int:
         """D: values in a frame, ``channels * image_size**2``."""
         return self.channels * self.image_size**2
 
     @property
-    def noise_scale(self):
+    def noise_scale(self) -> float:
         """Standard deviation of a pixel that beta stands for, in [0, 1] units.
 
         The paper's loss, mean squared error over D values plus beta * KL, is
         proportional to the negative ELBO of a Gaussian likelihood with
         ``sigma**2 = D * beta / 2``.
         """
-        return math.sqrt(self.pixels * self.beta / 2)
+        return noise_of_beta(self.beta, self.pixels)
+
+
+def noise_of_beta(beta: float, pixels: int) -> float:
+    """``sqrt(pixels * beta / 2)``: see `SVGConfig.noise_scale`.
+
+    Parameters
+    ----------
+    beta : float
+        The paper's weight of the KL term.
+    pixels : int
+        D, the values in a frame.
+    """
+    return math.sqrt(pixels * beta / 2)
+
+
+def _with_observation(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A mapping whose field `sigma`, as checkpoints had it, is an observation model."""
+    values = dict(values)
+    if "sigma" in values:
+        sigma = values.pop("sigma")
+        if sigma not in _OBSERVATION_OF_SIGMA:
+            raise ConfigError(
+                f"sigma is {sigma!r}; give observation, and not sigma: "
+                f"{list(_OBSERVATION_OF_SIGMA.values())} or a registered name"
+            )
+        observation = _OBSERVATION_OF_SIGMA[sigma]
+        if values.setdefault("observation", observation) != observation:
+            raise ConfigError(
+                f"sigma is {sigma!r} and observation {values['observation']!r}; "
+                "give observation alone"
+            )
+    return values
 
 
 @dataclasses.dataclass(frozen=True)
@@ -200,7 +248,7 @@ class TrainingConfig:
     accumulate : int
         Equal chunks into which a process cuts its part of a batch, one after the
         other, to need less memory. Their gradients are summed before the step.
-        BatchNorm and ``sigma="optimal"`` see one chunk at a time.
+        BatchNorm and the observation model "optimal-sigma" see one chunk at a time.
     checkpoint_activations : bool
         Keep fewer activations of encoder and decoder, and compute the others again
         in the backward pass: the same gradients in less memory and more time.
@@ -236,7 +284,7 @@ class TrainingConfig:
     validate_every: int = 2_000
     save_every: int = 1_000
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in (
             "steps batch_size accumulate log_every validate_every save_every"
         ).split():

@@ -32,16 +32,17 @@ def test_noise_is_the_identity_of_beta():
     [
         ({"zdim": 3}, "did you mean 'z_dim'"),
         ({"qqqq": 3}, "unknown configuration key 'qqqq'"),
-        ({"image_size": 65}, "image_size is 65"),
-        ({"backbone": "resnet"}, "choose one of"),
         ({"z_dim": 0}, "z_dim is 0"),
         ({"g_dim": 1.5}, "g_dim is 1.5"),
         ({"n_past": True}, "n_past is True"),
         ({"beta": 0.0}, "beta is 0.0"),
         ({"beta": math.nan}, "beta is nan"),
         ({"beta": "1e-4"}, "beta is '1e-4'"),
-        ({"prior": "flow"}, "prior is 'flow'"),
         ({"pixel_skip": 1}, "pixel_skip is 1"),
+        ({"image_size": 0}, "image_size is 0"),
+        ({"prior": None}, "prior is None; give a name"),
+        ({"sigma": "wide"}, "sigma is 'wide'; give observation"),
+        ({"sigma": "beta", "observation": "optimal-sigma"}, "give observation alone"),
     ],
 )
 def test_bad_values_are_named(changes, words):
@@ -53,3 +54,15 @@ def test_bad_values_are_named(changes, words):
 def test_unknown_preset():
     with pytest.raises(ConfigError, match="no preset 'mnist'"):
         SVGConfig.preset("mnist")
+
+
+@pytest.mark.parametrize(
+    "sigma, observation",
+    [
+        ("beta", "gaussian"),
+        ("learned", "learned-sigma"),
+        ("optimal", "optimal-sigma"),
+    ],
+)
+def test_the_sigma_of_earlier_checkpoints_is_an_observation_model(sigma, observation):
+    assert SVGConfig.from_dict({"sigma": sigma}) == SVGConfig(observation=observation)

@@ -156,7 +156,7 @@ def compiled(device, repeats, precisions, num_samples):
         for precision in precisions:
             svg, found = Ours(work.config, device).svg, {}
             for name in ("plain", "compiled"):
-                sampler = Sampler(svg, precision, name == "compiled")
+                sampler = Sampler(svg, precision, compiled=name == "compiled")
                 found[name] = lambda s=sampler, w=work, x=context: s.predict(
                     x, w.future, num_samples
                 )

@@ -84,7 +84,7 @@ class Plain(Ours):
     def train_step(self, frames):
         svg = self.svg.train()
         config, steps = svg.config, frames.shape[1] - 1
-        features = encode(svg, frames)
+        features = encode(svg.encoder, frames)
         h = features.h
         prior, _ = svg.prior(h[:, :-1])
         _, state = svg.posterior(h[:, :1])

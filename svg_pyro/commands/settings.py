@@ -12,6 +12,7 @@ import torch
 from svg_pyro.config import SVGConfig, TrainingConfig
 from svg_pyro.errors import ConfigError, SVGError
 from svg_pyro.model import checkpoint
+from svg_pyro.model.parts import check_names
 from svg_pyro.training import distributed
 from svg_pyro.training.step import check_batch
 from svg_pyro.util.allocator import keep_freed_memory
@@ -214,6 +215,7 @@ def _check(args, preset):
             f"--n-frames is {preset.training.n_frames} and --n-past "
             f"{preset.model.n_past}; training clips need a frame after the context"
         )
+    check_names(preset.model)
     check_batch(preset.training)
 
 
@@ -247,7 +249,8 @@ def _resumed(args, preset, out):
     content = checkpoint.read(out / "checkpoint.pt")
     if content["training"] is None:
         raise ConfigError(f"{out / 'checkpoint.pt'} holds no training run to resume")
-    stored = {**content["config"], **content["training"]["config"]}
+    model = dataclasses.asdict(SVGConfig.from_dict(content["config"]))
+    stored = {**model, **content["training"]["config"]}
     for key, value in stored.items():
         flag = getattr(args, key)
         if flag is not None and flag != value and key not in _FREE_ON_RESUME:

@@ -11,7 +11,7 @@ import torch
 from svg_pyro.errors import EvaluationError, SVGError
 from svg_pyro.model import checkpoint
 from svg_pyro.model.svg import SVG
-from svg_pyro.util.modes import seeded
+from svg_pyro.util.modes import evaluating, seeded
 
 _NAMES = {"learned": "SVG-LP", "fixed": "SVG-FP", "none": "deterministic"}
 _FUTURES, _NOISE, _LATENTS = range(3)  # streams of random numbers
@@ -115,7 +115,13 @@ def _load(spec, device):
             )
     sha256 = hashlib.sha256(Path(path).read_bytes()).hexdigest()
     step = (content["training"] or {}).get("step")
-    return Candidate(name or _NAMES[svg.config.prior], svg, str(path), sha256, step)
+    return Candidate(name or _name(svg), svg, str(path), sha256, step)
+
+
+def _name(svg):
+    """The paper's for its priors, else one that names the part."""
+    prior = svg.names["prior"]
+    return _NAMES.get(prior, f"SVG, prior {prior}")
 
 
 def sampled_futures(candidate, context, settings, first):
@@ -148,7 +154,7 @@ def sampled_futures(candidate, context, settings, first):
         yield context[:, -1:].expand(-1, horizon, -1, -1, -1)[None]
         return
     chunks = candidate.svg.futures(
-        context, horizon, candidate.count(settings), settings.chunk_size
+        context, horizon, candidate.count(settings), chunk_size=settings.chunk_size
     )
     number = 0
     while True:
@@ -163,11 +169,10 @@ def sampled_futures(candidate, context, settings, first):
 
 def with_noise(svg, samples, settings, first):
     """Samples of frames, out of those of their means: cut to [0, 1]."""
-    sigma = svg.config.noise_scale
-    if svg.config.sigma == "learned":
-        sigma = svg.log_sigma.detach().exp()
-    with seeded(_seed(settings.seed, _NOISE, first), samples.device):
-        return (samples + sigma * torch.randn_like(samples)).clamp_(0, 1)
+    seed = _seed(settings.seed, _NOISE, first)
+    with seeded(seed, samples.device), evaluating(svg), torch.no_grad():
+        x_dist = svg.observation(*svg.observation.split(samples))
+        return x_dist.sample().clamp_(0, 1)
 
 
 def latents_of(settings, first, device):

@@ -65,23 +65,25 @@ def likelihood(svg, frames, num_particles, chunk_size=None):
     Raises
     ------
     EvaluationError
-        The model has ``sigma="optimal"``, which is set by the frames it judges: its
-        values are no densities.
+        When the model's noise is set by the frames it judges: its values are no
+        densities.
     FramesError
+        When the frames are not what is said above, or a number is below 1.
     """
-    if svg.config.sigma == "optimal":
+    if svg.observation.needs_target:
         raise EvaluationError(
-            'a model with sigma="optimal" sets its noise by the frames that it judges: '
-            "it has no likelihood; train it with sigma learned or beta"
+            f"a model with observation {svg.names['observation']!r} that has no running "
+            "sigma sets its noise by the frames that it judges: it has no likelihood; "
+            "train it on, or with another observation model"
         )
-    check_frames(frames, svg.config, 2)
+    check_frames(frames, svg.frame_shape, 2)
     check_count("num_particles", num_particles)
     if chunk_size is None:
         decoded = frames.shape[0] * (frames.shape[1] - 1)
         chunk_size = max(1, _FRAMES_AT_ONCE // decoded)
     check_count("chunk_size", chunk_size)
     with torch.no_grad(), evaluating(svg):
-        features = encode(svg, frames, shared=True)
+        features = encode(svg.encoder, frames, shared=True)
         if svg.prior is None:
             return _exact(svg, features)
         return _sampled(svg, features, num_particles, chunk_size)

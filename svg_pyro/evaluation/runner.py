@@ -159,15 +159,21 @@ def _check(candidates, data, settings, fvd, clips):
     for candidate in candidates:
         if candidate.svg is None:
             continue
-        config = candidate.svg.config
-        want, have = ((c.channels, c.image_size, c.image_size) for c in (config, data))
+        svg = candidate.svg
+        want, have = svg.frame_shape, (data.channels, data.image_size, data.image_size)
         if want != have:
             raise EvaluationError(
                 f"{candidate.name} takes frames {want} (C, H, W), the data's are {have}; "
                 "give data of the size and channels that it was trained on"
             )
-        if settings.intervals == "noisy" and config.sigma == "optimal":
+        name = svg.names["observation"]
+        if settings.intervals == "noisy" and svg.observation.needs_target:
             raise EvaluationError(
-                f'{candidate.name} has sigma="optimal", whose noise is not known before '
-                "the truth; give intervals of means"
+                f"{candidate.name} has observation {name!r}, whose noise is not known "
+                "before the truth; give intervals of means"
+            )
+        if settings.intervals == "noisy" and svg.observation.extra_channels:
+            raise EvaluationError(
+                f"{candidate.name} has observation {name!r}, whose noise does not "
+                "follow from the means alone; give intervals of means"
             )

@@ -119,7 +119,7 @@ class Scorer:
 
     def _bound(self, frames):
         svg = self.candidate.svg
-        if svg is None or svg.config.sigma == "optimal" or not len(frames):
+        if svg is None or svg.observation.needs_target or not len(frames):
             return
         with latents_of(self.settings, self.done, frames.device):
             self.held_out.update(svg, frames)

@@ -35,7 +35,8 @@ class EvaluationSettings:
     intervals : str
         What that distribution is: "means", the spread of the frames' means over
         samples; or "noisy", with the observation noise sigma of the model added and
-        the values cut to [0, 1]. Under sigma="beta" that noise stands for a weight of
+        the values cut to [0, 1]. Under the observation model
+        "gaussian" that noise stands for a weight of
         the KL and is not calibrated.
     particles : tuple of int
         The K of the importance-weighted bounds, ascending.

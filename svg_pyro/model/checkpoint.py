@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -11,10 +12,10 @@ from svg_pyro.model.svg import SVG
 from svg_pyro.util.files import written_beside
 
 FORMAT = "svg_pyro checkpoint"
-VERSION = 1
+VERSION = 2  # 2: `observation` and `guide` in the configuration, where 1 has `sigma`
 
 
-def save(svg, path, training=None):
+def save(svg: SVG, path: str | Path, training: dict[str, Any] | None = None) -> None:
     """Write a model to a file that ``torch.load(..., weights_only=True)`` reads.
 
     The file appears under its name only when it is whole: a crash, a kill or a full
@@ -23,7 +24,9 @@ def save(svg, path, training=None):
     Parameters
     ----------
     svg : SVG
+        The model.
     path : str or Path
+        The file's name; its folder is made.
     training : dict, optional
         What a training run needs to go on: tensors, numbers, text and containers
         of them.
@@ -31,7 +34,7 @@ def save(svg, path, training=None):
     Raises
     ------
     CheckpointError
-        If the file cannot be written.
+        When the file cannot be written.
     """
     content = {
         "format": FORMAT,
@@ -39,6 +42,7 @@ def save(svg, path, training=None):
         "config": dataclasses.asdict(svg.config),
         "prior": type(svg.prior).__name__,
         "guide": type(svg.posterior).__name__,
+        "observation": type(svg.observation).__name__,
         "weights": svg.state_dict(),
         "training": training,
     }
@@ -55,31 +59,36 @@ def save(svg, path, training=None):
         ) from error
 
 
-def load(path, map_location="cpu", prior=None, guide=None):
+def load(
+    path: str | Path, map_location: str | torch.device = "cpu", **parts: Any
+) -> SVG:
     """The model in a checkpoint, in evaluation mode.
 
     Parameters
     ----------
     path : str or Path
+        A file that `save` wrote.
     map_location : str or torch.device
         Where its weights go.
-    prior, guide : torch.nn.Module, optional
-        Modules of a user's own class, of the structure that was saved.
+    **parts
+        prior, guide, observation, backbone, predictor: modules of a user's own class,
+        of the structure that was saved, as `SVG` takes them.
 
     Returns
     -------
     SVG
+        In evaluation mode.
 
     Raises
     ------
     CheckpointError
-        If there is no such file, it is not a checkpoint of this package, it is
+        When there is no such file, it is not a checkpoint of this package, it is
         truncated, or it is of another architecture.
     """
-    return from_content(read(path, map_location), path, prior, guide)
+    return from_content(read(path, map_location), path, **parts)
 
 
-def read(path, map_location="cpu"):
+def read(path: str | Path, map_location: str | torch.device = "cpu") -> dict[str, Any]:
     """The content of a checkpoint as `save` wrote it; raises as `load` does."""
     path = Path(path)
     if not path.is_file():
@@ -104,7 +113,7 @@ def read(path, map_location="cpu"):
     return content
 
 
-def from_content(content, path, prior=None, guide=None):
+def from_content(content: dict[str, Any], path: str | Path, **parts: Any) -> SVG:
     """Build the model that `read` gave the content of; raises as `load` does."""
     try:
         config = SVGConfig.from_dict(content["config"])
@@ -112,9 +121,13 @@ def from_content(content, path, prior=None, guide=None):
         raise CheckpointError(
             f"{path} holds a foreign configuration: {error}"
         ) from error
-    svg = SVG(config, prior=prior, guide=guide)
-    for name, module in (("prior", svg.prior), ("guide", svg.posterior)):
-        if content[name] != type(module).__name__:
+    try:
+        svg = SVG(config, **parts)
+    except ConfigError as error:
+        raise CheckpointError(f"{path} cannot be built: {error}") from error
+    used = {"prior": svg.prior, "guide": svg.posterior, "observation": svg.observation}
+    for name, module in used.items():
+        if content.get(name, type(module).__name__) != type(module).__name__:
             raise CheckpointError(
                 f"{path} was saved with {name} {content[name]}, not "
                 f"{type(module).__name__}; give {name}={content[name]}(config)"
@@ -124,7 +137,7 @@ def from_content(content, path, prior=None, guide=None):
     return svg.to(device).eval()
 
 
-def restore_weights(svg, content, path):
+def restore_weights(svg: SVG, content: dict[str, Any], path: str | Path) -> None:
     """Copy a checkpoint's weights into a model; raises if it has another structure."""
     try:
         svg.load_state_dict(content["weights"])
@@ -138,6 +151,6 @@ def restore_weights(svg, content, path):
         ) from error
 
 
-def _first_line(error):
+def _first_line(error: Exception) -> str:
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__

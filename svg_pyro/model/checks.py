@@ -1,19 +1,27 @@
-"""Checks of video tensors: one line that names what is wrong and what to do."""
+"""Checks of what a model is given: one line that names what is wrong and what to do."""
+
+from typing import Any
 
 import torch
 
-from svg_pyro.errors import FramesError
+from svg_pyro.errors import ConfigError, FramesError
 
 
-def check_frames(frames, config, shortest, values=True):
+def check_frames(
+    frames: torch.Tensor,
+    frame_shape: tuple[int, int, int],
+    shortest: int,
+    *,
+    values: bool = True,
+) -> None:
     """Refuse what the model cannot take.
 
     Parameters
     ----------
     frames : torch.Tensor
         To be ``(B, T, C, H, W)``, floating point, in [0, 1].
-    config : SVGConfig
-        Gives C, H and W.
+    frame_shape : tuple of int
+        ``(C, H, W)`` of the model.
     shortest : int
         Least T.
     values : bool
@@ -22,6 +30,7 @@ def check_frames(frames, config, shortest, values=True):
     Raises
     ------
     FramesError
+        When the rank, the size, the type or (with `values`) the range is another.
     """
     if not torch.is_tensor(frames):
         raise FramesError(
@@ -33,11 +42,11 @@ def check_frames(frames, config, shortest, values=True):
             "give (B, T, C, H, W), for one clip clip[None]"
         )
     batch, steps, *image = frames.shape
-    want = [config.channels, config.image_size, config.image_size]
-    if image != want:
+    if tuple(image) != tuple(frame_shape):
         raise FramesError(
-            f"frames are {tuple(image)} (C, H, W), the model takes {tuple(want)}; "
-            "resize them, or build the model with this image_size and channels"
+            f"frames are {tuple(image)} (C, H, W), the model takes "
+            f"{tuple(frame_shape)}; resize them, or build the model with this "
+            "image_size and channels"
         )
     if batch < 1 or steps < shortest:
         raise FramesError(
@@ -53,7 +62,7 @@ def check_frames(frames, config, shortest, values=True):
         _check_values(frames.detach())
 
 
-def _check_values(frames):
+def _check_values(frames: torch.Tensor) -> None:
     low, high = (v.item() for v in torch.aminmax(frames))
     # A NaN makes both NaN, so that it fails the comparison as well.
     if low >= 0 and high <= 1:
@@ -71,14 +80,55 @@ def _check_values(frames):
     )
 
 
-def check_count(name, value, least=1):
+def check_count(name: str, value: int, least: int = 1) -> None:
     """Refuse a count that is not a whole number of at least `least`.
+
+    Parameters
+    ----------
+    name : str
+        What is counted, for the message.
+    value : int
+        The count.
+    least : int
+        The smallest that is allowed.
 
     Raises
     ------
     FramesError
+        When it is smaller, or no whole number.
     """
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise FramesError(
             f"{name} is {value!r}; give a whole number of {least} or more"
         )
+
+
+def latents(kind: str, given: Any, z_dim: int) -> tuple[Any, Any]:
+    """What a prior or a guide returned: a distribution of latents, and a state.
+
+    Parameters
+    ----------
+    kind : str
+        "prior" or "guide", for the message.
+    given : tuple
+        What its `forward` returned.
+    z_dim : int
+        Length of a latent.
+
+    Raises
+    ------
+    ConfigError
+        When it is no such pair, or of latents of another length.
+    """
+    if not (isinstance(given, tuple) and len(given) == 2):
+        raise ConfigError(
+            f"the {kind} returned a {type(given).__name__}; "
+            "return a pair, (distribution of z, state)"
+        )
+    z_dist, state = given
+    if tuple(z_dist.event_shape) != (z_dim,):
+        raise ConfigError(
+            f"the {kind} gives latents of event shape {tuple(z_dist.event_shape)}, the "
+            f"model's are ({z_dim},); build both with the same z_dim"
+        )
+    return z_dist, state

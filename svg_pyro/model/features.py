@@ -6,16 +6,20 @@ die with the trace, so that they can be neither stale nor leaked, and any Pyro E
 works unchanged. Where there is no such trace, they are simply computed.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
-from pyro.poutine.replay_messenger import ReplayMessenger
-from pyro.poutine.runtime import _PYRO_STACK
+from torch import nn
+
+from svg_pyro.model.pyro_internals import replayed_traces
 
 KEY = "svg_features"
 
 
-def _version(frames):
+def _version(frames: torch.Tensor) -> int | None:
+    """What changes when a tensor is written to; None where PyTorch does not count."""
     return None if frames.is_inference() else frames._version
 
 
@@ -26,42 +30,42 @@ class Features:
     Attributes
     ----------
     frames : torch.Tensor
-        Shape ``(B, T, C, H, W)``.
+        The clips, shape ``(B, T, C, H, W)``, values in [0, 1].
     h : torch.Tensor
-        Features, shape ``(B, T, g_dim)``.
+        Their features, shape ``(B, T, g_dim)``.
     skips : list of torch.Tensor
         Feature maps from fine to coarse, each ``(B, T, channels, h, w)``.
-    networks : SVG or Networks
-        Whose encoder computed them, and whose decoder is to go on from them.
+    encoder : torch.nn.Module
+        The encoder that computed them.
     shared : dict or None
         What `once` keeps, for features of which many samples are drawn.
     """
 
     frames: torch.Tensor
     h: torch.Tensor
-    skips: list
-    networks: object
-    shared: dict | None = None
-    version: int = field(init=False)
+    skips: list[torch.Tensor]
+    encoder: nn.Module
+    shared: dict[str, Any] | None = None
+    version: int | None = field(init=False)
     training: bool = field(init=False)
     grad: bool = field(init=False)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         object.__setattr__(self, "version", _version(self.frames))
-        object.__setattr__(self, "training", self.networks.encoder.training)
+        object.__setattr__(self, "training", self.encoder.training)
         object.__setattr__(self, "grad", torch.is_grad_enabled())
 
-    def are_of(self, frames, networks):
-        """Whether encoding `frames` with `networks` now would give the same."""
+    def are_of(self, frames: torch.Tensor, encoder: nn.Module) -> bool:
+        """Whether encoding `frames` with `encoder` now would give the same."""
         return (
             self.frames is frames
-            and self.networks.encoder is networks.encoder
+            and self.encoder is encoder
             and self.version == _version(frames)
-            and self.training == networks.encoder.training
+            and self.training == encoder.training
             and self.grad == torch.is_grad_enabled()
         )
 
-    def once(self, name, make):
+    def once(self, name: str, make: Callable[[], Any]) -> Any:
         """``make()``; of shared features that of the first call, for all samples."""
         if self.shared is None:
             return make()
@@ -70,23 +74,30 @@ class Features:
         return self.shared[name]
 
 
-def encode(networks, frames, shared=False):
-    """`Features` of a batch of clips: one encoder call for all frames.
+def encode(
+    encoder: nn.Module, frames: torch.Tensor, *, shared: bool = False
+) -> Features:
+    """Encode a batch of clips: one call of the encoder for all frames.
 
-    With `shared`, all that follows from them is computed once as well: only for
-    weights that do not change meanwhile.
+    Parameters
+    ----------
+    encoder : torch.nn.Module
+        See `svg_pyro.model.networks.Encoder`.
+    frames : torch.Tensor
+        Shape ``(B, T, C, H, W)``, values in [0, 1].
+    shared : bool
+        Whether all that follows from the features is computed once as well: only for
+        weights that do not change meanwhile.
     """
-    h, skips = networks.encoder(frames)
-    return Features(frames, h, skips, networks, {} if shared else None)
+    h, skips = encoder(frames)
+    return Features(frames, h, skips, encoder, {} if shared else None)
 
 
-def replayed(networks, frames):
-    """The features left by the guide whose trace is being replayed, or None."""
-    # Pyro has no public way to ask which trace is being replayed.
-    for handler in reversed(_PYRO_STACK):
-        if isinstance(handler, ReplayMessenger) and handler.trace is not None:
-            for node in handler.trace.nodes.values():
-                found = (node.get("infer") or {}).get(KEY)
-                if found is not None and found.are_of(frames, networks):
-                    return found
+def replayed(encoder: nn.Module, frames: torch.Tensor) -> Features | None:
+    """The features left by the guide whose trace is being replayed, if there are such."""
+    for trace in replayed_traces():
+        for node in trace.nodes.values():
+            features = (node.get("infer") or {}).get(KEY)
+            if isinstance(features, Features) and features.are_of(frames, encoder):
+                return features
     return None

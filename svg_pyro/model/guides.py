@@ -1,8 +1,13 @@
 """Inference networks q(z_t given x_{1:T}), one contract; see `Guide`."""
 
+from typing import Any
+
+import torch
 from pyro.nn import PyroModule
 
+from svg_pyro.config import SVGConfig
 from svg_pyro.model.networks import GaussianLSTM
+from svg_pyro.model.registry import register
 
 
 class Guide(PyroModule):
@@ -20,7 +25,7 @@ class Guide(PyroModule):
     later frames) as well as filter.
     """
 
-    def forward(self, h, state=None):
+    def forward(self, h: torch.Tensor, state: Any = None) -> tuple[Any, Any]:
         """The distributions of the latents of some frames.
 
         Parameters
@@ -41,6 +46,7 @@ class Guide(PyroModule):
         raise NotImplementedError
 
 
+@register("guide", "filtering")
 class FilteringGuide(GaussianLSTM, Guide):
     """The paper's: q(z_t given x_{1:t}) = Normal(mu, sigma) from an LSTM over h_{1:t}.
 
@@ -49,5 +55,5 @@ class FilteringGuide(GaussianLSTM, Guide):
     config : SVGConfig
     """
 
-    def __init__(self, config):
+    def __init__(self, config: SVGConfig) -> None:
         super().__init__(config, config.posterior_layers)

@@ -1,9 +1,12 @@
 """Futures of one model many times over: what only depends on its weights is done once."""
 
 import itertools
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from typing import Any
 
 import torch
+from torch import nn
 from torch.utils._pytree import tree_map
 
 from svg_pyro.config import check_precision
@@ -11,7 +14,8 @@ from svg_pyro.errors import ConfigError
 from svg_pyro.model.features import encode
 from svg_pyro.model.networks import Networks, folded
 from svg_pyro.model.precision import autocast, autocast_dtype
-from svg_pyro.model.rollout import drawn_chunks, gathered
+from svg_pyro.model.rollout import gathered
+from svg_pyro.model.svg import SVG
 
 _COMPILER = "torch._dynamo", "torch._inductor"
 
@@ -24,9 +28,9 @@ class Sampler:
     Parameters
     ----------
     svg : SVG
-        Its encoder and decoder are copied, their BatchNorms folded into convolutions.
+        The model. Its encoder and decoder are copied, their BatchNorms folded into convolutions.
     precision : str
-        Of `svg_pyro.config.PRECISIONS`.
+        One of `svg_pyro.config.PRECISIONS`.
     compiled : bool
         Decode and encode by ``torch.compile(mode="reduce-overhead")``, which on NVIDIA
         GPUs replays CUDA graphs. The first call with another number of clips or samples
@@ -35,22 +39,31 @@ class Sampler:
     Raises
     ------
     ConfigError
-        The precision is unknown.
+        When the precision is unknown.
     """
 
-    def __init__(self, svg, precision="float32", compiled=False):
+    def __init__(
+        self, svg: SVG, precision: str = "float32", *, compiled: bool = False
+    ) -> None:
         check_precision(precision)
         self._svg, self._precision, self._compiled = svg, precision, compiled
         self._device = next(svg.parameters()).device
         with self._autocast():
-            self._networks = folded(svg, autocast_dtype(self._device))
-        self._generating = self._networks
+            networks = folded(svg, autocast_dtype(self._device))
+        self._encoder = networks.encoder
         if compiled:
-            keep = svg.config.last_frame_skip
-            self._generating = _compiled(self._networks, keep)
+            networks = _compiled(networks, keep_skips=svg.config.last_frame_skip)
+        self._generating = svg.with_networks(networks.encoder, networks.decoder)
         self._weights = _versions(svg)
 
-    def futures(self, context, horizon, num_samples=1, chunk_size=None):
+    def futures(
+        self,
+        context: torch.Tensor,
+        horizon: int,
+        num_samples: int = 1,
+        *,
+        chunk_size: int | None = None,
+    ) -> Iterator[torch.Tensor]:
         """Sampled futures, a few at a time; see `SVG.futures`.
 
         Compiled, the last chunk is drawn in the size of the others and cut.
@@ -58,8 +71,9 @@ class Sampler:
         Raises
         ------
         FramesError
+            As `SVG.futures`.
         ConfigError
-            The weights have changed since, or PyTorch cannot compile.
+            When the weights have changed since, or PyTorch cannot compile.
         """
         self._svg.check_request(context, horizon, num_samples, chunk_size)
         if _versions(self._svg) != self._weights:
@@ -67,25 +81,35 @@ class Sampler:
                 "the weights have changed since this Sampler was made; make a new one"
             )
         with self._autocast(), torch.no_grad():
-            features = encode(self._networks, context, shared=True)
-        features = replace(features, networks=self._generating)
-        chunks = drawn_chunks(
-            self._svg, features, horizon, num_samples, chunk_size, self._compiled
+            features = encode(self._encoder, context, shared=True)
+        chunks = self._generating.futures_of(
+            features,
+            horizon,
+            num_samples,
+            chunk_size=chunk_size,
+            even=self._compiled,
         )
         return self._each(chunks)
 
-    def predict(self, context, horizon, num_samples=1, chunk_size=None):
+    def predict(
+        self,
+        context: torch.Tensor,
+        horizon: int,
+        num_samples: int = 1,
+        *,
+        chunk_size: int | None = None,
+    ) -> torch.Tensor:
         """Sampled futures, shape ``(num_samples, B, horizon, C, H, W)``.
 
         See `SVG.predict`; raises what `futures` does.
         """
-        chunks = self.futures(context, horizon, num_samples, chunk_size)
+        chunks = self.futures(context, horizon, num_samples, chunk_size=chunk_size)
         return gathered(chunks, context, horizon, num_samples)
 
-    def _autocast(self):
+    def _autocast(self) -> AbstractContextManager[None]:
         return autocast(self._device, self._precision)
 
-    def _each(self, chunks):
+    def _each(self, chunks: Iterator[torch.Tensor]) -> Iterator[torch.Tensor]:
         """The chunks, each drawn in our precision, and given up in the caller's."""
         while True:
             try:
@@ -94,23 +118,23 @@ class Sampler:
             except _CannotCompile as error:
                 reason = " ".join(str(error).split("\n\n")[0].split())
                 raise ConfigError(
-                    f"PyTorch cannot compile ({reason}); leave compiled (--compile) out"
+                    f"PyTorch cannot compile ({reason}); leave compiled out"
                 ) from error
             if chunk is None:
                 return
             yield chunk
 
 
-def _versions(svg):
+def _versions(svg: SVG) -> list[tuple[int, int | None]]:
     """What differs once a weight or a running statistic has been written or moved."""
     tensors = itertools.chain(svg.parameters(), svg.buffers())
     return [(t.data_ptr(), None if t.is_inference() else t._version) for t in tensors]
 
 
-def _compiled(networks, keep_skips):
+def _compiled(networks: Networks, *, keep_skips: bool) -> Networks:
     """`networks` whose forward passes are compiled; skips only where they are needed."""
 
-    def encode_frame(x):
+    def encode_frame(x: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
         h, skips = networks.encoder.forward(x)
         return h, skips if keep_skips else []
 
@@ -121,18 +145,22 @@ def _compiled(networks, keep_skips):
     )
 
 
-class _Compiled:
-    training = False
+class _Compiled(nn.Module):
+    """A network that only generates: its forward pass compiled, its weights elsewhere."""
 
-    def __init__(self, forward, prepare=None):
+    def __init__(
+        self, forward: Callable[..., Any], prepare: Callable[..., Any] | None = None
+    ) -> None:
+        super().__init__()
+        self.training = False
         self.prepare = prepare
-        self._forward = torch.compile(forward, mode="reduce-overhead", dynamic=False)
+        self._run = torch.compile(forward, mode="reduce-overhead", dynamic=False)
 
-    def __call__(self, *given):
+    def forward(self, *given: Any) -> Any:
         # A replayed CUDA graph writes its results over those of the time before.
         torch.compiler.cudagraph_mark_step_begin()
         try:
-            return tree_map(torch.clone, self._forward(*given))
+            return tree_map(torch.clone, self._run(*given))
         except Exception as error:
             # No type is common to what PyTorch's compiler raises in all versions.
             if not type(error).__module__.startswith(_COMPILER):
@@ -141,4 +169,4 @@ class _Compiled:
 
 
 class _CannotCompile(Exception):
-    """Of a type that Pyro does not make anew with a page of shapes."""
+    """Of a type that Pyro does not make again with a page of shapes."""

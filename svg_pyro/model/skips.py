@@ -1,24 +1,45 @@
 """Which frame's skip connections decode which frame, prepared once for each of them."""
 
+from typing import Any
+
 import torch
 
+from svg_pyro.config import SVGConfig
+from svg_pyro.model.features import Features
 
-def skips_of_targets(config, features):
+
+def skips_of_targets(
+    decoder: Any, features: Features, config: SVGConfig
+) -> list[torch.Tensor]:
     """Prepared skips for x_2..x_T; only distinct skip frames are prepared.
 
     Frame t takes those of frame min(t - 1, n_past): a frame of the context cannot be
     decoded from itself.
+
+    Parameters
+    ----------
+    decoder : torch.nn.Module
+        Whose `prepare` is called; see `svg_pyro.model.networks.Decoder`.
+    features : Features
+        Of the clips, T at least 2.
+    config : SVGConfig
+        Gives n_past and the rule for skip frames.
+
+    Returns
+    -------
+    list of torch.Tensor
+        What the decoder prepared, each ``(B, T-1, ...)``.
     """
     steps = features.h.shape[1] - 1
     last = _last_skip_frame(config, config.n_past)
     count = min(steps, steps if config.last_frame_skip else last)
-    prepared = _prepared(features, slice(count))
+    prepared = _prepared(decoder, features, slice(count))
     if count == steps:
         return prepared
     return [_repeat_last(p, steps) for p in prepared]
 
 
-def _repeat_last(maps, steps):
+def _repeat_last(maps: torch.Tensor, steps: int) -> torch.Tensor:
     """`maps` ``(B, n, C, h, w)`` and then the last of them, up to `steps`."""
     # As they lie in memory, channels last; their gradients then do so as well.
     maps = maps.movedim(-3, -1)
@@ -26,20 +47,26 @@ def _repeat_last(maps, steps):
     return torch.cat([maps, rest], 1).movedim(-1, -3)
 
 
-def skips_of_future(config, features):
-    """Prepared skips for the first frame after the context, and most often for all."""
+def skips_of_future(
+    decoder: Any, features: Features, config: SVGConfig
+) -> list[torch.Tensor]:
+    """Prepared skips for the first frame after the context, and most often for all.
+
+    Parameters and result are those of `skips_of_targets`, for one frame.
+    """
     seen = features.h.shape[1]
     last = seen if config.last_frame_skip else _last_skip_frame(config, seen)
-    return _prepared(features, slice(last - 1, last))
+    return _prepared(decoder, features, slice(last - 1, last))
 
 
-def _prepared(features, frames):
+def _prepared(decoder: Any, features: Features, frames: slice) -> list[torch.Tensor]:
     # As they lie in memory, channels last; their gradients then do so as well.
     skips = [s.movedim(-3, -1)[:, frames].movedim(-1, -3) for s in features.skips]
-    return features.networks.decoder.prepare(features.frames[:, frames], skips)
+    prepared: list[torch.Tensor] = decoder.prepare(features.frames[:, frames], skips)
+    return prepared
 
 
-def _last_skip_frame(config, context):
+def _last_skip_frame(config: SVGConfig, context: int) -> int:
     """The frame whose skips predicted frames take, counted from 1."""
     if config.skip_from == "context":
         return context

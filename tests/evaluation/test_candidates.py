@@ -100,11 +100,12 @@ def test_futures_come_lazily_and_leave_grad_mode_alone(tiny):
     for arguments, words in (
         ((clips()[:1, :2], 0), "horizon is 0"),
         ((clips()[:1, :2], 2, 0), "num_samples is 0"),
-        ((clips()[:1, :2], 2, 1, 0), "chunk_size is 0"),
         ((clips()[:1, :0], 2), "at least 1 clip of 1 frames"),
     ):
         with pytest.raises(FramesError, match=words):
             svg.futures(*arguments)
+    with pytest.raises(FramesError, match="chunk_size is 0"):
+        svg.futures(clips()[:1, :2], 2, chunk_size=0)
 
 
 def test_samples_are_a_function_of_seed_batch_and_chunk(tiny):
@@ -129,9 +130,9 @@ def test_samples_are_a_function_of_seed_batch_and_chunk(tiny):
 
 
 def test_observation_noise_is_added_to_the_means(tiny, tmp_path):
-    svg = awake(tiny, sigma="learned")
+    svg = awake(tiny, observation="learned-sigma")
     with torch.no_grad():
-        svg.log_sigma.fill_(math.log(0.07))
+        svg.observation.log_sigma.fill_(math.log(0.07))
     samples = torch.full((40, 1, 2, 1, 64, 64), 0.5)
     noisy = with_noise(svg, samples, SMALL, 0)
     assert noisy.std().item() == pytest.approx(0.07, rel=0.01)

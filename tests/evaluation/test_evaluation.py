@@ -241,7 +241,7 @@ def test_models_and_clips_that_do_not_fit(tiny, tmp_path):
         evaluation(awake(tiny, image_size=128), tmp_path)
     noisy = dataclasses.replace(SMALL, intervals="noisy")
     with pytest.raises(EvaluationError, match="not known before"):
-        evaluation(awake(tiny, sigma="optimal"), tmp_path, noisy)
+        evaluation(awake(tiny, observation="optimal-sigma"), tmp_path, noisy)
     one = dataclasses.replace(SMALL, clips=1)
     with pytest.raises(EvaluationError, match="FVD of 1 clip"):
         evaluation(awake(tiny), tmp_path, one, fvd_network="any")

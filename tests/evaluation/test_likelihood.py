@@ -220,7 +220,7 @@ def test_kl_terms_are_the_closed_form(tiny):
     svg = awake(tiny)
     frames = torch.rand(3, 4, 1, 64, 64).double()
     found = likelihood(svg, frames, 2)
-    features = encode(svg, frames)
+    features = encode(svg.encoder, frames)
     with torch.no_grad():
         prior, _ = svg.prior(features.h[:, :-1])
         _, state = svg.posterior(features.h[:, :1])
@@ -250,7 +250,7 @@ def test_kl_without_a_closed_form_is_estimated(tiny):
     found = likelihood(svg, frames, 300, chunk_size=60)
     assert found.kl_by_unit is None and found.kl.shape == (2, 3)
     with torch.no_grad():
-        h = encode(svg, frames).h
+        h = encode(svg.encoder, frames).h
         posterior, prior = svg.posterior(h[:, 1:])[0], svg.prior(h[:, :-1])[0]
         z = posterior.sample((20_000,))
         ratio = posterior.log_prob(z) - prior.log_prob(z)
@@ -341,8 +341,8 @@ def test_sums_over_clips(tiny):
 
 def test_what_cannot_be_bounded(tiny):
     frames = torch.rand(1, 3, 1, 64, 64).double()
-    with pytest.raises(EvaluationError, match='sigma="optimal"'):
-        likelihood(awake(tiny, sigma="optimal"), frames, 3)
+    with pytest.raises(EvaluationError, match="'optimal-sigma' that has no running"):
+        likelihood(awake(tiny, observation="optimal-sigma"), frames, 3)
     svg = awake(tiny)
     with pytest.raises(FramesError, match="at least 1 clip of 2 frames"):
         likelihood(svg, frames[:, :1], 3)

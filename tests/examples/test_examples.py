@@ -123,7 +123,7 @@ def test_variants_run(tmp_path, root):
         (
             ["--prior", "none"],
             ["--prior", "fixed", "--elbo", "mean-field", "--norm", "group"],
-            ["--backbone", "vgg", "--no-pixel-skip", "--sigma", "optimal"],
+            ["--backbone", "vgg", "--no-pixel-skip", "--observation", "optimal-sigma"],
         )
     ):
         status, _, err = run(

@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from svg_pyro import SVG
-from svg_pyro.model.networks import BACKBONES, Networks, convolutions, folded
+from svg_pyro.model.networks import Networks, convolutions, folded
 from svg_pyro.model.networks.convolutions import (
     MapToVector,
     ShrinkingConv,
@@ -21,6 +21,7 @@ from svg_pyro.model.networks.convolutions import (
 )
 from svg_pyro.model.networks.winograd import StridedConv
 from svg_pyro.model.precision import autocast, autocast_dtype
+from svg_pyro.model.registry import names, registered
 
 DOUBLE = dict(rtol=1e-10, atol=1e-12)
 
@@ -166,7 +167,7 @@ def test_fold_copies_at_most_once():
     assert torch.equal(fold(part), x[:, :2].flatten(0, 1))
 
 
-@pytest.mark.parametrize("backbone", list(BACKBONES))
+@pytest.mark.parametrize("backbone", names("backbone"))
 def test_maps_and_their_gradients_have_their_channels_last(tiny, backbone):
     """Else oneDNN reorders them, and BatchNorm takes a path ten times as slow."""
     config = dataclasses.replace(tiny, backbone=backbone, width=8)
@@ -191,7 +192,7 @@ def test_maps_and_their_gradients_have_their_channels_last(tiny, backbone):
 
 def lived_in(config):
     """Networks in double precision whose statistics and weights are not the first ones."""
-    pair = [cls(config).double() for cls in BACKBONES[config.backbone]]
+    pair = [n.double() for n in registered("backbone", config.backbone)(config)]
     for network in pair:
         for layer in network.modules():
             if isinstance(layer, nn.BatchNorm2d):
@@ -206,7 +207,7 @@ def lived_in(config):
 
 @pytest.mark.parametrize("norm", ["batch", "group"])
 @pytest.mark.parametrize("size", [64, 128])
-@pytest.mark.parametrize("backbone", list(BACKBONES))
+@pytest.mark.parametrize("backbone", names("backbone"))
 def test_folded_networks_give_the_same_frames(tiny, backbone, size, norm):
     config = dataclasses.replace(tiny, backbone=backbone, image_size=size, norm=norm)
     networks = lived_in(config)
@@ -247,7 +248,7 @@ def test_the_precision_of_now():
         assert autocast_dtype(cpu) is None
 
 
-@pytest.mark.parametrize("backbone", list(BACKBONES))
+@pytest.mark.parametrize("backbone", names("backbone"))
 def test_futures_in_bfloat16_are_near(tiny, backbone):
     svg = SVG(dataclasses.replace(tiny, backbone=backbone)).eval()
     x = torch.rand(2, 3, 1, 64, 64)

@@ -58,16 +58,16 @@ def test_a_single_frame_is_context_enough(svg):
 @pytest.mark.parametrize(
     "arguments, words",
     [
-        ((0, 1), "horizon is 0"),
-        ((-1, 1), "horizon is -1"),
-        ((2.0, 1), "horizon is 2.0"),
-        ((2, 0), "num_samples is 0"),
-        ((2, 2, 0), "chunk_size is 0"),
+        ({"horizon": 0}, "horizon is 0"),
+        ({"horizon": -1}, "horizon is -1"),
+        ({"horizon": 2.0}, "horizon is 2.0"),
+        ({"horizon": 2, "num_samples": 0}, "num_samples is 0"),
+        ({"horizon": 2, "chunk_size": 0}, "chunk_size is 0"),
     ],
 )
 def test_bad_counts(svg, arguments, words):
     with pytest.raises(FramesError, match=words):
-        svg.predict(GOOD, *arguments)
+        svg.predict(GOOD, **arguments)
 
 
 def test_edges_of_the_range_are_allowed(svg):

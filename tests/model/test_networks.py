@@ -7,12 +7,13 @@ import torch
 from support.paper_loop import Loop, decode
 
 from svg_pyro import SVGConfig
-from svg_pyro.model.networks import BACKBONES, Recurrent
+from svg_pyro.model.networks import Recurrent
 from svg_pyro.model.networks.base import normalisation
+from svg_pyro.model.registry import names, registered
 
 ALL = [
     {"backbone": backbone, "image_size": size, "channels": channels, "norm": norm}
-    for backbone in BACKBONES
+    for backbone in names("backbone")
     for size, channels, norm in ((64, 1, "batch"), (64, 3, "group"), (128, 3, "batch"))
 ]
 
@@ -20,7 +21,8 @@ ALL = [
 def build(config, changes):
     config = dataclasses.replace(config, **changes)
     encoder, decoder = (
-        cls(config).double().eval() for cls in BACKBONES[config.backbone]
+        network.double().eval()
+        for network in registered("backbone", config.backbone)(config)
     )
     return config, encoder, decoder
 
@@ -92,7 +94,7 @@ def test_pixel_skip_blends_with_the_skip_frame_by_a_mask(tiny):
 )
 def test_feature_maps_of_the_papers_backbones(name, want):
     config = SVGConfig.preset(name)
-    encoder = BACKBONES[config.backbone][0](config).eval()
+    encoder = registered("backbone", config.backbone)(config)[0].eval()
     with torch.no_grad():
         h, skips = encoder(torch.rand(1, config.channels, 64, 64))
     assert [tuple(s.shape[1:3]) for s in skips] == want

@@ -120,9 +120,11 @@ def test_bad_input(tiny):
     with pytest.raises(ConfigError, match="precision is 'fp8'"):
         Sampler(svg, "fp8")
     sampler = Sampler(svg)
-    for arguments in ((x, 0), (x, 2, 0), (x, 2, 2, 0), (x[0], 2), (x * 300, 2)):
+    for arguments in ((x, 0), (x, 2, 0), (x[0], 2), (x * 300, 2)):
         with pytest.raises(FramesError):
             sampler.futures(*arguments)
+    with pytest.raises(FramesError, match="chunk_size is 0"):
+        sampler.futures(x, 2, chunk_size=0)
 
 
 def test_where_pytorch_cannot_compile(tiny, monkeypatch):

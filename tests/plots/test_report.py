@@ -35,7 +35,7 @@ def folder(tmp_path_factory):
     """A published evaluation of two models, one with an odd name and no likelihood."""
     torch.manual_seed(0)
     out = tmp_path_factory.mktemp("evaluation")
-    odd = Candidate(ODD, awake(TINY, sigma="optimal"))
+    odd = Candidate(ODD, awake(TINY, observation="optimal-sigma"))
     run = evaluation(awake(TINY), out, others=[odd], source="squares")
     assert run.run()
     publish(run)

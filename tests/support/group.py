@@ -42,7 +42,7 @@ GROUP_NORM = dataclasses.replace(TINY, norm="group")
 CASES = {
     "trace": (GROUP_NORM, "trace", 1),
     "mean-field, chunks": (GROUP_NORM, "mean-field", 2),
-    "learned sigma": (dataclasses.replace(GROUP_NORM, sigma="learned"), "trace", 4),
+    "learned sigma": (dataclasses.replace(GROUP_NORM, observation="learned-sigma"), "trace", 4),
     "vgg": (dataclasses.replace(GROUP_NORM, backbone="vgg"), "trace", 1),
 }
 

@@ -234,20 +234,20 @@ def test_recorded_terms_add_up_to_the_elbo(tiny, elbo):
     assert loss == pytest.approx(total, rel=spread)
 
 
-@pytest.mark.parametrize("sigma", ["learned", "optimal"])
-def test_calibrated_sigma(tiny, sigma):
-    svg = double(tiny, sigma=sigma)
+@pytest.mark.parametrize("observation", ["learned-sigma", "optimal-sigma"])
+def test_calibrated_sigma(tiny, observation):
+    svg = double(tiny, observation=observation)
     x = clips(svg)
     trace = poutine.trace(svg.model).get_trace(x)
     normal = trace.nodes["x"]["fn"].base_dist
-    if sigma == "optimal":
+    if observation == "optimal-sigma":
         want = (normal.loc - x[:, 1:]).square().mean().sqrt()
         assert normal.scale.unique().item() == pytest.approx(want.item(), rel=1e-12)
         return
-    before = svg.log_sigma.item()
+    before = svg.observation.log_sigma.item()
     svi = SVI(svg.model, svg.guide, pyro.optim.Adam({"lr": 1e-2}), Trace_ELBO())
     svi.step(x)
-    assert svg.log_sigma.item() != before
+    assert svg.observation.log_sigma.item() != before
 
 
 @pytest.mark.parametrize("particles", [1, 3])

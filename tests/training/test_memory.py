@@ -23,7 +23,7 @@ SHORT = TrainingConfig(steps=2, batch_size=6, n_frames=5, log_every=2, clip_norm
 @pytest.mark.parametrize("elbo", list(ELBOS))
 @pytest.mark.parametrize("chunks", [2, 3, 6])
 def test_chunks_give_the_gradient_of_the_whole_batch(tiny, elbo, chunks):
-    svg = steady(dataclasses.replace(tiny, norm="group", sigma="learned"))
+    svg = steady(dataclasses.replace(tiny, norm="group", observation="learned-sigma"))
     frames = frames_of(6)
     loss = ELBOS[elbo]().differentiable_loss(svg.model, svg.guide, frames) / (6 * 4)
     names, parameters = zip(*svg.named_parameters())

@@ -4,14 +4,22 @@ A subclass only lists layers. Frames come with any number of leading dimensions,
 written ``*batch`` below; convolutions see them folded into one.
 """
 
+from dataclasses import dataclass
+from typing import cast
+
 import torch
 from pyro.nn import PyroModule
 from torch import nn
 
-from svg_pyro.model.networks.convolutions import fold
+from svg_pyro.config import SVGConfig
+from svg_pyro.model.networks.convolutions import (
+    SplitConv,
+    SplitConvTranspose,
+    fold,
+)
 
 
-def normalisation(kind, channels):
+def normalisation(kind: str, channels: int) -> nn.Module:
     """BatchNorm, or GroupNorm with at least 8 channels in a group (at most 32 groups)."""
     if kind == "batch":
         return nn.BatchNorm2d(channels)
@@ -20,7 +28,7 @@ def normalisation(kind, channels):
     return nn.GroupNorm(groups, channels)
 
 
-def init_weights(module):
+def init_weights(module: nn.Module) -> None:
     """The paper's initialisation: weights N(0, 0.02), BatchNorm scales N(1, 0.02)."""
     for layer in module.modules():
         if isinstance(layer, (nn.modules.conv._ConvNd, nn.Linear)):
@@ -40,12 +48,13 @@ class DecoderStage(nn.Module):
     rest : torch.nn.Module
     """
 
-    def __init__(self, join, rest):
+    def __init__(self, join: "SplitConvTranspose | SplitConv", rest: nn.Module) -> None:
         super().__init__()
         self.join = join
         self.rest = rest
 
-    def forward(self, d, skip_half):
+    def forward(self, d: torch.Tensor, skip_half: torch.Tensor) -> torch.Tensor:
+        """d, ``(N, C, h, w)``, at twice the size; see `StagedDecoder.prepare`."""
         batch = skip_half.shape[:-3]
         d = self.join.main(d)
         if len(d) == batch.numel():
@@ -58,16 +67,13 @@ class DecoderStage(nn.Module):
 
 
 class Encoder(PyroModule):
-    """h, skips = Enc(x): a frame's features and its feature maps.
+    """h, skips = Enc(x): the contract of encoders; a frame's features and feature maps.
 
-    Subclasses set `stages` (an ``nn.ModuleList``, one stage for each resolution,
-    from fine to coarse) and `head` (to ``g_dim`` values in [-1, 1]).
+    A user's own encoder may have an attribute `frame_shape`, ``(C, H, W)``, the frames
+    that it takes; without it they are those of the configuration.
     """
 
-    stages: nn.ModuleList
-    head: nn.Module
-
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
         """Encode frames.
 
         Parameters
@@ -82,36 +88,46 @@ class Encoder(PyroModule):
         skips : list of torch.Tensor
             Feature maps from fine to coarse, each ``(*batch, channels, h, w)``.
         """
+        raise NotImplementedError
+
+
+class StagedEncoder(Encoder):
+    """An encoder of stages, each of which gives a skip connection.
+
+    Subclasses set `stages` (an ``nn.ModuleList``, one stage for each resolution,
+    from fine to coarse) and `head` (to ``g_dim`` values in [-1, 1]).
+    """
+
+    stages: nn.ModuleList
+    head: nn.Module
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """See `Encoder.forward`."""
         batch = x.shape[:-3]
         x = fold(x)
         skips = []
         for stage in self.stages:
             x = stage(x)
             skips.append(x.unflatten(0, batch))
-        return self.head(x).flatten(1).unflatten(0, batch), skips
+        h: torch.Tensor = self.head(x)
+        return h.flatten(1).unflatten(0, batch), skips
 
 
 class Decoder(PyroModule):
-    """The mean of x_t = Dec(g_t, skips of an earlier frame).
+    """The mean of x_t = Dec(g_t, skips of an earlier frame): the contract of decoders.
 
-    Subclasses set `head` (from g to the coarsest map) and `stages` (an
-    ``nn.ModuleList`` of `DecoderStage`, from coarse to fine, the last one giving
-    `out_channels` channels of logits).
-
-    Parameters
+    Attributes
     ----------
-    config : SVGConfig
+    extra_channels : int
+        Channels that `forward` gives after those of the mean, for an observation
+        model that wants them (`svg_pyro.model.observations.Observation`).
     """
 
-    head: nn.Module
-    stages: nn.ModuleList
+    extra_channels: int = 0
 
-    def __init__(self, config):
-        super().__init__()
-        self.pixel_skip = config.pixel_skip
-        self.out_channels = config.channels + config.pixel_skip
-
-    def prepare(self, frames, skips):
+    def prepare(
+        self, frames: torch.Tensor, skips: list[torch.Tensor]
+    ) -> list[torch.Tensor]:
         """What decoding needs of the skip frames, computed once for each of them.
 
         Parameters
@@ -124,16 +140,12 @@ class Decoder(PyroModule):
         Returns
         -------
         list of torch.Tensor
-            The skip halves from coarse to fine, then the frames, each with
-            leading dimensions ``*batch``.
+            Tensors with leading dimensions ``*batch`` and three more; here the feature
+            maps from coarse to fine, then the frames.
         """
-        halves = [
-            stage.join.skip(fold(skip)).unflatten(0, skip.shape[:-3])
-            for stage, skip in zip(self.stages, reversed(skips))
-        ]
-        return [*halves, frames]
+        return [*reversed(skips), frames]
 
-    def forward(self, g, prepared):
+    def forward(self, g: torch.Tensor, prepared: list[torch.Tensor]) -> torch.Tensor:
         """Decode frames.
 
         Parameters
@@ -146,15 +158,91 @@ class Decoder(PyroModule):
         Returns
         -------
         torch.Tensor
-            Means, shape ``(*samples, *batch, C, H, W)``, values in [0, 1].
+            Means, values in [0, 1], and then the extra channels; shape
+            ``(*samples, *batch, C + extra_channels, H, W)``.
         """
+        raise NotImplementedError
+
+
+class StagedDecoder(Decoder):
+    """A decoder of stages, each of which is joined with a skip connection.
+
+    Subclasses set `head` (from g to the coarsest map) and `stages` (an
+    ``nn.ModuleList`` of `DecoderStage`, from coarse to fine, the last one giving
+    `out_channels` channels of logits).
+
+    Parameters
+    ----------
+    config : SVGConfig
+        Gives the channels of a frame, and whether there is a skip of pixels.
+    extra_channels : int
+        See `Decoder`.
+    """
+
+    head: nn.Module
+    stages: nn.ModuleList
+
+    def __init__(self, config: SVGConfig, extra_channels: int = 0) -> None:
+        super().__init__()
+        self.extra_channels = extra_channels
+        self.pixel_skip = config.pixel_skip
+        self.out_channels = config.channels + config.pixel_skip + extra_channels
+
+    def prepare(
+        self, frames: torch.Tensor, skips: list[torch.Tensor]
+    ) -> list[torch.Tensor]:
+        """See `Decoder.prepare`; the skip halves from coarse to fine, then the frames."""
+        halves = [
+            _stage(stage).join.skip(fold(skip)).unflatten(0, skip.shape[:-3])
+            for stage, skip in zip(self.stages, reversed(skips), strict=True)
+        ]
+        return [*halves, frames]
+
+    def forward(self, g: torch.Tensor, prepared: list[torch.Tensor]) -> torch.Tensor:
+        """See `Decoder.forward`."""
         *halves, frames = prepared
-        d = self.head(g.flatten(0, -2)[..., None, None])
-        for stage, half in zip(self.stages, halves):
+        d: torch.Tensor = self.head(g.flatten(0, -2)[..., None, None])
+        for stage, half in zip(self.stages, halves, strict=True):
             d = stage(d, half)
         # Under autocast the logits may be bfloat16, whose steps near 1 are 1/256.
-        d = d.contiguous().to(frames.dtype).sigmoid().unflatten(0, g.shape[:-1])
+        d = d.contiguous().to(frames.dtype)
+        if not self.extra_channels:
+            return self._mean(d.sigmoid().unflatten(0, g.shape[:-1]), frames)
+        d = d.unflatten(0, g.shape[:-1])
+        bounded, extra = d.tensor_split([-self.extra_channels], dim=-3)
+        return torch.cat([self._mean(bounded.sigmoid(), frames), extra], -3)
+
+    def _mean(self, d: torch.Tensor, frames: torch.Tensor) -> torch.Tensor:
         if not self.pixel_skip:
             return d
         # Written as a correction of the skip frame: one pass over the pixels.
         return torch.lerp(d[..., :-1, :, :], frames, d[..., -1:, :, :])
+
+
+def _stage(stage: nn.Module) -> DecoderStage:
+    return cast(DecoderStage, stage)
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """An encoder and a decoder that belong together, and the sizes that they can do.
+
+    Parameters
+    ----------
+    encoder : type
+        Called with the configuration.
+    decoder : type
+        Called with the configuration and the number of extra channels.
+    sizes : tuple of int
+        Heights (equal to the widths) of the frames that they can do, in pixels.
+    """
+
+    encoder: type[Encoder]
+    decoder: type[Decoder]
+    sizes: tuple[int, ...]
+
+    def __call__(
+        self, config: SVGConfig, extra_channels: int = 0
+    ) -> tuple[Encoder, Decoder]:
+        """Make both."""
+        return self.encoder(config), self.decoder(config, extra_channels)

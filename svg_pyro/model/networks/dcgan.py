@@ -2,10 +2,12 @@
 
 from torch import nn
 
+from svg_pyro.config import SVGConfig
 from svg_pyro.model.networks.base import (
-    Decoder,
+    Backbone,
     DecoderStage,
-    Encoder,
+    StagedDecoder,
+    StagedEncoder,
     init_weights,
     normalisation,
 )
@@ -15,27 +17,29 @@ from svg_pyro.model.networks.convolutions import (
     SplitConvTranspose,
     VectorToMap,
 )
+from svg_pyro.model.registry import register
 
 
-def _widths(config):
+def _widths(config: SVGConfig) -> list[int]:
     """Channels of the encoder's stages, from fine to coarse; the last is 4x4 pixels."""
     doublings = [1, 2, 4, 8] if config.image_size == 64 else [1, 2, 4, 8, 8]
     return [config.width * n for n in doublings]
 
 
-def _finish(config, channels):
+def _finish(config: SVGConfig, channels: int) -> list[nn.Module]:
     return [normalisation(config.norm, channels), nn.LeakyReLU(0.2, inplace=True)]
 
 
-class DCGANEncoder(Encoder):
+class DCGANEncoder(StagedEncoder):
     """Five (64 pixels) or six (128 pixels) strided convolutions.
 
     Parameters
     ----------
     config : SVGConfig
+        Gives the size and channels of a frame, the widths and the normalisation.
     """
 
-    def __init__(self, config):
+    def __init__(self, config: SVGConfig) -> None:
         super().__init__()
         widths = _widths(config)
         self.stages = nn.ModuleList(
@@ -50,16 +54,19 @@ class DCGANEncoder(Encoder):
         init_weights(self)
 
 
-class DCGANDecoder(Decoder):
+class DCGANDecoder(StagedDecoder):
     """The encoder's mirror image: transposed convolutions over ``concat(d, skip)``.
 
     Parameters
     ----------
     config : SVGConfig
+        Gives the size and channels of a frame, the widths and the normalisation.
+    extra_channels : int
+        See `svg_pyro.model.networks.Decoder`.
     """
 
-    def __init__(self, config):
-        super().__init__(config)
+    def __init__(self, config: SVGConfig, extra_channels: int = 0) -> None:
+        super().__init__(config, extra_channels)
         widths = _widths(config)[::-1]
         self.head = nn.Sequential(
             VectorToMap(config.g_dim, widths[0]), *_finish(config, widths[0])
@@ -73,3 +80,6 @@ class DCGANDecoder(Decoder):
             stages.append(DecoderStage(join, nn.Sequential(*rest)))
         self.stages = nn.ModuleList(stages)
         init_weights(self)
+
+
+register("backbone", "dcgan")(Backbone(DCGANEncoder, DCGANDecoder, sizes=(64, 128)))

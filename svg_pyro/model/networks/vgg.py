@@ -2,14 +2,17 @@
 
 from torch import nn
 
+from svg_pyro.config import SVGConfig
 from svg_pyro.model.networks.base import (
-    Decoder,
+    Backbone,
     DecoderStage,
-    Encoder,
+    StagedDecoder,
+    StagedEncoder,
     init_weights,
     normalisation,
 )
 from svg_pyro.model.networks.convolutions import MapToVector, SplitConv, VectorToMap
+from svg_pyro.model.registry import register
 
 # Multiples of `width` after each convolution, from fine to coarse.
 _ENCODER = {
@@ -23,11 +26,11 @@ _DECODER = {
 }
 
 
-def _finish(config, channels):
+def _finish(config: SVGConfig, channels: int) -> list[nn.Module]:
     return [normalisation(config.norm, channels), nn.LeakyReLU(0.2, inplace=True)]
 
 
-def _layers(config, before, widths):
+def _layers(config: SVGConfig, before: int, widths: list[int]) -> list[nn.Module]:
     """3x3 convolutions to `widths`, each normalised and rectified."""
     layers = []
     for width in widths:
@@ -36,15 +39,16 @@ def _layers(config, before, widths):
     return layers
 
 
-class VGGEncoder(Encoder):
+class VGGEncoder(StagedEncoder):
     """Stages of 3x3 convolutions with max-pooling between them.
 
     Parameters
     ----------
     config : SVGConfig
+        Gives the size and channels of a frame, the widths and the normalisation.
     """
 
-    def __init__(self, config):
+    def __init__(self, config: SVGConfig) -> None:
         super().__init__()
         before, stages = config.channels, []
         for multiples in _ENCODER[config.image_size]:
@@ -62,16 +66,19 @@ class VGGEncoder(Encoder):
         init_weights(self)
 
 
-class VGGDecoder(Decoder):
+class VGGDecoder(StagedDecoder):
     """Stages of nearest-neighbour enlargement and 3x3 convolutions.
 
     Parameters
     ----------
     config : SVGConfig
+        Gives the size and channels of a frame, the widths and the normalisation.
+    extra_channels : int
+        See `svg_pyro.model.networks.Decoder`.
     """
 
-    def __init__(self, config):
-        super().__init__(config)
+    def __init__(self, config: SVGConfig, extra_channels: int = 0) -> None:
+        super().__init__(config, extra_channels)
         plan = [
             [config.width * n for n in multiples]
             for multiples in _DECODER[config.image_size]
@@ -91,3 +98,6 @@ class VGGDecoder(Decoder):
             before = others[-1] if others else first
         self.stages = nn.ModuleList(stages)
         init_weights(self)
+
+
+register("backbone", "vgg")(Backbone(VGGEncoder, VGGDecoder, sizes=(64, 128)))

@@ -1,0 +1,191 @@
+"""The parts of a model: made by the names in a configuration, or given as objects."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from svg_pyro.config import SVGConfig
+from svg_pyro.errors import ConfigError
+from svg_pyro.model import guides, networks, observations, priors  # noqa: F401  # names
+from svg_pyro.model.networks import FramePredictor
+from svg_pyro.model.pyro_internals import released
+from svg_pyro.model.registry import registered
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What an `SVG` is made of.
+
+    Attributes
+    ----------
+    observation, encoder, decoder, predictor : torch.nn.Module
+        Parts that every model has.
+    prior, guide : torch.nn.Module or None
+        None in a deterministic predictor.
+    names : dict of str to str
+        Of each kind the registered name, or the class of an object that was given.
+    frame_shape : tuple of int
+        ``(C, H, W)`` of the frames that the encoder takes.
+    """
+
+    observation: Any
+    encoder: Any
+    decoder: Any
+    predictor: Any
+    prior: Any
+    guide: Any
+    names: dict[str, str]
+    frame_shape: tuple[int, int, int]
+
+
+def check_names(config: SVGConfig) -> None:
+    """Refuse a configuration that no model can be made of.
+
+    Parameters
+    ----------
+    config : SVGConfig
+        Of which every part is to be made by its name.
+
+    Raises
+    ------
+    ConfigError
+        When a name is not registered, or the backbone cannot do the image size.
+    """
+    for kind in ("backbone", "observation", "prior", "guide"):
+        if not (kind == "prior" and config.prior == "none"):
+            registered(kind, getattr(config, kind))
+    _check_size(config)
+
+
+def make_parts(
+    config: SVGConfig,
+    *,
+    prior: nn.Module | None = None,
+    guide: nn.Module | None = None,
+    observation: nn.Module | None = None,
+    backbone: tuple[nn.Module, nn.Module] | None = None,
+    predictor: nn.Module | None = None,
+) -> Parts:
+    """Make what is not given, by the names in the configuration; see `SVG`.
+
+    Raises
+    ------
+    ConfigError
+        When a name is not registered, the backbone cannot do the image size, or what
+        is given does not fit.
+    """
+    _check_given(config, prior=prior, guide=guide, backbone=backbone)
+    names = {}
+
+    def part(kind: str, given: nn.Module | None, *arguments: Any) -> Any:
+        names[kind] = getattr(config, kind) if given is None else type(given).__name__
+        if given is None:
+            return registered(kind, getattr(config, kind))(config, *arguments)
+        return released(_instance(kind, given))
+
+    if backbone is not None:
+        backbone = (
+            _instance("backbone", backbone[0]),
+            _instance("backbone", backbone[1]),
+        )
+    else:
+        _check_size(config)
+    shape = _frame_shape(config, backbone)
+    observed = part("observation", observation, shape)
+    extra = observed.extra_channels
+    if backbone is None:
+        names["backbone"] = config.backbone
+        encoder, decoder = registered("backbone", config.backbone)(config, extra)
+    else:
+        encoder, decoder = (released(network) for network in backbone)
+        names["backbone"] = type(encoder).__name__
+    _check_decoder(decoder, observed)
+    stochastic = prior is not None or config.prior != "none"
+    if predictor is None:
+        predictor = FramePredictor(config, config.z_dim if stochastic else 0)
+    else:
+        predictor = released(_instance("predictor", predictor))
+    names |= {"prior": "none", "guide": "none"}
+    return Parts(
+        observation=observed,
+        encoder=encoder,
+        decoder=decoder,
+        predictor=predictor,
+        prior=part("prior", prior) if stochastic else None,
+        guide=part("guide", guide) if stochastic else None,
+        names=names,
+        frame_shape=shape,
+    )
+
+
+def _check_given(
+    config: SVGConfig, *, prior: object, guide: object, backbone: object
+) -> None:
+    if not isinstance(config, SVGConfig):
+        raise ConfigError(
+            f"the configuration is {config!r}; give an SVGConfig, for a preset "
+            "SVGConfig.preset(name)"
+        )
+    if guide is not None and prior is None and config.prior == "none":
+        raise ConfigError(
+            'a guide was given, but the prior is "none": there are no latents to '
+            "infer; leave the guide out, or choose a prior"
+        )
+    if backbone is not None and not (
+        isinstance(backbone, tuple) and len(backbone) == 2
+    ):
+        raise ConfigError(
+            f"the backbone is a {type(backbone).__name__}; give a pair, "
+            "(encoder, decoder)"
+        )
+
+
+def _instance(kind: str, part: Any) -> nn.Module:
+    """`part`, if it is a module."""
+    if isinstance(part, nn.Module):
+        return part
+    if isinstance(part, type):
+        raise ConfigError(
+            f"the {kind} is the class {part.__name__}; give an instance of it, "
+            f"as {part.__name__}(config)"
+        )
+    if isinstance(part, str):
+        raise ConfigError(
+            f"the {kind} is the text {part!r}; put names into the configuration, "
+            f"SVGConfig({kind}={part!r}), or give a module"
+        )
+    raise ConfigError(f"the {kind} is a {type(part).__name__}; give a torch.nn.Module")
+
+
+def _check_size(config: SVGConfig) -> None:
+    sizes = getattr(registered("backbone", config.backbone), "sizes", None)
+    if sizes is not None and config.image_size not in sizes:
+        raise ConfigError(
+            f"image_size is {config.image_size}; the backbone {config.backbone!r} "
+            f"can do {' and '.join(map(str, sizes))}"
+        )
+
+
+def _check_decoder(decoder: nn.Module, observation: Any) -> None:
+    if not hasattr(decoder, "prepare"):
+        raise ConfigError(
+            f"the decoder {type(decoder).__name__} has no method prepare; derive it "
+            "from svg_pyro.model.networks.Decoder"
+        )
+    have = getattr(decoder, "extra_channels", 0)
+    if have != observation.extra_channels:
+        raise ConfigError(
+            f"the decoder gives {have} extra channels, the observation model "
+            f"{type(observation).__name__} reads {observation.extra_channels}; build "
+            "the decoder with as many"
+        )
+
+
+def _frame_shape(config: SVGConfig, backbone: Any) -> tuple[int, int, int]:
+    """What the encoder says, or the square of the configuration."""
+    shape = None if backbone is None else getattr(backbone[0], "frame_shape", None)
+    if shape is None:
+        return config.channels, config.image_size, config.image_size
+    channels, height, width = shape
+    return channels, height, width
