@@ -15,6 +15,7 @@ from svg_pyro.config import SVGConfig
 from svg_pyro.errors import ConfigError
 from svg_pyro.model.checks import check_count, check_frames, latents
 from svg_pyro.model.features import KEY, Features, encode, replayed
+from svg_pyro.model.guides import PriorGuide
 from svg_pyro.model.networks import folded
 from svg_pyro.model.parts import make_parts
 from svg_pyro.model.precision import autocast_dtype
@@ -100,6 +101,8 @@ class SVG(PyroModule):
         self.frame_predictor = parts.predictor
         self.prior = parts.prior
         self.posterior = parts.guide
+        if isinstance(self.posterior, PriorGuide):
+            self.posterior.follow(self.prior)
 
     @pyro_method
     def model(

@@ -1,13 +1,9 @@
-"""Inference networks q(z_t given x_{1:T}), one contract; see `Guide`."""
+"""The contract of guides."""
 
 from typing import Any
 
 import torch
 from pyro.nn import PyroModule
-
-from svg_pyro.config import SVGConfig
-from svg_pyro.model.networks import GaussianLSTM
-from svg_pyro.model.registry import register
 
 
 class Guide(PyroModule):
@@ -44,16 +40,3 @@ class Guide(PyroModule):
             To go on from frame t+n-1.
         """
         raise NotImplementedError
-
-
-@register("guide", "filtering")
-class FilteringGuide(GaussianLSTM, Guide):
-    """The paper's: q(z_t given x_{1:t}) = Normal(mu, sigma) from an LSTM over h_{1:t}.
-
-    Parameters
-    ----------
-    config : SVGConfig
-    """
-
-    def __init__(self, config: SVGConfig) -> None:
-        super().__init__(config, config.posterior_layers)

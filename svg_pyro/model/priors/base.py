@@ -1,14 +1,9 @@
-"""Priors p(z_t given x_{1:t-1}), one contract; see `Prior`."""
+"""The contract of priors."""
 
 from typing import Any
 
-import pyro.distributions as dist
 import torch
 from pyro.nn import PyroModule
-
-from svg_pyro.config import SVGConfig
-from svg_pyro.model.networks import GaussianLSTM
-from svg_pyro.model.registry import register
 
 
 class Prior(PyroModule):
@@ -43,35 +38,3 @@ class Prior(PyroModule):
             To go on from frame t+n-1.
         """
         raise NotImplementedError
-
-
-@register("prior", "fixed")
-class FixedPrior(Prior):
-    """SVG-FP: p(z_t) = Normal(0, 1), the same at every time.
-
-    Parameters
-    ----------
-    config : SVGConfig
-    """
-
-    def __init__(self, config: SVGConfig) -> None:
-        super().__init__()
-        self.z_dim = config.z_dim
-
-    def forward(self, h: torch.Tensor, state: Any = None) -> tuple[Any, Any]:
-        """See `Prior.forward`; there is no state."""
-        zeros = h.new_zeros(*h.shape[:-1], self.z_dim)
-        return dist.Normal(zeros, 1.0).to_event(1), None
-
-
-@register("prior", "learned")
-class LearnedPrior(GaussianLSTM, Prior):
-    """SVG-LP: p(z_t given x_{1:t-1}) = Normal(mu, sigma) from an LSTM over h_{1:t-1}.
-
-    Parameters
-    ----------
-    config : SVGConfig
-    """
-
-    def __init__(self, config: SVGConfig) -> None:
-        super().__init__(config, config.prior_layers)

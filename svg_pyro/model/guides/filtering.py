@@ -1,0 +1,19 @@
+"""The paper's inference network."""
+
+from svg_pyro.config import SVGConfig
+from svg_pyro.model.guides.base import Guide
+from svg_pyro.model.networks import GaussianLSTM
+from svg_pyro.model.registry import register
+
+
+@register("guide", "filtering")
+class FilteringGuide(GaussianLSTM, Guide):
+    """The paper's: q(z_t given x_{1:t}) = Normal(mu, sigma) from an LSTM over h_{1:t}.
+
+    Parameters
+    ----------
+    config : SVGConfig
+    """
+
+    def __init__(self, config: SVGConfig) -> None:
+        super().__init__(config, config.posterior_layers)

@@ -1,0 +1,19 @@
+"""The learned prior of SVG-LP."""
+
+from svg_pyro.config import SVGConfig
+from svg_pyro.model.networks import GaussianLSTM
+from svg_pyro.model.priors.base import Prior
+from svg_pyro.model.registry import register
+
+
+@register("prior", "learned")
+class LearnedPrior(GaussianLSTM, Prior):
+    """SVG-LP: p(z_t given x_{1:t-1}) = Normal(mu, sigma) from an LSTM over h_{1:t-1}.
+
+    Parameters
+    ----------
+    config : SVGConfig
+    """
+
+    def __init__(self, config: SVGConfig) -> None:
+        super().__init__(config, config.prior_layers)
