@@ -16,6 +16,7 @@ from svg_pyro.model.observations import Observation
 from svg_pyro.model.priors import FixedPrior, LearnedPrior, Prior
 from svg_pyro.model.registry import register
 from svg_pyro.model.sampler import Sampler
+from svg_pyro.model.streaming import State
 from svg_pyro.model.svg import SVG
 
 __version__ = "0.1.0"
@@ -36,6 +37,7 @@ __all__ = [
     "SVGConfig",
     "SVGError",
     "Sampler",
+    "State",
     "TrainingConfig",
     "TrainingError",
     "load",

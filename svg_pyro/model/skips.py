@@ -31,7 +31,7 @@ def skips_of_targets(
         What the decoder prepared, each ``(B, T-1, ...)``.
     """
     steps = features.h.shape[1] - 1
-    last = _last_skip_frame(config, config.n_past)
+    last = last_skip_frame(config, config.n_past)
     count = min(steps, steps if config.last_frame_skip else last)
     prepared = _prepared(decoder, features, slice(count))
     if count == steps:
@@ -55,7 +55,7 @@ def skips_of_future(
     Parameters and result are those of `skips_of_targets`, for one frame.
     """
     seen = features.h.shape[1]
-    last = seen if config.last_frame_skip else _last_skip_frame(config, seen)
+    last = seen if config.last_frame_skip else last_skip_frame(config, seen)
     return _prepared(decoder, features, slice(last - 1, last))
 
 
@@ -66,7 +66,7 @@ def _prepared(decoder: Any, features: Features, frames: slice) -> list[torch.Ten
     return prepared
 
 
-def _last_skip_frame(config: SVGConfig, context: int) -> int:
+def last_skip_frame(config: SVGConfig, context: int) -> int:
     """The frame whose skips predicted frames take, counted from 1."""
     if config.skip_from == "context":
         return context

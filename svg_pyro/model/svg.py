@@ -13,6 +13,7 @@ from torch import nn
 
 from svg_pyro.config import SVGConfig
 from svg_pyro.errors import ConfigError
+from svg_pyro.model import streaming
 from svg_pyro.model.checks import check_count, check_frames, latents
 from svg_pyro.model.features import KEY, Features, encode, replayed
 from svg_pyro.model.guides import PriorGuide
@@ -22,6 +23,7 @@ from svg_pyro.model.precision import autocast_dtype
 from svg_pyro.model.pyro_internals import rename, root_name
 from svg_pyro.model.rollout import gathered, join, roll_out
 from svg_pyro.model.skips import skips_of_targets
+from svg_pyro.model.streaming import State
 from svg_pyro.util.modes import evaluating
 
 _FRAMES_A_STEP = 256  # of all samples and clips together, where no chunk size is given
@@ -173,6 +175,51 @@ class SVG(PyroModule):
             return
         with evaluating(self) if horizon else contextlib.nullcontext():
             self._guide(encode(self.encoder, frames))
+
+    def start(self, frame: torch.Tensor) -> State:
+        """The state after the first frame of a video.
+
+        Parameters
+        ----------
+        frame : torch.Tensor
+            x_1 of each clip, ``(*batch, C, H, W)``, values in [0, 1].
+
+        Raises
+        ------
+        FramesError
+            When it is no such tensor.
+        """
+        return streaming.start(self, frame)
+
+    def step(
+        self,
+        state: State,
+        frame: torch.Tensor | None = None,
+        *,
+        z: torch.Tensor | None = None,
+    ) -> State:
+        """The state one frame later: of one that is seen, or of one that is imagined.
+
+        A frame that is seen is scored (`State.nll`, `State.kl`) as `model` and `guide`
+        score it in a whole clip; without a frame the mean of the next one is drawn,
+        as `predict` does. Networks run in evaluation mode, without gradients.
+
+        Parameters
+        ----------
+        state : State
+            From `start` or `step`.
+        frame : torch.Tensor, optional
+            The next frame of each clip, ``(*batch, C, H, W)``, values in [0, 1].
+        z : torch.Tensor, optional
+            The latent to take, ``(*batch, z_dim)``, in place of a draw from the guide
+            or, for an imagined frame, from the prior.
+
+        Raises
+        ------
+        FramesError
+            When the frame is no such tensor.
+        """
+        return streaming.step(self, state, frame, z=z)
 
     def _guide(self, features: Features) -> None:
         if self.posterior is None or features.h.shape[1] < 2:

@@ -1,0 +1,271 @@
+"""A video frame by frame: what is seen is scored, what is not seen is imagined."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import torch
+from torch.distributions import kl_divergence
+from torch.utils._pytree import tree_map
+
+from svg_pyro.errors import FramesError
+from svg_pyro.model.checks import check_count, check_frames, latents
+from svg_pyro.model.rollout import join
+from svg_pyro.model.skips import last_skip_frame
+from svg_pyro.util.modes import evaluating
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """All that a model knows of the frames so far, of a size that does not grow.
+
+    Every tensor has the leading dimensions ``(*batch,)``: those of the frames that were
+    given, behind those that `expand` has added.
+
+    Attributes
+    ----------
+    time : int
+        Frames so far, counted from 1.
+    frame : torch.Tensor
+        The last one: as it was seen, or the mean of an imagined one;
+        ``(*batch, C, H, W)``, values in [0, 1].
+    nll : torch.Tensor or None
+        -log p(x_t | x_{1:t-1}, z_{2:t}) of the last frame in nats, ``(*batch,)``: that
+        of a draw z from the guide. None of the first frame and of imagined ones.
+    kl : torch.Tensor or None
+        KL(q(z_t | x_{1:t}) || p(z_t | x_{1:t-1})) in nats, ``(*batch,)``: in closed
+        form where there is one, else estimated at the draw. None where `nll` is.
+    z : torch.Tensor or None
+        The last latent, ``(*batch, z_dim)``.
+    """
+
+    time: int
+    frame: torch.Tensor
+    h: torch.Tensor
+    prior: Any
+    posterior: Any
+    predictor: Any
+    scored_skips: list[torch.Tensor]
+    future_skips: list[torch.Tensor]
+    newest_skips: list[torch.Tensor]
+    nll: torch.Tensor | None = None
+    kl: torch.Tensor | None = None
+    z: torch.Tensor | None = None
+
+    @property
+    def batch_shape(self) -> torch.Size:
+        """Leading dimensions of every tensor."""
+        return self.frame.shape[:-3]
+
+    @property
+    def surprise(self) -> torch.Tensor | None:
+        """The sum nll + kl: a bound on -log p(x_t | x_{1:t-1}) in nats, in expectation."""
+        return None if self.nll is None or self.kl is None else self.nll + self.kl
+
+    def expand(self, num_samples: int) -> State:
+        """As many states alike as `num_samples`, in a new first dimension; nothing is copied.
+
+        Raises
+        ------
+        FramesError
+            When `num_samples` is below 1.
+        """
+        check_count("num_samples", num_samples)
+        return self._each(lambda leaf: leaf.expand(num_samples, *leaf.shape))
+
+    def __getitem__(self, index: Any) -> State:
+        """The states at an index of the leading dimensions, as of a tensor.
+
+        With states of shape (K, B), ``state[ancestors, torch.arange(B)]`` resamples
+        each clip's K states by indices of shape (K, B).
+        """
+        return self._each(lambda leaf: leaf[index])
+
+    def where(self, alive: torch.Tensor, other: State) -> State:
+        """Of this state what `alive` marks, of `other` the rest.
+
+        Parameters
+        ----------
+        alive : torch.Tensor
+            bool, of the shape of the leading dimensions.
+        other : State
+            Of the same model and the same shapes.
+
+        Raises
+        ------
+        FramesError
+            When `other` has other leading dimensions, or one of both has just imagined
+            a frame.
+        """
+        if other.batch_shape != self.batch_shape:
+            raise FramesError(
+                f"states of shape {tuple(self.batch_shape)} and "
+                f"{tuple(other.batch_shape)} cannot be mixed; expand or index one"
+            )
+
+        def choose(mine: Any, theirs: Any) -> Any:
+            if not torch.is_tensor(mine):
+                return mine
+            if not torch.is_tensor(theirs):
+                raise FramesError(
+                    "one state has just seen a frame and the other imagined one; "
+                    "mix states that did the same"
+                )
+            here = alive.reshape(alive.shape + (1,) * (mine.dim() - alive.dim()))
+            return torch.where(here, mine, theirs)
+
+        parts = {
+            f.name: tree_map(choose, getattr(self, f.name), getattr(other, f.name))
+            for f in fields(self)
+        }
+        return State(**parts)
+
+    def _each(self, change: Callable[[torch.Tensor], torch.Tensor]) -> State:
+        def of(leaf: Any) -> Any:
+            return change(leaf) if torch.is_tensor(leaf) else leaf
+
+        parts = {f.name: tree_map(of, getattr(self, f.name)) for f in fields(self)}
+        return State(**parts)
+
+
+def start(svg: Any, frame: torch.Tensor) -> State:
+    """The state after the first frame; see `SVG.start`."""
+    frame = _checked(svg, frame)
+    with torch.no_grad(), evaluating(svg):
+        h, skips = svg.encoder(frame)
+        posterior = None
+        if svg.posterior is not None:
+            posterior = latents("guide", svg.posterior(h, None), svg.config.z_dim)[1]
+        prepared = svg.decoder.prepare(frame, skips)
+    return State(
+        time=1,
+        frame=frame.squeeze(-4),
+        h=h,
+        prior=None,
+        posterior=posterior,
+        predictor=None,
+        scored_skips=prepared,
+        future_skips=prepared,
+        newest_skips=prepared,
+    )
+
+
+def step(
+    svg: Any,
+    state: State,
+    frame: torch.Tensor | None = None,
+    *,
+    z: torch.Tensor | None = None,
+) -> State:
+    """The state one frame later; see `SVG.step`."""
+    with torch.no_grad(), evaluating(svg):
+        if frame is None:
+            return _imagined(svg, state, z)
+        return _observed(svg, state, _checked(svg, frame), z)
+
+
+def _observed(
+    svg: Any, state: State, frame: torch.Tensor, z: torch.Tensor | None
+) -> State:
+    h, skips = svg.encoder(frame)
+    prior, prior_state = _prior(svg, state)
+    posterior_state, kl = None, None
+    if prior is not None:
+        posterior, posterior_state = latents(
+            "guide", svg.posterior(h, state.posterior), svg.config.z_dim
+        )
+        z = posterior.sample() if z is None else z.unsqueeze(-2)
+        kl = _divergence(posterior, prior, z).squeeze(-1)
+    g, predictor_state = svg.frame_predictor(_inputs(state.h, z), state.predictor)
+    mean, extra = svg.observation.split(svg.decoder(g, state.scored_skips))
+    likelihood = svg.observation(mean.to(frame.dtype), extra, frame)
+    nll = -likelihood.log_prob(frame).squeeze(-1)
+    prepared = svg.decoder.prepare(frame, skips)
+    config, time = svg.config, state.time + 1
+    scored = config.last_frame_skip or time <= last_skip_frame(config, config.n_past)
+    newest = config.last_frame_skip or config.skip_from == "context"
+
+    def wide(leaf: torch.Tensor) -> torch.Tensor:
+        # One frame may be seen by many samples of the past.
+        return leaf.expand(*state.batch_shape, *leaf.shape[frame.dim() - 4 :])
+
+    prepared = [wide(p) for p in prepared]
+    return replace(
+        state,
+        time=time,
+        frame=wide(frame).squeeze(-4),
+        h=wide(h),
+        prior=prior_state,
+        posterior=posterior_state,
+        predictor=predictor_state,
+        scored_skips=prepared if scored else state.scored_skips,
+        future_skips=prepared if newest else state.newest_skips,
+        newest_skips=prepared,
+        nll=nll,
+        kl=torch.zeros_like(nll) if kl is None else kl,
+        z=None if z is None else z.squeeze(-2),
+    )
+
+
+def _imagined(svg: Any, state: State, z: torch.Tensor | None) -> State:
+    prior, prior_state = _prior(svg, state)
+    if prior is not None:
+        z = prior.sample() if z is None else z.unsqueeze(-2)
+    g, predictor_state = svg.frame_predictor(_inputs(state.h, z), state.predictor)
+    mean, _ = svg.observation.split(svg.decoder(g, state.future_skips))
+    mean = mean.to(state.frame.dtype)
+    h, skips = svg.encoder(mean)
+    posterior_state = None
+    if svg.posterior is not None:
+        posterior_state = svg.posterior(h, state.posterior)[1]
+    later = {}
+    if svg.config.last_frame_skip:
+        prepared = svg.decoder.prepare(mean, skips)
+        names = "scored_skips", "future_skips", "newest_skips"
+        later = dict.fromkeys(names, prepared)
+    return replace(
+        state,
+        time=state.time + 1,
+        frame=mean.squeeze(-4),
+        h=h,
+        prior=prior_state,
+        posterior=posterior_state,
+        predictor=predictor_state,
+        nll=None,
+        kl=None,
+        z=None if z is None else z.squeeze(-2),
+        **later,
+    )
+
+
+def _prior(svg: Any, state: State) -> tuple[Any, Any]:
+    if svg.prior is None:
+        return None, None
+    given = svg.prior(state.h, state.prior)
+    prior: tuple[Any, Any] = latents("prior", given, svg.config.z_dim)
+    return prior
+
+
+def _inputs(h: torch.Tensor, z: torch.Tensor | None) -> torch.Tensor:
+    return h if z is None else join(h, z)
+
+
+def _divergence(posterior: Any, prior: Any, z: torch.Tensor) -> torch.Tensor:
+    try:
+        return kl_divergence(posterior, prior)
+    except NotImplementedError:
+        ratio: torch.Tensor = posterior.log_prob(z) - prior.log_prob(z)
+        return ratio
+
+
+def _checked(svg: Any, frame: torch.Tensor) -> torch.Tensor:
+    """`frame` ``(*batch, C, H, W)`` as ``(*batch, 1, C, H, W)``."""
+    if not torch.is_tensor(frame) or frame.dim() < 4:
+        raise FramesError(
+            "give one frame of each clip as a tensor (B, C, H, W), for a single clip "
+            "frame[None]"
+        )
+    check_frames(frame.flatten(0, -4).unsqueeze(1), svg.frame_shape, 1)
+    return frame.unsqueeze(-4)
