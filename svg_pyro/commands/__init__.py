@@ -1,0 +1,1 @@
+"""Command lines to the rest of the package, the only place that says "--flag"."""

@@ -1,156 +1,224 @@
-"""The data sets by name, with their command-line flags: what to test a checkpoint on."""
+"""The data sets by name: their flags, and the one place where each is built.
 
+Training and testing share these classes. Where a data set's files come from (a folder,
+a download, a simulation) is in `svg_pyro.commands.sources`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, ClassVar
 
-from svg_pyro.data import (
-    KTH,
-    BairPush,
-    MovingMNIST,
-    VideoFolder,
-    find_digits,
-    make_simulated_push,
-)
+import torch
+from torch import Tensor
+
+from svg_pyro.commands.fields import option
+from svg_pyro.config import SVGConfig
+from svg_pyro.data import KTH, BairPush, ClipDataset, MovingMNIST, VideoFolder
 from svg_pyro.data.videos.decode import FITS
 from svg_pyro.data.videos.kth import ACTIONS
-from svg_pyro.errors import ConfigError
-
-# The frames that the papers predict.
-HORIZONS = {"bair": 28, "smmnist": 25, "kth": 30, "videos": 20}
 
 
-def bair_flags(parser):
-    """Flags of BAIR robot pushing, for training and testing."""
-    flag = parser.add_argument
-    flag("--camera", choices=("aux1", "main"), default="aux1")
-    flag("--simulated-root", default="data/simulated_push", metavar="DIR",
-         help="where simulated clips are kept (default: data/simulated_push)")  # fmt: skip
+@dataclass(frozen=True)
+class ClipRequest:
+    """The clips that a command asks a data set for.
 
-
-def smmnist_flags(parser):
-    """Flags of Moving MNIST, for training and testing."""
-    flag = parser.add_argument
-    flag("--bundled-digits", action="store_true",
-         help="take scikit-learn's digits, and do not look for MNIST")  # fmt: skip
-    flag("--num-digits", type=int, default=2, help="digits in a clip (default: 2)")
-    flag("--deterministic", action="store_true",
-         help="the edges reflect the digits (default: they send them off anew)")  # fmt: skip
-
-
-def kth_flags(parser):
-    """Flags of KTH, for training and testing."""
-    parser.add_argument("--actions", nargs="+", choices=ACTIONS, default=list(ACTIONS),
-                        metavar="ACTION", help=f"of {', '.join(ACTIONS)} "
-                        "(default: all)")  # fmt: skip
-
-
-def videos_flags(parser):
-    """Flags of a user's own videos, for training and testing."""
-    flag = parser.add_argument
-    flag("--test-data", metavar="DIR", help="other videos to test on; without it a "
-         "tenth of the videos is kept for testing")  # fmt: skip
-    flag("--stride", type=int, default=1,
-         help="frames of a video from one frame of a clip to the next (default: 1)")  # fmt: skip
-    flag("--fit", choices=FITS, default="crop",
-         help="how a frame becomes a square (default: crop, the centre)")  # fmt: skip
-
-
-_FLAGS = {
-    "bair": bair_flags, "smmnist": smmnist_flags, "kth": kth_flags,
-    "videos": videos_flags,
-}  # fmt: skip
-
-
-def add_data_flags(parser):
-    """Flags that choose a data set, and those of each."""
-    flag = parser.add_argument
-    flag("--data", choices=HORIZONS, default="bair", help="(default: bair)")
-    flag("--data-root", metavar="DIR",
-         help="folder of the data set; without it bair is the simulated stand-in, "
-         "smmnist looks in data/mnist, and kth in data/kth")  # fmt: skip
-    flag("--data-seed", type=int, default=0,
-         help="of smmnist's clips: the training's seed (default: 0)")  # fmt: skip
-    flag("--cache", default="runs/frames",
-         help="folder of decoded frames (default: runs/frames)")  # fmt: skip
-    for name, add in _FLAGS.items():
-        add(parser.add_argument_group(name))
-
-
-def make_test_set(args, config, n_frames):
-    """The test set that the flags ask for, and words that name it.
-
-    Parameters
+    Attributes
     ----------
-    args : argparse.Namespace
-        Of a parser with `add_data_flags`.
-    config : SVGConfig
-        Gives the size (and for own videos the channels) of the frames.
+    split : str
+        "train" or "test".
     n_frames : int
         Frames in a clip.
-
-    Returns
-    -------
-    data : ClipDataset
-    words : str
-
-    Raises
-    ------
-    ConfigError, DataError
+    model : SVGConfig
+        Gives the size of the frames, and for own videos their channels.
+    seed : int
+        Of what is random in the clips.
+    cache : str or Path or None
+        Folder of what is prepared once: decoded frames, and the index of BAIR's
+        records, which without it is made again each time.
     """
-    return _SETS[args.data](args, config, n_frames)
+
+    split: str
+    n_frames: int
+    model: SVGConfig
+    seed: int = 0
+    cache: str | Path | None = None
 
 
-def _bair(args, config, n_frames):
-    root, words = args.data_root, f"BAIR robot pushing in {args.data_root}"
-    if root is None:
-        root = _simulated(args)
-        words = f"simulated robot pushing in {root} (no --data-root)"
-    return BairPush(root, "test", n_frames, args.camera), f"{words}, test"
+@dataclass(frozen=True)
+class _DataOptions:
+    # Fields that a resumed run must share with the run that it resumes.
+    fixed: ClassVar[tuple[str, ...]] = ()
+
+    def what_is_trained_on(self) -> dict[str, Any]:
+        """The options that a resumed run must have too, as a checkpoint stores them."""
+        values = {name: getattr(self, name) for name in self.fixed}
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
 
 
-def _simulated(args):
-    root = Path(args.simulated_root) / args.camera
-    # Those of a training run are taken as they are: asking for another number of clips
-    # would make them anew.
-    if any(root.glob("*/test/*.tfrecords")):
-        return root
-    return make_simulated_push(root, camera=args.camera)
+@dataclass(frozen=True)
+class BairOptions(_DataOptions):
+    """BAIR robot pushing, for training and testing.
+
+    Attributes
+    ----------
+    camera : str
+        Which of the two cameras films the arm.
+    simulated_root : str
+        Folder in which simulated clips are kept, a folder for each camera.
+    """
+
+    fixed: ClassVar[tuple[str, ...]] = ("camera",)
+
+    camera: str = option("aux1", choices=("aux1", "main"))
+    simulated_root: str = option("data/simulated_push", metavar="DIR")
+
+    @property
+    def simulated(self) -> Path:
+        """Folder of the simulated clips of this camera."""
+        return Path(self.simulated_root) / self.camera
+
+    def clips(self, request: ClipRequest, root: str | Path) -> ClipDataset:
+        """The clips of TFRecords below the folder `root`."""
+        return BairPush(
+            root,
+            request.split,
+            request.n_frames,
+            camera=self.camera,
+            seed=request.seed,
+            cache=request.cache,
+        )
 
 
-def _smmnist(args, config, n_frames):
-    load_digits, words = find_digits(args.data_root, bundled=args.bundled_digits)
-    motion = "deterministic" if args.deterministic else "stochastic"
-    data = MovingMNIST(
-        load_digits("test"), "test", n_frames, args.num_digits, args.deterministic,
-        config.image_size, args.data_seed,
-    )  # fmt: skip
-    return data, (
-        f"{motion} Moving MNIST of {args.num_digits} digits, test, seed "
-        f"{args.data_seed} ({words})"
-    )
+@dataclass(frozen=True)
+class DigitOptions(_DataOptions):
+    """Moving MNIST, for training and testing.
+
+    Attributes
+    ----------
+    bundled_digits : bool
+        Take scikit-learn's digits, and do not look for MNIST.
+    num_digits : int
+        Digits in a clip.
+    deterministic : bool
+        The edges reflect the digits; without it an edge sends a digit off in a
+        direction and with a speed that are drawn again.
+    """
+
+    fixed: ClassVar[tuple[str, ...]] = ("num_digits", "deterministic", "bundled_digits")
+
+    bundled_digits: bool = False
+    num_digits: int = 2
+    deterministic: bool = False
+
+    def clips(
+        self,
+        request: ClipRequest,
+        load_digits: Callable[[str], Tensor],
+        *,
+        synchronised: bool = False,
+    ) -> MovingMNIST:
+        """Clips of the digits that ``load_digits(split)`` gives.
+
+        Parameters
+        ----------
+        request : ClipRequest
+            Split, length, size and seed.
+        load_digits : callable
+            Gives uint8 images ``(N, h, h)``.
+        synchronised : bool
+            Let the digits of all clips move alike.
+        """
+        return MovingMNIST(
+            load_digits(request.split),
+            request.split,
+            request.n_frames,
+            num_digits=self.num_digits,
+            deterministic=self.deterministic,
+            image_size=request.model.image_size,
+            seed=request.seed,
+            synchronised=synchronised,
+        )
+
+    @property
+    def motion(self) -> str:
+        """Words for how the digits move."""
+        return "deterministic" if self.deterministic else "stochastic"
 
 
-def _kth(args, config, n_frames):
-    root = args.data_root or "data/kth"
-    data = KTH(
-        root,
-        "test",
-        n_frames,
-        config.image_size,
-        cache=args.cache,
-        actions=args.actions,
-    )
-    return data, f"KTH in {root}, persons 21-25, {', '.join(args.actions)}"
+@dataclass(frozen=True)
+class KTHOptions(_DataOptions):
+    """KTH actions, for training and testing.
+
+    Attributes
+    ----------
+    actions : tuple of str
+        What the persons do: of boxing, handclapping, handwaving, jogging, running and
+        walking.
+    """
+
+    fixed: ClassVar[tuple[str, ...]] = ("actions",)
+
+    actions: tuple[str, ...] = option(ACTIONS, choices=ACTIONS, metavar="ACTION")
+
+    def clips(self, request: ClipRequest, root: str | Path) -> ClipDataset:
+        """The clips of the .avi files below the folder `root`."""
+        return KTH(
+            root,
+            request.split,
+            request.n_frames,
+            image_size=request.model.image_size,
+            cache=request.cache,
+            seed=request.seed,
+            actions=self.actions,
+        )
 
 
-def _videos(args, config, n_frames):
-    root = args.data_root or args.test_data
-    if root is None:
-        raise ConfigError("--data videos needs --data-root DIR, a folder of videos")
-    data = VideoFolder(
-        root, "test", n_frames, config.image_size, config.channels, args.cache,
-        stride=args.stride, fit=args.fit, test_path=args.test_data,
-    )  # fmt: skip
-    return data, f"videos in {args.test_data or root}, test, stride {args.stride}"
+@dataclass(frozen=True)
+class VideoOptions(_DataOptions):
+    """A user's own videos, for training and testing.
+
+    Attributes
+    ----------
+    test_data : str or None
+        Other videos to test on; without them a tenth of the videos is kept for testing.
+    stride : int
+        Frames of a video from one frame of a clip to the next.
+    fit : str
+        How a frame becomes a square: "crop" (its centre), "letterbox" (with black
+        edges) or "stretch".
+    """
+
+    fixed: ClassVar[tuple[str, ...]] = ("stride", "fit")
+
+    test_data: str | None = option(None, metavar="DIR")
+    stride: int = 1
+    fit: str = option("crop", choices=FITS)
+
+    def clips(self, request: ClipRequest, root: str | Path) -> ClipDataset:
+        """The clips of the videos below the folder `root`."""
+        return VideoFolder(
+            root,
+            request.split,
+            request.n_frames,
+            image_size=request.model.image_size,
+            channels=request.model.channels,
+            cache=request.cache,
+            stride=self.stride,
+            fit=self.fit,
+            seed=request.seed,
+            test_path=self.test_data,
+        )
 
 
-_SETS = {"bair": _bair, "smmnist": _smmnist, "kth": _kth, "videos": _videos}
+DATA_OPTIONS: dict[str, type] = {
+    "bair": BairOptions,
+    "smmnist": DigitOptions,
+    "kth": KTHOptions,
+    "videos": VideoOptions,
+}
+
+
+def first_clips(data: ClipDataset, count: int) -> Tensor:
+    """The first clips of a data set as one uint8 tensor ``(B, T, C, H, W)``."""
+    return torch.stack([data.clip(i) for i in range(min(count, len(data)))])

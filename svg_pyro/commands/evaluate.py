@@ -1,109 +1,221 @@
-"""The command line of examples/evaluate.py: its flags, settings, weights and folder."""
+"""Score checkpoints on test clips by published protocols, and write a report."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from svg_pyro.commands.datasets import HORIZONS, add_data_flags
-from svg_pyro.commands.settings import Parser
+import torch
+
+from svg_pyro.commands.devices import choose_device
+from svg_pyro.commands.fields import option
+from svg_pyro.commands.parser import Flags, Parser, one_line_errors
+from svg_pyro.commands.presets import HORIZONS
+from svg_pyro.commands.sources import EvaluationData, add_test_data, find_test_set
 from svg_pyro.errors import ConfigError, EvaluationError
-from svg_pyro.evaluation import EvaluationSettings
+from svg_pyro.evaluation import (
+    Candidate,
+    Evaluation,
+    EvaluationSettings,
+    load_candidates,
+    publish,
+)
 from svg_pyro.evaluation.runner import STATE
-from svg_pyro.evaluation.settings import INTERVALS
 from svg_pyro.metrics import PROTOCOLS, Lpips
 from svg_pyro.plots.report import score_rows
 from svg_pyro.util.files import free_folder
 
-_COUNTS = {
-    "num-samples": "futures of each clip",
-    "clips": "test clips",
-    "batch-size": "clips at a time",
-    "chunk-size": "samples of a batch at a time",
-    "seed": "of the samples",
-    "calibration-samples": "of them judged as a distribution; 0: none",
-    "likelihood-clips": "clips whose likelihood is bounded; 0: none",
-    "pictures": "clips that are drawn",
-}
+_DESCRIPTION = """\
+Score checkpoints on test clips by published protocols, and write a report.
+
+Each CHECKPOINT is a path or NAME=PATH; all are scored on the same clips, beside the
+last context frame repeated: for instance SVG-LP, SVG-FP and the deterministic
+predictor. Writes results.json, curves.csv, figures, pictures and report.html. Ctrl-C
+saves and leaves; the same command with --out DIR --resume goes on."""
 
 
-def evaluation_parser(description):
+@dataclass(frozen=True)
+class EvaluateOptions:
+    """What is evaluated, and where the results go.
+
+    Attributes
+    ----------
+    checkpoint : tuple of str
+        PATH or NAME=PATH of a training run's checkpoint.pt.
+    protocol : tuple of str or None
+        A published way to score; may be given again, without it all of them.
+    horizon : int or None
+        Predicted frames; without it as in the papers: bair 28, smmnist 25, kth 30,
+        videos 20.
+    n_past : int or None
+        Frames of context; without it as in training.
+    lpips_backbone : str or None
+        Weights of torchvision's network, for LPIPS.
+    lpips_heads : str or None
+        Weights of LPIPS's linear heads.
+    lpips_net : str
+        The network that these weights are of.
+    fvd_network : str or None
+        TorchScript of an I3D network, for FVD.
+    out : str or None
+        Folder of the results; without it runs/evaluation, or runs/evaluation-2 and so
+        on.
+    resume : bool
+        Go on with the evaluation in `out`.
+    device : str or None
+        cuda or cpu; without it cuda where there is one.
+    """
+
+    checkpoint: tuple[str, ...] = option(kind="positional", metavar="CHECKPOINT")
+    protocol: tuple[str, ...] | None = option(
+        None, choices=tuple(PROTOCOLS), kind="append"
+    )
+    horizon: int | None = None
+    n_past: int | None = None
+    lpips_backbone: str | None = option(None, metavar="FILE")
+    lpips_heads: str | None = option(None, metavar="FILE")
+    lpips_net: str = option("alex", choices=("alex", "vgg"))
+    fvd_network: str | None = option(None, metavar="FILE")
+    out: str | None = option(None, metavar="DIR")
+    resume: bool = False
+    device: str | None = None
+
+
+@one_line_errors()
+def evaluate(argv: Sequence[str] | None = None, *, prog: str | None = None) -> None:
+    """Score checkpoints, as the command line says.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Checkpoints and flags; `sys.argv` where they are not given.
+    prog : str, optional
+        The command's name in its help.
+    """
+    flags = evaluation_parser(prog=prog).parse(argv)
+    options = flags.make(EvaluateOptions)
+    device, out = choose_device(options.device), evaluation_folder(options)
+    candidates = load_candidates(options.checkpoint, device)
+    settings = settings_of(flags, options, candidates)
+    lpips = find_lpips(options, device)
+    model = next(c.svg.config for c in candidates if c.svg is not None)
+    data, source = find_test_set(flags, model, settings.n_frames)
+    evaluation = Evaluation(
+        candidates,
+        data,
+        settings,
+        out,
+        device,
+        lpips=lpips,
+        fvd_network=options.fvd_network,
+        source=source,
+    )
+    print(f"{source}; {evaluation.clips} clips, device {device}, out {out}")
+    if options.resume:
+        evaluation.resume()
+    if not evaluation.run():
+        print(f"stopped; the same command with --out {out} --resume goes on")
+        return
+    print_scores(publish(evaluation))
+    print(f"open {out / 'report.html'}")
+
+
+def evaluation_parser(*, prog: str | None = None) -> Parser:
     """A parser of checkpoints, of the fields of `EvaluationSettings`, and of data."""
-    parser = Parser(description=description)
-    flag = parser.add_argument
-    flag("checkpoint", nargs="+", metavar="CHECKPOINT")
-    flag("--protocol", action="append", choices=PROTOCOLS,
-         help="may be given again (default: all of them)")  # fmt: skip
-    horizons = ", ".join(f"{k} {v}" for k, v in HORIZONS.items())
-    flag("--horizon", type=int,
-         help=f"predicted frames (default: as in the papers: {horizons})")  # fmt: skip
-    flag("--n-past", type=int, help="frames of context (default: as in training)")
-    for name, words in _COUNTS.items():
-        value = getattr(EvaluationSettings, name.replace("-", "_"))
-        flag(f"--{name}", type=int, default=value, help=f"{words} (default: {value})")
-    flag("--particles", type=int, nargs="+", metavar="K",
-         default=EvaluationSettings.particles,
-         help="draws of each importance-weighted bound (default: 1 10 100 1000)")  # fmt: skip
-    flag("--intervals", choices=INTERVALS, default="means",
-         help="calibration of the means' spread, or with the model's noise added")  # fmt: skip
-    flag("--lpips-backbone", metavar="FILE", help="weights of torchvision's network")
-    flag("--lpips-heads", metavar="FILE", help="weights of LPIPS's linear heads")
-    flag("--lpips-net", choices=("alex", "vgg"), default="alex")
-    flag("--fvd-network", metavar="FILE", help="TorchScript of an I3D network")
-    flag("--out", help="folder (default: runs/evaluation, or runs/evaluation-2 ...)")
-    flag("--resume", action="store_true", help="go on with the evaluation in --out")
-    flag("--device", help="cuda or cpu (default: cuda where there is one)")
-    add_data_flags(parser)
+    parser = Parser(_DESCRIPTION, prog=prog)
+    parser.add_fields(EvaluateOptions)
+    parser.add_fields(
+        EvaluationSettings,
+        title="scores (svg_pyro.evaluation.EvaluationSettings)",
+        leave_out=("n_past", "horizon", "protocols"),
+    )
+    add_test_data(parser)
     return parser
 
 
-def evaluation_folder(args):
-    """Where the results go; an evaluation that is there is only touched by --resume."""
-    if args.out is None:
-        if args.resume:
+def evaluation_folder(options: EvaluateOptions) -> Path:
+    """Where the results go; an evaluation that is there is only touched by --resume.
+
+    Raises
+    ------
+    ConfigError
+        If the folder holds an evaluation that is not to be resumed, or no folder is
+        given of one that is.
+    """
+    if options.out is None:
+        if options.resume:
             raise ConfigError("--resume needs --out, the folder of the evaluation")
         return free_folder("runs/evaluation")
-    if (Path(args.out) / STATE).exists() and not args.resume:
+    if (Path(options.out) / STATE).exists() and not options.resume:
         raise ConfigError(
-            f"{args.out} holds an evaluation; give --resume to go on with it, or another"
+            f"{options.out} holds an evaluation; give --resume to go on with it, or "
+            "another --out"
         )
-    return Path(args.out)
+    return Path(options.out)
 
 
-def settings_of(args, candidates):
-    """`EvaluationSettings`, with the context of the training where none is given."""
+def settings_of(
+    flags: Flags, options: EvaluateOptions, candidates: Sequence[Candidate]
+) -> EvaluationSettings:
+    """The settings of an evaluation.
+
+    Parameters
+    ----------
+    flags : Flags
+        Of `evaluation_parser`.
+    options : EvaluateOptions
+        Protocols, context and horizon.
+    candidates : sequence of Candidate
+        Their training's context is taken where none is given.
+
+    Raises
+    ------
+    EvaluationError
+        If a value is out of range, or the context is not given and the candidates were
+        trained on contexts of different lengths.
+    """
     contexts = {c.svg.config.n_past for c in candidates if c.svg is not None}
-    if args.n_past is None and len(contexts) > 1:
+    if options.n_past is None and len(contexts) > 1:
         raise EvaluationError(
             f"the checkpoints were trained on contexts of {sorted(contexts)} frames; "
             "give one for all with --n-past"
         )
-    return EvaluationSettings(
-        n_past=contexts.pop() if args.n_past is None else args.n_past,
-        horizon=HORIZONS[args.data] if args.horizon is None else args.horizon,
-        protocols=tuple(dict.fromkeys(args.protocol or PROTOCOLS)),
-        particles=tuple(args.particles), intervals=args.intervals,
-        **{k: getattr(args, k) for k in (name.replace("-", "_") for name in _COUNTS)},
-    )  # fmt: skip
+    n_past, horizon = options.n_past, options.horizon
+    return flags.make(
+        EvaluationSettings,
+        n_past=contexts.pop() if n_past is None else n_past,
+        horizon=HORIZONS[flags.make(EvaluationData).data]
+        if horizon is None
+        else horizon,
+        protocols=tuple(dict.fromkeys(options.protocol or PROTOCOLS)),
+    )
 
 
-def find_lpips(args, device):
+def find_lpips(options: EvaluateOptions, device: torch.device) -> Lpips | None:
     """LPIPS where its weights are given, else None; prints what is left out."""
     missing, lpips = [], None
-    if args.lpips_backbone or args.lpips_heads:
-        lpips = Lpips(args.lpips_backbone, args.lpips_heads, args.lpips_net, device)
+    if options.lpips_backbone or options.lpips_heads:
+        lpips = Lpips(
+            options.lpips_backbone, options.lpips_heads, options.lpips_net, device
+        )
     else:
         missing.append("LPIPS (give --lpips-backbone and --lpips-heads)")
-    if args.fvd_network is None:
+    if options.fvd_network is None:
         missing.append("FVD (give --fvd-network)")
     if missing:
         print(f"left out for want of weights: {', '.join(missing)}")
     return lpips
 
 
-def print_scores(results):
+def print_scores(results: Mapping[str, Any]) -> None:
     """Each protocol's headline figures, in columns."""
     for protocol in results["settings"]["protocols"]:
         head, rows = score_rows(results, protocol)
         rows = [[f"protocol {protocol}", *head[1:]], *rows]
-        widths = [max(map(len, column)) for column in zip(*rows)]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         for first, *others in rows:
-            cells = (cell.rjust(width) for cell, width in zip(others, widths[1:]))
+            cells = (
+                cell.rjust(width)
+                for cell, width in zip(others, widths[1:], strict=True)
+            )
             print("  ".join([first.ljust(widths[0]), *cells]))

@@ -1,215 +1,161 @@
-"""The command line of the examples: flags, presets, folders, and one-line errors."""
+"""The settings of a training run: from flags and a preset, or from its checkpoint."""
 
-import argparse
-import contextlib
 import dataclasses
-import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 
+from svg_pyro.commands.devices import choose_device, warn_of_useless_precision
+from svg_pyro.commands.fields import option
+from svg_pyro.commands.presets import RunPreset
 from svg_pyro.config import SVGConfig, TrainingConfig
-from svg_pyro.errors import ConfigError, SVGError
+from svg_pyro.errors import ConfigError
 from svg_pyro.model import checkpoint
 from svg_pyro.model.parts import check_names
 from svg_pyro.training import distributed
 from svg_pyro.training.step import check_batch
-from svg_pyro.util.allocator import keep_freed_memory
-
-
-@dataclass(frozen=True)
-class Preset:
-    """Defaults of a training example.
-
-    Attributes
-    ----------
-    model : SVGConfig
-    training : TrainingConfig
-    horizon : int
-        Frames predicted in the final scores and pictures.
-    data : dict
-        Flags of the example that say what it is trained on; a resumed run must have
-        the same.
-    """
-
-    model: SVGConfig
-    training: TrainingConfig
-    horizon: int
-    data: dict = dataclasses.field(default_factory=dict)
-
 
 # May change when a run is resumed: they do not touch what a step computes, save for
 # `steps`, without which a finished run could not be prolonged, and `accumulate`,
 # without which one that was out of memory could not go on.
 _FREE_ON_RESUME = {
-    "steps", "workers", "log_every", "validate_every", "save_every", "accumulate",
+    "steps",
+    "workers",
+    "log_every",
+    "validate_every",
+    "save_every",
+    "accumulate",
     "checkpoint_activations",
-}  # fmt: skip
+}
 
 
-class Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line, as all errors of the examples are."""
+@dataclass(frozen=True)
+class RunOptions:
+    """Where a training run is kept, and how it is scored and drawn.
 
-    def error(self, message):
-        _leave(f"{message}; see --help", 2)
-
-
-def training_parser(description, out, presets):
-    """A parser with the flags that every training example has.
-
-    Each field of `SVGConfig` and `TrainingConfig` is a flag; those not given come
-    from the preset.
-
-    Parameters
+    Attributes
     ----------
-    description : str
-    out : str
-        Default folder of a run.
-    presets : dict of str to Preset
-        The help shows their values.
+    out : str or None
+        Folder of the run; without it runs/ and the data set's name, and then a number
+        where that holds a run.
+    resume : bool
+        Go on with the run in `out`.
+    device : str or None
+        cuda or cpu; without it cuda where there is one.
+    preset : str or None
+        Named values of the flags that are not given; without it "paper" on cuda and
+        "small" on a cpu.
+    horizon : int or None
+        Frames predicted in the final scores and pictures.
+    num_samples : int
+        Futures of each clip.
+    test_clips : int
+        Held-out clips that are scored.
+    pictures : int
+        Held-out clips that are drawn.
     """
-    parser = Parser(description=description)
-    flag = parser.add_argument
-    flag("--out", help=f"folder of the run (default: {out}, or {out}-2 ...)")
-    flag("--resume", action="store_true", help="go on with the run in --out")
-    flag("--device", help="cuda or cpu (default: cuda where there is one)")
-    flag(
-        "--preset",
-        choices=presets,
-        help="values of the flags not given (default: paper on cuda, small on cpu)",
-    )
-    flag("--horizon", type=int, help="frames predicted at the end")
-    counts = {
-        "num-samples": (20, "futures of each clip"),
-        "test-clips": (128, "held-out clips that are scored"),
-        "pictures": (4, "held-out clips that are drawn"),
-    }
-    for name, (value, words) in counts.items():
-        flag(f"--{name}", type=int, default=value, help=f"{words} (default: {value})")
-    _add_fields(parser, "model", SVGConfig, presets)
-    _add_fields(parser, "training", TrainingConfig, presets)
-    parser.set_defaults(default_out=out)
-    return parser
+
+    out: str | None = option(None, metavar="DIR")
+    resume: bool = False
+    device: str | None = None
+    preset: str | None = None
+    horizon: int | None = option(None, least=1)
+    num_samples: int = option(20, least=1)
+    test_clips: int = option(128, least=1)
+    pictures: int = option(4, least=0)
 
 
-def _add_fields(parser, part, cls, presets):
-    """A flag for each field of a configuration; its help gives the presets' values."""
-    group = parser.add_argument_group(f"{part} (see svg_pyro.{cls.__name__})")
-    for field in dataclasses.fields(cls):
-        values = {
-            name: getattr(getattr(p, part), field.name) for name, p in presets.items()
-        }
-        words = ", ".join(f"{name}: {value}" for name, value in values.items())
-        if field.type is bool:
-            how = {"action": argparse.BooleanOptionalAction}
-        else:
-            how = {"type": field.type, "metavar": field.type.__name__}
-        name = "--" + field.name.replace("_", "-")
-        group.add_argument(name, default=None, help=words, **how)
+@dataclass(frozen=True)
+class RunRequest:
+    """What a training command was asked for.
 
-
-@contextlib.contextmanager
-def one_line_errors():
-    """End the program with one line and status 2 where the user can mend the error."""
-    try:
-        yield
-    except SVGError as error:
-        flags = ", ".join("--" + name.replace("_", "-") for name in error.advice)
-        _leave(f"{error} (see {flags})" if flags else str(error), 2)
-    except OSError as error:
-        _leave(f"{error.filename or 'file system'}: {error.strerror or error}", 2)
-    except KeyboardInterrupt:
-        _leave("interrupted", 130)
-
-
-def _leave(message, status):
-    print("error: " + " ".join(message.split()), file=sys.stderr)
-    sys.exit(status)
-
-
-def choose_device(name):
-    """The device to work on: `name`, else CUDA where there is one, else the CPU.
-
-    Under torchrun each process gets a CUDA device of its own. For work on the CPU the
-    process keeps its freed memory from then on.
+    Attributes
+    ----------
+    name : str
+        The data set.
+    options : RunOptions
+        Folder, device, preset and scores.
+    presets : mapping of str to RunPreset
+        "paper", "small" and others.
+    given : mapping of str to Any
+        Fields of `SVGConfig` and `TrainingConfig` that were given; the others come from
+        the preset, or from the run that is resumed.
+    data : mapping of str to Any
+        What the run is trained on, as a checkpoint stores it.
     """
-    if name is None:
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise ConfigError(f"no device {name!r}; give cuda or cpu") from None
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("no CUDA device was found; give --device cpu")
-    if device.type == "cpu":
-        keep_freed_memory()
-    return distributed.own_device(device)
+
+    name: str
+    options: RunOptions
+    presets: Mapping[str, RunPreset]
+    given: Mapping[str, Any] = field(default_factory=dict)
+    data: Mapping[str, Any] = field(default_factory=dict)
 
 
-def plan(args, presets, data=()):
+@dataclass(frozen=True)
+class Run:
+    """A training run that can begin.
+
+    Attributes
+    ----------
+    device : torch.device
+        Where this process trains.
+    out : Path
+        Folder of the run.
+    preset : RunPreset
+        Model and training, with all that was given put in.
+    options : RunOptions
+        Folder, device and scores, as they were given.
+    data : dict of str to Any
+        What the run is trained on, as its checkpoint stores it.
+    """
+
+    device: torch.device
+    out: Path
+    preset: RunPreset
+    options: RunOptions
+    data: dict[str, Any]
+
+
+def plan(request: RunRequest) -> Run:
     """The settings of a run: from the flags and a preset, or from its checkpoint.
 
     Prints the first line of a run, which names the preset and the device. Under
     torchrun the processes join here, and all but the first wait until that one has
     made its data and comes to `svg_pyro.commands.train.run_training`.
 
-    Parameters
-    ----------
-    args : argparse.Namespace
-        Of `training_parser`.
-    presets : dict of str to Preset
-    data : sequence of str
-        Names of the example's own flags that say what it is trained on.
-
-    Returns
-    -------
-    device : torch.device
-    out : Path
-    preset : Preset
-        With the flags put in.
+    Raises
+    ------
+    ConfigError
+        If a value is out of range, the folder holds a run and is not to be resumed, or
+        a resumed run was made with other values.
+    CheckpointError
+        If the checkpoint of a run that is to be resumed is missing or cannot be read.
     """
     distributed.start()
-    device = choose_device(args.device)
-    chosen = {name: getattr(args, name) for name in data}
-    out, preset = distributed.from_first(
-        lambda: _settings(args, presets, device, chosen)
-    )
+    device = choose_device(request.options.device)
+    out, preset = distributed.from_first(lambda: _settings(request, device))
     distributed.wait_turn()
-    return device, out, preset
+    return Run(device, out, preset, request.options, dict(request.data))
 
 
-def _settings(args, presets, device, data):
-    out = _folder(args)
-    name = args.preset or ("paper" if device.type == "cuda" else "small")
-    preset = dataclasses.replace(presets[name], data=data)
-    if args.resume:
-        preset, name = _resumed(args, preset, out), "of the resumed run"
+def _settings(request: RunRequest, device: torch.device) -> tuple[Path, RunPreset]:
+    options = request.options
+    out = _folder(request)
+    name = options.preset or ("paper" if device.type == "cuda" else "small")
+    preset = request.presets[name]
+    if options.resume:
+        preset, name = _resumed(request, preset, out), "of the resumed run"
     else:
-        model = SVGConfig.from_dict(_given(args, preset.model))
         preset = dataclasses.replace(
             preset,
-            model=model,
-            training=TrainingConfig(**_given(args, preset.training)),
+            model=SVGConfig.from_dict(_given(request.given, preset.model)),
+            training=TrainingConfig(**_given(request.given, preset.training)),
         )
-    if args.horizon is not None:
-        preset = dataclasses.replace(preset, horizon=args.horizon)
-    _check(args, preset)
-    warn_of_useless_precision(preset.training.precision, device)
-    ranks = distributed.ranks()
-    where = f"device {device}" if ranks == 1 else f"{ranks} processes on {device.type}"
-    print(f"preset {name}, {where}, {preset.training.steps} steps, out {out}")
-    return out, preset
-
-
-def _check(args, preset):
-    """What no configuration can check by itself."""
-    counts = {"horizon": preset.horizon, "num-samples": args.num_samples,
-              "test-clips": args.test_clips, "pictures": args.pictures}  # fmt: skip
-    for flag, value in counts.items():
-        least = 0 if flag == "pictures" else 1
-        if value < least:
-            raise ConfigError(f"--{flag} is {value}; give {least} or more")
+    if options.horizon is not None:
+        preset = dataclasses.replace(preset, horizon=options.horizon)
     if preset.training.n_frames <= preset.model.n_past:
         raise ConfigError(
             f"--n-frames is {preset.training.n_frames} and --n-past "
@@ -217,76 +163,62 @@ def _check(args, preset):
         )
     check_names(preset.model)
     check_batch(preset.training)
+    warn_of_useless_precision(preset.training.precision, device)
+    ranks = distributed.ranks()
+    where = f"device {device}" if ranks == 1 else f"{ranks} processes on {device.type}"
+    print(f"preset {name}, {where}, {preset.training.steps} steps, out {out}")
+    return out, preset
 
 
-def warn_of_useless_precision(precision, device):
-    """Say so where a precision wins nothing on a device.
-
-    Parameters
-    ----------
-    precision : str
-        Of `svg_pyro.config.PRECISIONS`.
-    device : torch.device
-    """
-    if precision == "tf32" and device.type != "cuda":
-        print(f"only NVIDIA's GPUs have TF32; {device.type} computes in float32")
-    slow = torch.backends.cpu.get_cpu_capability() == "AVX2"
-    if precision == "bf16" and device.type == "cpu" and slow:
-        print(
-            "this processor has no bfloat16 arithmetic and imitates it, many times "
-            "slower than float32; leave --precision bf16 out"
-        )
-
-
-def _given(args, defaults):
-    """The fields of a configuration with the flags that were given put in."""
+def _given(
+    given: Mapping[str, Any], defaults: SVGConfig | TrainingConfig
+) -> dict[str, Any]:
+    """The fields of a configuration, with those that were given put in."""
     values = dataclasses.asdict(defaults)
-    given = {k: getattr(args, k) for k in values}
-    return {k: v if given[k] is None else given[k] for k, v in values.items()}
+    return {name: given.get(name, value) for name, value in values.items()}
 
 
-def _resumed(args, preset, out):
-    content = checkpoint.read(out / "checkpoint.pt")
+def _resumed(request: RunRequest, preset: RunPreset, out: Path) -> RunPreset:
+    path = out / "checkpoint.pt"
+    content = checkpoint.read(path)
     if content["training"] is None:
-        raise ConfigError(f"{out / 'checkpoint.pt'} holds no training run to resume")
+        raise ConfigError(f"{path} holds no training run to resume")
     model = dataclasses.asdict(SVGConfig.from_dict(content["config"]))
     stored = {**model, **content["training"]["config"]}
     for key, value in stored.items():
-        flag = getattr(args, key)
-        if flag is not None and flag != value and key not in _FREE_ON_RESUME:
+        given = request.given.get(key, value)
+        if given != value and key not in _FREE_ON_RESUME:
             raise ConfigError(
-                f"--{key.replace('_', '-')} {flag} differs from the run in {out}, "
+                f"--{key.replace('_', '-')} {given} differs from the run in {out}, "
                 f"which has {value}; leave it out, or start a new run"
             )
     for key, value in content["training"].get("data", {}).items():
-        if preset.data.get(key, value) != value:
+        if request.data.get(key, value) != value:
             raise ConfigError(
-                f"--{key.replace('_', '-')} is {preset.data[key]}, and {value} in the "
+                f"--{key.replace('_', '-')} is {request.data[key]}, and {value} in the "
                 f"run in {out}; give that, or start a new run"
             )
-    changes = {
-        k: getattr(args, k) for k in _FREE_ON_RESUME if getattr(args, k) is not None
-    }
-    training = {**content["training"]["config"], **changes}
+    changes = {k: v for k, v in request.given.items() if k in _FREE_ON_RESUME}
     return dataclasses.replace(
         preset,
         model=SVGConfig.from_dict(content["config"]),
-        training=TrainingConfig(**training),
+        training=TrainingConfig(**{**content["training"]["config"], **changes}),
     )
 
 
-def _folder(args):
+def _folder(request: RunRequest) -> Path:
     """The run's folder; a run that is there is only touched by --resume."""
-    if args.out is not None:
-        out = Path(args.out)
-        if (out / "checkpoint.pt").exists() and not args.resume:
+    resume = request.options.resume
+    if request.options.out is not None:
+        out = Path(request.options.out)
+        if (out / "checkpoint.pt").exists() and not resume:
             raise ConfigError(
                 f"{out} holds a run; give --resume to go on with it, or another --out"
             )
         return out
-    number, found = 1, None
+    number, last = 1, None
     while True:
-        out = Path(args.default_out + (f"-{number}" if number > 1 else ""))
+        out = Path(f"runs/{request.name}" + (f"-{number}" if number > 1 else ""))
         if not (out / "checkpoint.pt").exists():
-            return found if args.resume and found else out
-        number, found = number + 1, out
+            return last if resume and last is not None else out
+        number, last = number + 1, out

@@ -1,7 +1,18 @@
-"""The main job of the training examples: train, score sampled futures, draw them."""
+"""Train on a data set, score sampled futures, draw them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import torch
+from torch import Tensor
 
+from svg_pyro.commands.datasets import first_clips
+from svg_pyro.commands.parser import Parser, one_line_errors
+from svg_pyro.commands.presets import PRESETS
+from svg_pyro.commands.settings import Run, RunOptions, RunRequest, plan
+from svg_pyro.commands.sources import TRAINING_DATA, MakeClips
+from svg_pyro.config import SVGConfig, TrainingConfig
 from svg_pyro.evaluation import picture_rows, score_futures
 from svg_pyro.model.svg import SVG
 from svg_pyro.plots.strips import draw_gif, draw_strip
@@ -13,90 +24,198 @@ from svg_pyro.training.trainer import Trainer
 from svg_pyro.util.files import write_json
 
 
-def first_clips(data, count):
-    """The first clips of a data set as one uint8 tensor ``(B, T, C, H, W)``."""
-    return torch.stack([data.clip(i) for i in range(min(count, len(data)))])
+@dataclass(frozen=True)
+class EarlierFlags:
+    """Flags that have another name today.
+
+    Attributes
+    ----------
+    sigma : str or None
+        The earlier name of --observation: "beta" is "gaussian", "learned"
+        "learned-sigma", and "optimal" "optimal-sigma".
+    """
+
+    sigma: str | None = None
 
 
-def run_training(args, device, out, preset, make_data):
+@one_line_errors()
+def train(
+    name: str, argv: Sequence[str] | None = None, *, prog: str | None = None
+) -> None:
+    """Train on the data set `name`, as the command line says.
+
+    Parameters
+    ----------
+    name : str
+        "bair", "smmnist", "kth" or "videos".
+    argv : sequence of str, optional
+        Flags; `sys.argv` where they are not given.
+    prog : str, optional
+        The command's name in its help.
+    """
+    data, presets = TRAINING_DATA[name], PRESETS[name]
+    flags = training_parser(name, prog=prog).parse(argv)
+    options = flags.make(data.options)
+    given = {**flags.given(SVGConfig), **flags.given(TrainingConfig)}
+    sigma = flags.make(EarlierFlags).sigma
+    if sigma is not None:
+        given["observation"] = SVGConfig.from_dict({"sigma": sigma}).observation
+    request = RunRequest(
+        name, flags.make(RunOptions), presets, given, options.what_is_trained_on()
+    )
+    run = plan(request)
+    run_training(run, data.prepare(options, flags.make(data.files), run))
+
+
+def training_parser(name: str, *, prog: str | None = None) -> Parser:
+    """A parser of the flags of a training command.
+
+    Each field of `SVGConfig` and `TrainingConfig` is a flag; those not given come from
+    the preset.
+
+    Parameters
+    ----------
+    name : str
+        A data set of `TRAINING_DATA`.
+    prog : str, optional
+        The command's name in its help.
+    """
+    data, presets = TRAINING_DATA[name], PRESETS[name]
+    models = {key: preset.model for key, preset in presets.items()}
+    trainings = {key: preset.training for key, preset in presets.items()}
+    parser = Parser(data.description, prog=prog)
+    parser.add_fields(data.files, title="data")
+    parser.add_fields(data.options, title="data")
+    parser.add_fields(
+        RunOptions, title="run", presets=presets, choices={"preset": tuple(presets)}
+    )
+    parser.add_fields(SVGConfig, title="model (svg_pyro.SVGConfig)", presets=models)
+    parser.add_fields(EarlierFlags, title="model (svg_pyro.SVGConfig)")
+    parser.add_fields(
+        TrainingConfig, title="training (svg_pyro.TrainingConfig)", presets=trainings
+    )
+    return parser
+
+
+def run_training(run: Run, make_clips: MakeClips) -> None:
     """Train, score held-out futures beside the baseline, and draw them.
 
     Under torchrun all processes train; the first one alone scores and draws.
 
     Parameters
     ----------
-    args : argparse.Namespace
-        Of `training_parser`.
-    device, out, preset
-        Of `plan`.
-    make_data : callable
-        ``make_data(split, n_frames)`` gives the `ClipDataset` "train" or "test".
+    run : Run
+        Its settings.
+    make_clips : callable
+        ``make_clips(split, n_frames)`` gives the `ClipDataset` "train" or "test".
+
+    Raises
+    ------
+    SVGError
+        If the clips do not fit the model, or the training breaks down.
     """
-    config, training = preset.model, preset.training
-    train_set = make_data("train", training.n_frames)
-    validation = test = None
+    config, training = run.preset.model, run.preset.training
+    train_set = make_clips("train", training.n_frames)
+    validation = test = shown = None
     if distributed.rank() == 0:
-        length = config.n_past + preset.horizon
-        validation = first_clips(make_data("test", training.n_frames), args.test_clips)
-        test = first_clips(make_data("test", length), args.test_clips)
+        count, length = run.options.test_clips, config.n_past + run.preset.horizon
+        validation = first_clips(make_clips("test", training.n_frames), count)
+        test, shown = first_clips(make_clips("test", length), count), validation[:64]
         print(f"{len(train_set):,} training clips; {len(test):,} others are scored")
     distributed.pass_turn()
     torch.manual_seed(training.seed)
-    svg = SVG(config).to(device)
+    svg = SVG(config).to(run.device)
 
-    def draw(trainer):
-        if trainer.step < training.steps:  # the last ones are drawn as "final"
-            draw_training(trainer.log_path, out / "training.png")
-            draw_futures(trainer, test, args, f"step_{trainer.step:06d}")
+    def draw(trainer: Trainer) -> None:
+        # The last futures are drawn as "final".
+        if test is not None and trainer.step < training.steps:
+            draw_training(trainer.log_path, run.out / "training.png")
+            draw_futures(trainer, test, run.options, f"step_{trainer.step:06d}")
 
-    shown = None if validation is None else validation[:64]
-    trainer = Trainer(svg, train_set, training, out, shown, draw, preset.data)
-    if args.resume:
+    trainer = Trainer(svg, train_set, training, run.out, shown, draw, run.data)
+    if run.options.resume:
         trainer.resume()
     done = trainer.run()
     distributed.end()
-    if trainer.rank > 0:
+    if validation is None or test is None:
         return
     if not done:
         print(f"stopped at step {trainer.step}; the same command with --resume goes on")
         return
-    report(trainer, validation, test, args)
-    draw_training(trainer.log_path, out / "training.png")
-    draw_futures(trainer, test, args, "final")
-    drawn = args.pictures > 0
-    print(f"open {out / ('pictures/final_clip_1.gif' if drawn else 'training.png')}")
+    report(trainer, validation, test, run.options)
+    draw_training(trainer.log_path, run.out / "training.png")
+    draw_futures(trainer, test, run.options, "final")
+    print(f"open {_first_picture(run)}")
 
 
-def draw_futures(trainer, clips, args, name):
-    """Strips and animations of some clips' futures, named after `name`."""
+def _first_picture(run: Run) -> Path:
+    drawn = run.options.pictures > 0
+    return run.out / ("pictures/final_clip_1.gif" if drawn else "training.png")
+
+
+def draw_futures(
+    trainer: Trainer, clips: Tensor, options: RunOptions, name: str
+) -> None:
+    """Strips and animations of some clips' futures.
+
+    Parameters
+    ----------
+    trainer : Trainer
+        Its model is drawn, into "pictures" of its folder.
+    clips : torch.Tensor
+        uint8 ``(B, T, C, H, W)``; the first ``options.pictures`` are drawn.
+    options : RunOptions
+        Number of pictures and of samples.
+    name : str
+        How the files' names begin.
+    """
     n_past = trainer.svg.config.n_past
     scale = 128 // trainer.svg.config.image_size  # so that 64 pixels can be seen
-    for i, clip in enumerate(clips[: args.pictures], 1):
-        rows = picture_rows(trainer.svg, clip, n_past, args.num_samples)
+    for i, clip in enumerate(clips[: options.pictures], 1):
+        rows = picture_rows(trainer.svg, clip, n_past, options.num_samples)
         path = trainer.out / "pictures" / f"{name}_clip_{i}"
         draw_strip(rows, n_past, path.with_suffix(".png"), scale)
         draw_gif(rows, n_past, path.with_suffix(".gif"), scale)
 
 
-def report(trainer, validation, test, args):
-    """Print and store the held-out KL, and the scores beside the baseline's."""
-    svg = trainer.svg
+def report(
+    trainer: Trainer, validation: Tensor, test: Tensor, options: RunOptions
+) -> None:
+    """Print and store the held-out KL, and the scores beside the baseline's.
+
+    Parameters
+    ----------
+    trainer : Trainer
+        Its model is scored, into "results.json" of its folder.
+    validation, test : torch.Tensor
+        uint8 ``(B, T, C, H, W)``: clips of the training's length, and of the context's
+        and the predicted frames'.
+    options : RunOptions
+        Number of samples.
+    """
+    svg, num_samples = trainer.svg, options.num_samples
     elbo = ELBOS[trainer.config.elbo]()
     nll, kl = held_out_terms(svg, elbo, validation)
-    scores = score_futures(svg, test, svg.config.n_past, args.num_samples)
+    scores = score_futures(svg, test, svg.config.n_past, num_samples)
     best, mean, copy = (
         s.mean().item() for s in (scores.best, scores.mean, scores.copy)
     )
     results = {
-        "clips": len(test), "horizon": test.shape[1] - svg.config.n_past,
-        "num_samples": args.num_samples, "psnr_best": best, "psnr_mean": mean,
-        "psnr_copy_last_frame": copy, "gain": scores.gain, "nll": nll, "kl": kl,
+        "clips": len(test),
+        "horizon": test.shape[1] - svg.config.n_past,
+        "num_samples": num_samples,
+        "psnr_best": best,
+        "psnr_mean": mean,
+        "psnr_copy_last_frame": copy,
+        "gain": scores.gain,
+        "nll": nll,
+        "kl": kl,
         "step": trainer.step,
-    }  # fmt: skip
+    }
     write_json(trainer.out / "results.json", results)
     print(
         f"held-out PSNR over {results['horizon']} predicted frames, {len(test)} clips: "
-        f"best of {args.num_samples} samples {best:.2f} dB, mean sample {mean:.2f} dB, "
+        f"best of {num_samples} samples {best:.2f} dB, mean sample {mean:.2f} dB, "
         f"last context frame repeated {copy:.2f} dB; gain {scores.gain:+.2f} dB"
     )
     print(f"held-out KL {kl:.2f} nats a frame")

@@ -6,7 +6,7 @@ import benchmark
 import numpy as np
 import pytest
 import torch
-from benchmarks import baseline, costs, data, speed, tables, workloads
+from benchmarks import baseline, command, costs, data, speed, tables, workloads
 
 
 @pytest.mark.parametrize("backbone", ["dcgan", "vgg"])
@@ -88,20 +88,20 @@ def test_alternating_calls_share_the_rounds():
 
 def test_every_table_can_be_made(monkeypatch):
     """With the work itself left out but for that of the precisions, once."""
-    monkeypatch.setattr(benchmark.precisions, "_CLIPS", 2)
+    monkeypatch.setattr(command.precisions, "_CLIPS", 2)
     rows = [{"work": 1.0}]
     for module, names in (
         (speed, ["train", "generate", "overhead", "compiled"]),
         (data, []),
         (costs, ["of_samples", "of_training", "scaling"]),
-        (benchmark.processes, ["efficiency"]),
-        (benchmark.metrics, ["scoring"]),
+        (command.processes, ["efficiency"]),
+        (command.metrics, ["scoring"]),
     ):
         for name in names:
             monkeypatch.setattr(module, name, lambda *given: rows)
     monkeypatch.setattr(data, "run", lambda: (rows, rows))
-    args = benchmark.parse([*benchmark.WORK, "--steps", "1", "--seeds", "1"])
-    made = dict(benchmark.tables(args, torch.device("cpu")))
+    args = command.parse([*command.WORK, "--steps", "1", "--seeds", "1"])
+    made = dict(command.tables(args, torch.device("cpu")))
     assert len(made) == 13
     peaks = {row["GFLOP/s in"]: row for row in made["Peaks"]}
     assert peaks["float32"]["GEMM"] > 1 and peaks["bf16"]["conv"] > 0

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from svg_pyro import SVG, ConfigError, TrainingConfig
-from svg_pyro.commands.settings import warn_of_useless_precision
+from svg_pyro.commands.devices import warn_of_useless_precision
 from svg_pyro.model.precision import autocast, tf32
 from svg_pyro.training import step as stepping
 from svg_pyro.training.elbos import ELBOS

@@ -11,7 +11,9 @@ from support.squares import Squares
 from support.steady import SteadyGuide, frames_of, gradients, steady
 
 from svg_pyro import SVG, ConfigError, TrainingConfig, TrainingError
-from svg_pyro.commands.settings import Preset, plan, training_parser
+from svg_pyro.commands.presets import RunPreset
+from svg_pyro.commands.settings import RunOptions, RunRequest, plan
+from svg_pyro.commands.train import training_parser
 from svg_pyro.training.elbos import ELBOS
 from svg_pyro.training.recompute import recomputed
 from svg_pyro.training.step import LossAndGrads
@@ -202,13 +204,15 @@ def test_other_errors_are_left_alone(tiny, tmp_path):
 
 def test_a_run_goes_on_in_less_memory(tiny, tmp_path, capsys):
     Trainer(SVG(tiny), Squares(), SHORT, tmp_path).run()
-    presets = {"small": Preset(tiny, SHORT, horizon=2)}
+    presets = {"small": RunPreset(tiny, SHORT, horizon=2)}
     flags = ["--out", str(tmp_path), "--resume", "--device", "cpu"]
-    args = training_parser("", "", presets).parse_args(
+    given = training_parser("smmnist").parse(
         [*flags, "--accumulate", "3", "--checkpoint-activations"]
     )
-    _, _, preset = plan(args, presets)
-    assert preset.training == dataclasses.replace(
+    request = RunRequest(
+        "smmnist", given.make(RunOptions), presets, given.given(TrainingConfig)
+    )
+    assert plan(request).preset.training == dataclasses.replace(
         SHORT, accumulate=3, checkpoint_activations=True
     )
     capsys.readouterr()

@@ -11,6 +11,7 @@ import torch
 import train_kth
 from PIL import Image
 
+from svg_pyro.commands import sources
 from svg_pyro.data.base import clip_rng
 from svg_pyro.data.videos import kth
 from svg_pyro.data.videos.kth import ACTIONS, KTH, find_videos, read_intervals
@@ -361,7 +362,7 @@ def test_download_is_handed_the_folder_and_the_actions(tmp_path, root, monkeypat
         asked.append((root, list(actions)))
         raise DataError("no network")
 
-    monkeypatch.setattr(train_kth, "download_kth", fetched)
+    monkeypatch.setattr(sources, "download_kth", fetched)
     with pytest.raises(SystemExit):
         train_kth.main([*TINY, "--download", "--actions", "boxing"])
     assert asked == [("data/kth", ["boxing"])]

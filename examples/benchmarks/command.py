@@ -1,0 +1,150 @@
+"""The command line of examples/benchmark.py: what is measured, and its tables."""
+
+import platform
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from benchmarks import costs, data, metrics, processes, speed
+from benchmarks import precision as precisions
+from benchmarks.tables import print_table
+from svg_pyro.commands.devices import choose_device
+from svg_pyro.commands.fields import option
+from svg_pyro.commands.parser import Parser, one_line_errors
+from svg_pyro.config import PRECISIONS
+from svg_pyro.util.files import write_json
+
+WORK = (
+    "data",
+    "train",
+    "generate",
+    "overhead",
+    "memory",
+    "scaling",
+    "processes",
+    "metrics",
+    "precision",
+    "compile",
+)
+_ON_REQUEST = 2  # the last ones
+
+
+@dataclass(frozen=True)
+class BenchmarkOptions:
+    """What is measured, and how often.
+
+    Attributes
+    ----------
+    work : tuple of str
+        Of data, train, generate, overhead, memory, scaling, processes, metrics,
+        precision and compile; all but the last two where none is given.
+    precision : str or None
+        Of our convolutions; the baseline's are in float32. Without it float32, and bf16
+        where it is faster.
+    repeats : int
+        Counted rounds.
+    num_samples : int
+        Futures of "generate".
+    steps : int
+        Of "precision".
+    seeds : int
+        Of "precision".
+    device : str or None
+        cuda or cpu; without it cuda where there is one.
+    json : str or None
+        File to write the figures to.
+    """
+
+    work: tuple[str, ...] = option((), kind="positional", metavar="WORK")
+    precision: str | None = option(None, choices=PRECISIONS)
+    repeats: int = option(3, least=1)
+    num_samples: int = option(20, least=1)
+    steps: int = option(500, least=1)
+    seeds: int = option(3, least=1)
+    device: str | None = None
+    json: str | None = option(None, metavar="FILE")
+
+
+def parse(argv: Sequence[str] | None = None, description: str = "") -> BenchmarkOptions:
+    """The options of a command line.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Work and flags; `sys.argv` where they are not given.
+    description : str
+        Head of the help.
+    """
+    parser = Parser(description)
+    parser.add_fields(BenchmarkOptions, choices={"work": WORK})
+    return parser.parse(argv).make(BenchmarkOptions)
+
+
+@one_line_errors()
+def main(argv: Sequence[str] | None = None, description: str = "") -> None:
+    """Measure, as the command line says.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Work and flags; `sys.argv` where they are not given.
+    description : str
+        Head of the help.
+    """
+    args = parse(argv, description)
+    device = choose_device(args.device)
+    results = {
+        "machine": platform.processor() or platform.machine(),
+        "capability": torch.backends.cpu.get_cpu_capability(),
+        "device": str(device),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+    }
+    print(", ".join(f"{key} {value}" for key, value in results.items()))
+    for title, rows in tables(args, device):
+        print_table(title, rows)
+        results[title] = rows
+        if args.json:
+            write_json(args.json, results)
+
+
+def tables(
+    args: BenchmarkOptions, device: torch.device
+) -> Iterator[tuple[str, list[Any]]]:
+    """Titles and rows, one table after the other."""
+    work = args.work or WORK[:-_ON_REQUEST]
+    if {"train", "generate", "compile"} & set(work):
+        found = speed.peaks(device)
+        timed = [args.precision] if args.precision else speed.worth_it(found)
+        yield "Peaks", [speed.peak_row(name, of) for name, of in found.items()]
+    if "train" in work:
+        yield "Training", speed.train(device, args.repeats, found, timed)
+    if "generate" in work:
+        samples = args.num_samples
+        rows = speed.generate(device, args.repeats, found, timed, samples)
+        yield "Sampled futures", rows
+    if "compile" in work:
+        rows = speed.compiled(device, args.repeats, timed, args.num_samples)
+        yield "Compiled networks", rows
+    if "overhead" in work:
+        yield "What Pyro costs", speed.overhead(device, args.repeats)
+    if "memory" in work:
+        yield "Memory of futures", costs.of_samples(device, args.repeats)
+        yield "Memory of training", costs.of_training(device, args.repeats)
+    if "scaling" in work:
+        yield "How time grows", costs.scaling(device, args.repeats)
+    if "processes" in work:
+        yield "Processes with one thread and a batch each", processes.efficiency()
+    if "metrics" in work:
+        yield "Scoring images", metrics.scoring(args.repeats)
+    if "precision" in work:
+        yield (
+            "What bfloat16 changes",
+            precisions.compare(device, args.steps, args.seeds),
+        )
+    if "data" in work:
+        rows, workers = data.run()
+        yield "Reading clips; a core's frames/s", rows
+        yield "Batches read ahead; all processes' frames/s", workers

@@ -1,0 +1,205 @@
+"""Sample futures of any video from its first frames: no ground truth, no data set."""
+
+from collections.abc import Container, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+import svg_pyro
+from svg_pyro import SVG, Sampler
+from svg_pyro.commands.devices import choose_device, warn_of_useless_precision
+from svg_pyro.commands.fields import option
+from svg_pyro.commands.parser import Parser, one_line_errors
+from svg_pyro.config import PRECISIONS
+from svg_pyro.data import find_sources, first_frames
+from svg_pyro.data.videos.decode import FITS, Source
+from svg_pyro.errors import ConfigError, DataError
+from svg_pyro.plots.strips import draw_gif, draw_mp4, draw_strip
+from svg_pyro.util.files import free_folder, written_beside
+from svg_pyro.util.modes import seeded
+from svg_pyro.util.tensors import to_float
+
+_DESCRIPTION = """\
+Sample futures of any video from its first frames: no ground truth, no data set.
+
+VIDEO is a film (mp4, avi, mov, webm, mkv, gif), a folder of them or of images, or a
+.npy or .npz array. For each video a GIF, an mp4, a PNG strip and an .npz are
+written."""
+
+
+@dataclass(frozen=True)
+class GenerateOptions:
+    """Which futures are sampled, of what, and how they are shown.
+
+    Attributes
+    ----------
+    checkpoint : str
+        checkpoint.pt of a training run.
+    video : str
+        A video, or a folder of videos or images.
+    horizon : int
+        Frames to generate.
+    num_samples : int
+        Futures of each video.
+    shown : int
+        Futures in the pictures; the .npz holds all.
+    start : int
+        Frame of the video with which the context begins.
+    stride : int
+        Frames of the video from one frame to the next.
+    seed : int
+        Of the futures.
+    n_past : int or None
+        Frames of context; without it as in training.
+    fit : str
+        How a frame becomes a square: "crop" (its centre), "letterbox" (with black
+        edges) or "stretch".
+    fps : float
+        Frames a second of the animations.
+    out : str or None
+        Folder of the files; without it runs/futures, or runs/futures-2 and so on.
+    precision : str
+        tf32: NVIDIA's tensor cores; bf16: convolutions in bfloat16, for devices faster
+        in it.
+    compile : bool
+        Compile the networks first, for GPUs and many videos.
+    device : str or None
+        cuda or cpu; without it cuda where there is one.
+    """
+
+    checkpoint: str = option(kind="positional", metavar="CHECKPOINT")
+    video: str = option(kind="positional", metavar="VIDEO")
+    horizon: int = option(50, least=1)
+    num_samples: int = option(10, least=1)
+    shown: int = option(5, least=0)
+    start: int = option(0, least=0)
+    stride: int = option(1, least=1)
+    seed: int = option(0, least=0)
+    n_past: int | None = option(None, least=1)
+    fit: str = option("crop", choices=FITS)
+    fps: float = 10.0
+    out: str | None = option(None, metavar="DIR")
+    precision: str = option("float32", choices=PRECISIONS)
+    compile: bool = False
+    device: str | None = None
+
+
+@one_line_errors()
+def generate(argv: Sequence[str] | None = None, *, prog: str | None = None) -> None:
+    """Sample futures, as the command line says.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Checkpoint, video and flags; `sys.argv` where they are not given.
+    prog : str, optional
+        The command's name in its help.
+    """
+    parser = Parser(_DESCRIPTION, prog=prog)
+    parser.add_fields(GenerateOptions)
+    options = parser.parse(argv).make(GenerateOptions)
+    if not 0.1 <= options.fps <= 100:
+        raise ConfigError(f"--fps is {options.fps:g}; give 0.1 to 100")
+    device = choose_device(options.device)
+    warn_of_useless_precision(options.precision, device)
+    svg = svg_pyro.load(options.checkpoint, map_location=device)
+    sampler = Sampler(svg, options.precision, compiled=options.compile)
+    sources = find_sources(options.video)
+    out = free_folder("runs/futures") if options.out is None else Path(options.out)
+    names: list[str] = []
+    for source in sources:
+        name = unused_name(source, names)
+        try:
+            write_futures(svg, sampler, source, out / name, options)
+        except DataError as error:
+            if len(sources) == 1:
+                raise
+            print(f"skipped: {error}")
+            continue
+        names.append(name)
+        print(f"{source.name}: {options.num_samples} futures in {out / name}.npz")
+    if not names:
+        raise DataError(f"{options.video}: no video of {len(sources)} could be read")
+    print(f"open {out / names[0]}{'.gif' if options.shown else '.npz'}")
+
+
+def write_futures(
+    svg: SVG, sampler: Sampler, source: Source, out: Path, options: GenerateOptions
+) -> None:
+    """Sample the futures of one video and write them.
+
+    Parameters
+    ----------
+    svg : SVG
+        The model, which gives the size and channels of the frames.
+    sampler : Sampler
+        Draws futures of this model.
+    source : Source
+        A video, of `svg_pyro.data.find_sources`.
+    out : Path
+        Folder and beginning of the files' names.
+    options : GenerateOptions
+        What is sampled and shown.
+
+    Raises
+    ------
+    DataError
+        If the video cannot be read, or is too short for the context.
+    """
+    n_past = options.n_past or svg.config.n_past
+    clip = first_frames(
+        source,
+        svg.config,
+        n_past,
+        start=options.start,
+        stride=options.stride,
+        fit=options.fit,
+        more=options.horizon,
+    )
+    device = next(svg.parameters()).device
+    context = to_float(clip[None, :n_past], device)
+    with seeded(options.seed, device):
+        futures = sampler.predict(context, options.horizon, options.num_samples)
+    futures = futures[:, 0].cpu()
+    with written_beside(out.with_name(out.name + ".npz")) as beside:
+        np.savez_compressed(
+            beside,
+            context=clip[:n_past].numpy(),
+            futures=futures.mul(255).round().to(torch.uint8).numpy(),
+            video=source.name,
+            checkpoint=options.checkpoint,
+            seed=options.seed,
+            start=options.start,
+            stride=options.stride,
+            fit=options.fit,
+        )
+    if options.shown:
+        _draw(to_float(clip), futures, n_past, out, options)
+
+
+def _draw(
+    clip: Tensor, futures: Tensor, n_past: int, out: Path, options: GenerateOptions
+) -> None:
+    """A strip and two films: the truth where the video goes on, and some futures."""
+    rows = {}
+    if len(clip) == n_past + options.horizon:
+        rows["truth"] = clip
+    for i, future in enumerate(futures[: options.shown], 1):
+        rows[f"sample {i}"] = torch.cat([clip[:n_past], future])
+    scale = max(1, 128 // clip.shape[-1])
+    draw_strip(rows, n_past, out.with_name(out.name + ".png"), scale)
+    draw_gif(rows, n_past, out.with_name(out.name + ".gif"), scale, options.fps)
+    draw_mp4(rows, n_past, out.with_name(out.name + ".mp4"), scale, options.fps)
+
+
+def unused_name(source: Source, taken: Container[str]) -> str:
+    """A file name after a video's, which is not one of those that are taken."""
+    parts = [source.path.stem, source.member, source.number]
+    first = name = "_".join(str(part) for part in parts if part is not None)
+    number = 2
+    while name in taken:
+        number, name = number + 1, f"{first}-{number}"
+    return name

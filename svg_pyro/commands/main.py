@@ -1,0 +1,80 @@
+"""The program `svg-pyro`: the commands by name."""
+
+import sys
+from collections.abc import Sequence
+
+from svg_pyro.commands.parser import one_line_errors
+from svg_pyro.errors import ConfigError
+
+_TRAINED = ("bair", "smmnist", "kth", "videos")
+_COMMANDS = {
+    "train": f"train a model; on {', '.join(_TRAINED)}",
+    "generate": "sample futures of any video",
+    "evaluate": "score checkpoints on test clips",
+    "figures": "draw the paper's figures",
+    "compare-elbos": "compare the gradients of two ELBOs",
+}
+
+
+@one_line_errors()
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run a command, as the command line says.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        The command's name, and what is handed on to it; `sys.argv` where they are not
+        given.
+
+    Raises
+    ------
+    SystemExit
+        With status 2 where the user can mend an error, which is said in one line.
+    """
+    argv = sys.argv[1:] if argv is None else list(argv)
+    if not argv or argv[0] in ("-h", "--help"):
+        print(_help())
+        return
+    name, *rest = argv
+    if name not in _COMMANDS:
+        raise ConfigError(f"no command {name!r}; choose one of {list(_COMMANDS)}")
+    if name != "train":
+        _run(name, rest)
+    elif rest and rest[0] in ("-h", "--help"):
+        print(f"usage: svg-pyro train {{{','.join(_TRAINED)}}} ...")
+    elif not rest or rest[0] not in _TRAINED:
+        asked = f"no data set {rest[0]!r}" if rest else "train needs a data set"
+        raise ConfigError(f"{asked}; choose one of {list(_TRAINED)}")
+    else:
+        from svg_pyro.commands.train import train
+
+        train(rest[0], rest[1:], prog=f"svg-pyro train {rest[0]}")
+
+
+# Each command imports what it needs and no more.
+def _run(name: str, argv: Sequence[str]) -> None:
+    prog = f"svg-pyro {name}"
+    if name == "generate":
+        from svg_pyro.commands.generate import generate
+
+        generate(argv, prog=prog)
+    elif name == "evaluate":
+        from svg_pyro.commands.evaluate import evaluate
+
+        evaluate(argv, prog=prog)
+    elif name == "figures":
+        from svg_pyro.commands.figures import draw_figures
+
+        draw_figures(argv, prog=prog)
+    else:
+        from svg_pyro.commands.compare_elbos import compare_elbos
+
+        compare_elbos(argv, prog=prog)
+
+
+def _help() -> str:
+    width = max(map(len, _COMMANDS))
+    lines = [f"  {name:{width}}  {words}" for name, words in _COMMANDS.items()]
+    return "\n".join(
+        ["usage: svg-pyro COMMAND ...", "", *lines, "", "svg-pyro COMMAND --help"]
+    )

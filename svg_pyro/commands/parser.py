@@ -1,0 +1,216 @@
+"""A command line out of typed dataclasses: flags, help, a YAML file, one-line errors.
+
+Every field of a class that is handed to `Parser.add_fields` becomes a flag; what the
+class's docstring says of the field is its help. `Parser.parse` gives `Flags`, which
+knows the flags that were given from those that were not.
+"""
+
+import argparse
+import contextlib
+import dataclasses
+import difflib
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+from svg_pyro.commands.fields import Field, fields_of, flag_of
+from svg_pyro.errors import ConfigError, SVGError
+
+_T = TypeVar("_T")
+
+
+class Flags:
+    """The flags that were given, by the names of the fields they stand for.
+
+    Parameters
+    ----------
+    values : mapping of str to Any
+        Values of the command line, and of its ``--config`` file.
+    """
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self._values = dict(values)
+
+    def given(self, cls: type) -> dict[str, Any]:
+        """The fields of a dataclass that were given, and their values."""
+        names = [field.name for field in dataclasses.fields(cls)]
+        return {name: self._values[name] for name in names if name in self._values}
+
+    def make(self, cls: type[_T], **others: object) -> _T:
+        """An instance of a dataclass, with the flags that were given put in.
+
+        Parameters
+        ----------
+        cls : type
+            The dataclass; fields that were not given keep its defaults.
+        **others
+            Fields that are set whatever was given.
+
+        Raises
+        ------
+        ConfigError
+            If a number is below the least that its field allows (see
+            `svg_pyro.commands.fields.option`).
+        """
+        made = cls(**{**self.given(cls), **others})
+        for field in fields_of(cls):
+            value = getattr(made, field.name)
+            if field.least is not None and value is not None and value < field.least:
+                raise ConfigError(
+                    f"{field.flag} is {value:g}; give {field.least:g} or more"
+                )
+        return made
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser of flags that stand for the fields of dataclasses.
+
+    Its errors are one line, as all errors of the commands are.
+
+    Parameters
+    ----------
+    description : str
+        What the command does, the head of its help.
+    prog : str, optional
+        The command's name in its help; without it the name of the script.
+    """
+
+    def __init__(self, description: str, *, prog: str | None = None) -> None:
+        super().__init__(
+            prog=prog,
+            description=description,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        self._fields: dict[str, tuple[Field, argparse.Action]] = {}
+        self._groups: dict[str, argparse._ArgumentGroup] = {}
+        self.add_argument(
+            "--config",
+            metavar="FILE",
+            help="YAML file of flags, for instance z_dim: 16; flags of the command line "
+            "take their place",
+        )
+
+    def error(self, message: str) -> NoReturn:
+        """Say in one line what is wrong with the command line, and leave."""
+        _leave(f"{message}; see --help", 2)
+
+    def add_fields(
+        self,
+        cls: type,
+        *,
+        title: str | None = None,
+        presets: Mapping[str, object] | None = None,
+        choices: Mapping[str, tuple[str, ...]] | None = None,
+        leave_out: Sequence[str] = (),
+    ) -> None:
+        """Add a flag for each field of a dataclass.
+
+        Parameters
+        ----------
+        cls : type
+            A dataclass whose docstring has a numpydoc section "Attributes".
+        title : str, optional
+            Heading of these flags in the help; may be given again.
+        presets : mapping of str to object, optional
+            Objects by the presets' names; the help shows their values of these fields.
+        choices : mapping of str to tuple of str, optional
+            Choices of fields that depend on the command.
+        leave_out : sequence of str
+            Fields that are no flags.
+        """
+        if title is not None and title not in self._groups:
+            self._groups[title] = self.add_argument_group(title)
+        group = self if title is None else self._groups[title]
+        for field in fields_of(cls):
+            if field.name in leave_out:
+                continue
+            if choices is not None and field.name in choices:
+                field = dataclasses.replace(field, choices=choices[field.name])
+            names, how = field.argument(presets)
+            action = group.add_argument(*names, **how)
+            # What was not given is not in the namespace.
+            action.default = argparse.SUPPRESS
+            if not field.positional:
+                self._fields[field.name] = field, action
+
+    def parse(self, argv: Sequence[str] | None = None) -> Flags:
+        """The flags of a command line, and of the file that its ``--config`` names.
+
+        Parameters
+        ----------
+        argv : sequence of str, optional
+            The command line without the program; `sys.argv` where it is not given.
+
+        Raises
+        ------
+        ConfigError
+            If the file is not YAML, holds no mapping, names no flag of this command,
+            or a value is of another type than the flag's.
+        OSError
+            If the file cannot be read.
+        """
+        argv = sys.argv[1:] if argv is None else list(argv)
+        stored = self._from_file(argv)
+        for name in stored:
+            self._fields[name][1].required = False
+        given = vars(self.parse_args(argv))
+        del given["config"]
+        lists = {k: tuple(v) if isinstance(v, list) else v for k, v in given.items()}
+        return Flags({**stored, **lists})
+
+    def _from_file(self, argv: Sequence[str]) -> dict[str, Any]:
+        finder = _Finder(add_help=False, allow_abbrev=False)
+        finder.add_argument("--config")
+        path = finder.parse_known_args(argv)[0].config
+        if path is None:
+            return {}
+        values = {}
+        for key, value in _read_mapping(path).items():
+            name = str(key).replace("-", "_")
+            if name not in self._fields:
+                near = difflib.get_close_matches(name, self._fields, n=1)
+                hint = f"did you mean {near[0]!r}?" if near else "see --help"
+                raise ConfigError(f"{path}: this command has no flag {key!r}; {hint}")
+            if value is not None:
+                values[name] = self._fields[name][0].convert(value, path)
+        return values
+
+
+class _Finder(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        _leave(f"{message}; see --help", 2)
+
+
+def _read_mapping(path: str) -> dict[object, object]:
+    import yaml  # type: ignore[import-untyped]  # its types are another package
+
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: is not YAML ({error})") from error
+    if not isinstance(content, dict):
+        raise ConfigError(
+            f"{path}: holds no mapping; write a flag and its value a line, for "
+            "instance steps: 500"
+        )
+    return content
+
+
+@contextlib.contextmanager
+def one_line_errors() -> Iterator[None]:
+    """End the program with one line and status 2 where the user can mend the error."""
+    try:
+        yield
+    except SVGError as error:
+        flags = ", ".join(flag_of(name) for name in error.advice)
+        _leave(f"{error} (see {flags})" if flags else str(error), 2)
+    except OSError as error:
+        _leave(f"{error.filename or 'file system'}: {error.strerror or error}", 2)
+    except KeyboardInterrupt:
+        _leave("interrupted", 130)
+
+
+def _leave(message: str, status: int) -> NoReturn:
+    print("error: " + " ".join(message.split()), file=sys.stderr)
+    sys.exit(status)

@@ -1,0 +1,334 @@
+"""Where a data set's files come from: a folder, a download, a simulation.
+
+`TRAINING_DATA` has, for each data set, what a training command does before it trains;
+`find_test_set` finds what a checkpoint is tested on.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from svg_pyro.commands.datasets import (
+    DATA_OPTIONS,
+    BairOptions,
+    ClipRequest,
+    DigitOptions,
+    KTHOptions,
+    VideoOptions,
+)
+from svg_pyro.commands.fields import option
+from svg_pyro.commands.parser import Flags, Parser
+from svg_pyro.commands.settings import Run
+from svg_pyro.config import SVGConfig
+from svg_pyro.data import (
+    ClipDataset,
+    download_bair,
+    download_kth,
+    find_digits,
+    make_simulated_push,
+)
+from svg_pyro.data.bair.dataset import verify
+from svg_pyro.errors import ConfigError
+
+MakeClips = Callable[[str, int], ClipDataset]
+
+
+@dataclass(frozen=True)
+class BairFiles:
+    """Where the clips of robot pushing are read from.
+
+    Attributes
+    ----------
+    data_root : str or None
+        Folder of softmotion30_44k; without it simulated clips stand in.
+    download : bool
+        Fetch the data set (30 GB) to `data_root` first.
+    verify : bool
+        Check every record's CRC first.
+    simulated_clips : int
+        Simulated clips to train on.
+    """
+
+    data_root: str | None = option(None, metavar="DIR")
+    download: bool = False
+    verify: bool = False
+    simulated_clips: int = 640
+
+
+@dataclass(frozen=True)
+class DigitFiles:
+    """Where the digits are read from.
+
+    Attributes
+    ----------
+    data_root : str or None
+        Folder of MNIST's IDX files; without it data/mnist, or fetched there.
+    """
+
+    data_root: str | None = option(None, metavar="DIR")
+
+
+@dataclass(frozen=True)
+class KTHFiles:
+    """Where the videos of KTH are read from.
+
+    Attributes
+    ----------
+    data_root : str
+        Folder of the .avi files, and of 00sequences.txt.
+    download : bool
+        Fetch what of the data set is not in `data_root` (1.1 GB) first.
+    cache : str or None
+        Folder of decoded frames; without it "frames", beside the run's folder.
+    """
+
+    data_root: str = option("data/kth", metavar="DIR")
+    download: bool = False
+    cache: str | None = option(None, metavar="DIR")
+
+
+@dataclass(frozen=True)
+class VideoFiles:
+    """Where a user's own videos are read from.
+
+    Attributes
+    ----------
+    dir : str
+        A folder of videos, or a file of several.
+    cache : str or None
+        Folder of decoded frames; without it "frames", beside the run's folder.
+    """
+
+    dir: str = option(metavar="DIR", kind="positional")
+    cache: str | None = option(None, metavar="DIR")
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What a training command knows of its data set.
+
+    Attributes
+    ----------
+    description : str
+        Head of the command's help.
+    options, files : type
+        Dataclasses of its flags: of the clips, and of where they come from.
+    prepare : callable
+        ``prepare(options, files, run)`` sees that the files are there and gives
+        ``make_clips(split, n_frames)``.
+    """
+
+    description: str
+    options: type
+    files: type
+    prepare: Callable[[Any, Any, Run], MakeClips]
+
+
+def _bair(options: BairOptions, files: BairFiles, run: Run) -> MakeClips:
+    root: str | Path
+    if files.download:
+        root = download_bair(files.data_root or "data/bair")
+    elif files.data_root is not None:
+        root = files.data_root
+    else:
+        root = options.simulated
+        print(
+            "no --data-root: simulated robot-pushing clips stand in for BAIR, "
+            f"kept in {root}"
+        )
+        root = make_simulated_push(
+            root,
+            n_train=files.simulated_clips,
+            n_test=run.options.test_clips,
+            camera=options.camera,
+        )
+    if files.verify:
+        print(f"the CRCs of {verify(root)} records are right")
+
+    def make_clips(split: str, n_frames: int) -> ClipDataset:
+        return options.clips(_request(run, split, n_frames, run.out / "index"), root)
+
+    return make_clips
+
+
+def _smmnist(options: DigitOptions, files: DigitFiles, run: Run) -> MakeClips:
+    load_digits, words = find_digits(files.data_root, bundled=options.bundled_digits)
+    print(words)
+
+    def make_clips(split: str, n_frames: int) -> ClipDataset:
+        return options.clips(_request(run, split, n_frames, None), load_digits)
+
+    return make_clips
+
+
+def _kth(options: KTHOptions, files: KTHFiles, run: Run) -> MakeClips:
+    if files.download:
+        download_kth(files.data_root, actions=options.actions)
+    cache = files.cache or run.out.parent / "frames"
+
+    def make_clips(split: str, n_frames: int) -> ClipDataset:
+        return options.clips(_request(run, split, n_frames, cache), files.data_root)
+
+    return make_clips
+
+
+def _videos(options: VideoOptions, files: VideoFiles, run: Run) -> MakeClips:
+    cache = files.cache or run.out.parent / "frames"
+
+    def make_clips(split: str, n_frames: int) -> ClipDataset:
+        return options.clips(_request(run, split, n_frames, cache), files.dir)
+
+    return make_clips
+
+
+def _request(
+    run: Run, split: str, n_frames: int, cache: str | Path | None
+) -> ClipRequest:
+    preset = run.preset
+    return ClipRequest(split, n_frames, preset.model, preset.training.seed, cache)
+
+
+TRAINING_DATA = {
+    "bair": TrainingData(
+        "Train SVG on robot-pushing video, sample its futures, and show them.\n\n"
+        "With --data-root the BAIR robot-pushing TFRecords are read; without it,\n"
+        "simulated pushing clips are made once and stand in for them.",
+        BairOptions,
+        BairFiles,
+        _bair,
+    ),
+    "smmnist": TrainingData(
+        "Train SVG on Moving MNIST, sample its futures, and show them.\n\n"
+        "The digits are MNIST, from --data-root or fetched (11 MB) where the network\n"
+        "allows; else scikit-learn's bundled handwritten digits stand in for them.",
+        DigitOptions,
+        DigitFiles,
+        _smmnist,
+    ),
+    "kth": TrainingData(
+        "Train SVG on videos of people who walk, jog, run, box, wave and clap (KTH)."
+        "\n\n"
+        "Reads the published files where they lie; --download fetches them (1.1 GB).",
+        KTHOptions,
+        KTHFiles,
+        _kth,
+    ),
+    "videos": TrainingData(
+        "Train SVG on your own videos, sample their futures, and show them.\n\n"
+        "DIR is searched for mp4, avi, mov, webm, mkv and gif files, folders of\n"
+        "images, and .npy or .npz arrays. A tenth of the videos is kept for testing.",
+        VideoOptions,
+        VideoFiles,
+        _videos,
+    ),
+}
+
+
+@dataclass(frozen=True)
+class EvaluationData:
+    """What a checkpoint is tested on.
+
+    Attributes
+    ----------
+    data : str
+        The data set.
+    data_root : str or None
+        Folder of the data set; without it bair is the simulated stand-in, smmnist looks
+        in data/mnist, and kth in data/kth.
+    data_seed : int
+        Of smmnist's clips: the training's seed.
+    cache : str
+        Folder of decoded frames.
+    """
+
+    data: str = option("bair", choices=tuple(DATA_OPTIONS))
+    data_root: str | None = option(None, metavar="DIR")
+    data_seed: int = 0
+    cache: str = option("runs/frames", metavar="DIR")
+
+
+def add_test_data(parser: Parser) -> None:
+    """Add the flags that choose a test set, and those of every data set."""
+    parser.add_fields(EvaluationData, title="data")
+    for name, options in DATA_OPTIONS.items():
+        parser.add_fields(options, title=f"data {name}")
+
+
+def find_test_set(
+    flags: Flags, model: SVGConfig, n_frames: int
+) -> tuple[ClipDataset, str]:
+    """The test set that the flags ask for, and words that name it.
+
+    Parameters
+    ----------
+    flags : Flags
+        Of a parser with `add_test_data`.
+    model : SVGConfig
+        Gives the size (and for own videos the channels) of the frames.
+    n_frames : int
+        Frames in a clip.
+
+    Raises
+    ------
+    ConfigError
+        If own videos are asked for, and no folder of them is given.
+    DataError
+        If the data set is not there, or has no clips of this length.
+    """
+    data = flags.make(EvaluationData)
+    options = flags.make(DATA_OPTIONS[data.data])
+    return _TEST_SETS[data.data](data, options, ClipRequest("test", n_frames, model))
+
+
+def _test_bair(
+    data: EvaluationData, options: BairOptions, request: ClipRequest
+) -> tuple[ClipDataset, str]:
+    if data.data_root is not None:
+        words = f"BAIR robot pushing in {data.data_root}, test"
+        return options.clips(request, data.data_root), words
+    root = options.simulated
+    # Those of a training run are taken as they are: asking for another number of clips
+    # would make them again.
+    if not any(root.glob("*/test/*.tfrecords")):
+        root = make_simulated_push(root, camera=options.camera)
+    words = f"simulated robot pushing in {root} (no --data-root), test"
+    return options.clips(request, root), words
+
+
+def _test_smmnist(
+    data: EvaluationData, options: DigitOptions, request: ClipRequest
+) -> tuple[ClipDataset, str]:
+    load_digits, words = find_digits(data.data_root, bundled=options.bundled_digits)
+    clips = options.clips(replace(request, seed=data.data_seed), load_digits)
+    return clips, (
+        f"{options.motion} Moving MNIST of {options.num_digits} digits, test, seed "
+        f"{data.data_seed} ({words})"
+    )
+
+
+def _test_kth(
+    data: EvaluationData, options: KTHOptions, request: ClipRequest
+) -> tuple[ClipDataset, str]:
+    root = data.data_root or "data/kth"
+    clips = options.clips(replace(request, cache=data.cache), root)
+    return clips, f"KTH in {root}, persons 21-25, {', '.join(options.actions)}"
+
+
+def _test_videos(
+    data: EvaluationData, options: VideoOptions, request: ClipRequest
+) -> tuple[ClipDataset, str]:
+    root = data.data_root or options.test_data
+    if root is None:
+        raise ConfigError("--data videos needs --data-root DIR, a folder of videos")
+    clips = options.clips(replace(request, cache=data.cache), root)
+    place = options.test_data or root
+    return clips, f"videos in {place}, test, stride {options.stride}"
+
+
+_TEST_SETS: dict[str, Callable[..., tuple[ClipDataset, str]]] = {
+    "bair": _test_bair,
+    "smmnist": _test_smmnist,
+    "kth": _test_kth,
+    "videos": _test_videos,
+}
