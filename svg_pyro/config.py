@@ -243,6 +243,10 @@ class TrainingConfig:
         Frames in a training clip, context included.
     lr, lr_end : float
         Adam's learning rate at the start, and at the end of half a cosine.
+    eps : float
+        Adam's epsilon, added to the root of the second moment. Gradients are in nats a
+        frame, 1 / (beta (T - 1)) times those of the paper's loss: its 1e-8 is here
+        1e-8 / (beta (T - 1)).
     clip_norm : float
         Largest norm of all gradients together, in nats a frame; 0: no limit.
     accumulate : int
@@ -273,6 +277,7 @@ class TrainingConfig:
     n_frames: int = 12
     lr: float = 2e-3
     lr_end: float = 2e-3
+    eps: float = 1e-8
     clip_norm: float = 0.0
     accumulate: int = 1
     checkpoint_activations: bool = False
@@ -302,6 +307,8 @@ class TrainingConfig:
                 f"lr is {self.lr} and lr_end {self.lr_end}; "
                 "give 0 < lr and 0 <= lr_end <= lr"
             )
+        if not 0 < self.eps < math.inf:
+            raise ConfigError(f"eps is {self.eps}; give a number above 0")
         if self.clip_norm < 0:
             raise ConfigError(f"clip_norm is {self.clip_norm}; give 0 or more")
         for name in ("seed", "workers"):

@@ -116,7 +116,7 @@ def _step(device, accumulate, recompute):
     frames = torch.rand(16, 15, 1, 64, 64).to(device)
 
     def step():
-        with memory.recomputed(ours.svg, recompute):
+        with memory.recomputed(ours.svg, when=recompute):
             ours.train_step(frames)
 
     return step

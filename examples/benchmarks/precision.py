@@ -5,14 +5,14 @@ import statistics
 import torch
 
 from benchmarks.workloads import Ours
-from svg_pyro import SVGConfig
+from svg_pyro import SVGConfig, TrainingConfig
 from svg_pyro.data import MovingMNIST, to_float
 from svg_pyro.data.batches import batch_of
 from svg_pyro.data.digits import load_scikit_digits
 from svg_pyro.evaluation import score_futures
 from svg_pyro.model.precision import autocast
-from svg_pyro.training.elbos import QuietMeanFieldELBO
-from svg_pyro.training.optim import JointAdam
+from svg_pyro.training.elbos import SyncFreeMeanFieldELBO
+from svg_pyro.training.optim import Schedule, make_adam
 from svg_pyro.training.terms import held_out_terms
 
 # At the paper's learning rate a run amplifies any difference (see `compare`).
@@ -71,12 +71,15 @@ def _train(device, steps, seed, precision, nudge=0.0):
         for weight in ours.svg.parameters():
             weight.mul_(1 + nudge)
     # Falling to 0, so that the last few steps do not decide.
-    ours.svi.optim = JointAdam(ours.svg.parameters(), _LR, 0.0, steps, None)
+    training = TrainingConfig(lr=_LR, lr_end=0.0, steps=steps)
+    schedule = Schedule(make_adam(ours.svg.parameters(), training), training)
+    ours.svi.optim = schedule.optimiser
     data = MovingMNIST(load_scikit_digits("train"), "train", _FRAMES, 1, seed=seed)
     torch.manual_seed(seed)
     for step in range(steps):
         frames, _ = batch_of(data, _BATCH, step, seed)
         ours.train_step(to_float(frames, device))
+        schedule.advance()
     return ours.svg
 
 
@@ -85,6 +88,6 @@ def _score(svg, device, precision):
     data = MovingMNIST(load_scikit_digits("test"), "test", _FRAMES, 1)
     clips = torch.stack([data.clip(i) for i in range(_CLIPS)])
     with autocast(device, precision):
-        _, kl = held_out_terms(svg, QuietMeanFieldELBO(), clips)
+        _, kl = held_out_terms(svg, SyncFreeMeanFieldELBO(), clips)
         scores = score_futures(svg, clips, _CONFIG.n_past, num_samples=5)
     return scores.mean.mean().item(), kl

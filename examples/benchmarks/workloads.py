@@ -4,17 +4,18 @@ from dataclasses import dataclass
 
 import pyro
 import torch
-from pyro.infer import SVI
+from pyro.infer import SVI, Trace_ELBO
 from torch.nn import functional as F
 
 from benchmarks.baseline import PaperLoop
-from svg_pyro import SVG, SVGConfig
+from svg_pyro import SVG, SVGConfig, TrainingConfig
 from svg_pyro.model.features import encode
 from svg_pyro.model.precision import autocast
 from svg_pyro.model.skips import skips_of_targets
-from svg_pyro.training.elbos import QuietMeanFieldELBO
-from svg_pyro.training.optim import JointAdam
+from svg_pyro.training.elbos import SyncFreeMeanFieldELBO
+from svg_pyro.training.optim import make_adam
 from svg_pyro.training.step import LossAndGrads
+from svg_pyro.training.svi import TorchSVI
 
 
 @dataclass(frozen=True)
@@ -63,10 +64,14 @@ class Ours:
         self.device, self.precision = device, precision
         torch.manual_seed(seed)
         self.svg = SVG(config).to(device)
-        optimiser = JointAdam(self.svg.parameters(), 2e-3, 2e-3, 1000, None)
-        elbo = QuietMeanFieldELBO()
-        grads = LossAndGrads(self.svg, elbo, accumulate, precision)
-        self.svi = SVI(self.svg.model, self.svg.guide, optimiser, elbo.loss, grads)
+        elbo = SyncFreeMeanFieldELBO()
+        self.svi = TorchSVI(
+            self.svg.model,
+            self.svg.guide,
+            make_adam(self.svg.parameters(), TrainingConfig(lr=2e-3)),
+            loss=elbo.loss,
+            loss_and_grads=LossAndGrads(self.svg, elbo, accumulate, precision),
+        )
 
     def train_step(self, frames):
         self.svg.train()
@@ -96,7 +101,20 @@ class Plain(Ours):
         loss = nll / (2 * config.noise_scale**2) + kl
         svg.zero_grad()
         (loss / (len(frames) * steps)).backward()
-        self.svi.optim(list(svg.parameters()))
+        self.svi.optim.step()
+
+
+class ReadmesLoop:
+    """What the README tells those to write who train in a loop of their own."""
+
+    def __init__(self, config, device):
+        torch.manual_seed(0)
+        self.svg = SVG(config).to(device).train()
+        adam = pyro.optim.Adam({"lr": 2e-3, "fused": True})
+        self.svi = SVI(self.svg.model, self.svg.guide, adam, Trace_ELBO())
+
+    def train_step(self, frames):
+        self.svi.step(frames)
 
 
 def baseline(config, device):

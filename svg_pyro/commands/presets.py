@@ -25,7 +25,11 @@ class RunPreset:
 
 
 _BAIR = {
-    "paper": RunPreset(SVGConfig.preset("bair"), TrainingConfig(workers=4), horizon=28),
+    "paper": RunPreset(
+        SVGConfig.preset("bair"),
+        TrainingConfig(eps=9.1e-6, workers=4),
+        horizon=28,
+    ),
     # Sized so that two CPU cores are done in minutes.
     "small": RunPreset(
         SVGConfig.preset(
@@ -51,7 +55,9 @@ _BAIR = {
 
 _SMMNIST = {
     "paper": RunPreset(
-        SVGConfig.preset("smmnist"), TrainingConfig(n_frames=15, workers=4), horizon=25
+        SVGConfig.preset("smmnist"),
+        TrainingConfig(n_frames=15, eps=7.1e-6, workers=4),
+        horizon=25,
     ),
     # Sized so that two CPU cores are done in minutes.
     "small": RunPreset(
@@ -91,7 +97,7 @@ _SMMNIST = {
 _KTH = {
     "paper": RunPreset(
         SVGConfig.preset("kth"),
-        TrainingConfig(n_frames=20, lr=8e-4, lr_end=8e-4, workers=4),
+        TrainingConfig(n_frames=20, lr=8e-4, lr_end=8e-4, eps=5.3e-4, workers=4),
         horizon=30,
     ),
     # Sized so that two CPU cores are done in minutes.
@@ -115,7 +121,7 @@ _KTH = {
 _VIDEOS = {
     "paper": RunPreset(
         SVGConfig.preset("kth", channels=3),
-        TrainingConfig(n_frames=20, workers=4),
+        TrainingConfig(n_frames=20, eps=5.3e-4, workers=4),
         horizon=20,
     ),
     # Sized so that two CPU cores are done in minutes.

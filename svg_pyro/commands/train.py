@@ -20,7 +20,7 @@ from svg_pyro.plots.training import draw_training
 from svg_pyro.training import distributed
 from svg_pyro.training.elbos import ELBOS
 from svg_pyro.training.terms import held_out_terms
-from svg_pyro.training.trainer import Trainer
+from svg_pyro.training.trainer import Trainer, Validation
 from svg_pyro.util.files import write_json
 
 
@@ -132,7 +132,14 @@ def run_training(run: Run, make_clips: MakeClips) -> None:
             draw_training(trainer.log_path, run.out / "training.png")
             draw_futures(trainer, test, run.options, f"step_{trainer.step:06d}")
 
-    trainer = Trainer(svg, train_set, training, run.out, shown, draw, run.data)
+    trainer = Trainer(
+        svg,
+        train_set,
+        training,
+        run.out,
+        validation=None if shown is None else Validation(shown, draw),
+        about=run.data,
+    )
     if run.options.resume:
         trainer.resume()
     done = trainer.run()

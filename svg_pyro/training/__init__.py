@@ -1,0 +1,1 @@
+"""Batches to weights: SVI's loop, its ELBOs and optimiser, several processes."""

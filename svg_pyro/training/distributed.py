@@ -10,9 +10,13 @@ import contextlib
 import datetime
 import os
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
+from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from svg_pyro.errors import ConfigError, SVGError, TrainingError
@@ -24,28 +28,30 @@ _PATIENCE = datetime.timedelta(days=1)
 # The first process, then the first one of each other machine, then all.
 _TURNS = 3
 
+T = TypeVar("T")
 
-def joined():
+
+def joined() -> bool:
     """Whether this process is one of a group, perhaps of one."""
     return dist.is_available() and dist.is_initialized()
 
 
-def rank():
+def rank() -> int:
     """The number of this process, counted from 0; 0 is the one that writes."""
     return dist.get_rank() if joined() else 0
 
 
-def ranks():
+def ranks() -> int:
     """How many processes train together."""
     return dist.get_world_size() if joined() else 1
 
 
-def local_rank():
+def local_rank() -> int:
     """The number of this process among those of its machine."""
     return int(os.environ.get("LOCAL_RANK", 0)) if joined() else 0
 
 
-def start():
+def start() -> None:
     """Join the processes that torchrun has started; do nothing without torchrun.
 
     From then on only the first process prints.
@@ -53,46 +59,50 @@ def start():
     Raises
     ------
     TrainingError
-        The others cannot be reached.
+        If the others cannot be reached.
     """
     if joined() or not all(name in os.environ for name in _VARIABLES):
         return
-    with contact():
+    with reporting_lost_processes():
         dist.init_process_group("gloo", timeout=_PATIENCE)
     if rank() > 0:
-        sys.stdout = open(os.devnull, "w")
+        # Open for as long as the process prints.
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
 
 
-def end():
+def end() -> None:
     """Leave the group, when all have come so far."""
     if joined():
-        with contact():
+        with reporting_lost_processes():
             dist.barrier()
             dist.destroy_process_group()
 
 
-def own_device(device):
+def own_device(device: torch.device) -> torch.device:
     """The device of this process: for CUDA, that of its number on its machine.
 
     Parameters
     ----------
     device : torch.device
+        What was asked for.
 
     Returns
     -------
     torch.device
+        `device`, numbered if it is CUDA's in a group.
 
     Raises
     ------
     ConfigError
-        The device has a number already, or the machine has too few.
+        If the device has a number already, or the machine has too few.
     """
     if not joined() or device.type != "cuda":
         return device
     if device.index is not None:
         raise ConfigError(
-            f"--device {device} under torchrun, which gives each process a device of "
-            "its own; give --device cuda"
+            f"device {device} was chosen, but torchrun gives each process a device of "
+            "its own; choose cuda",
+            advice=("device",),
         )
     if local_rank() >= torch.cuda.device_count():
         raise ConfigError(
@@ -104,7 +114,7 @@ def own_device(device):
     return device
 
 
-def averaging_gradients(module, device):
+def averaging_gradients(module: nn.Module, device: torch.device) -> nn.Module:
     """`module`, whose backward pass averages the gradients over the processes.
 
     Their parameters become the first process's, and before each forward pass their
@@ -115,6 +125,12 @@ def averaging_gradients(module, device):
     module : torch.nn.Module
         With its parameters on `device`.
     device : torch.device
+        Of this process.
+
+    Returns
+    -------
+    torch.nn.Module
+        Called as `module` is.
     """
     if not joined():
         return module
@@ -124,44 +140,45 @@ def averaging_gradients(module, device):
     return DistributedDataParallel(module)
 
 
-def without_averaging(module):
+def without_averaging(module: nn.Module) -> AbstractContextManager[Any]:
     """A context in which backward passes of such a module only add to its gradients."""
     if isinstance(module, DistributedDataParallel):
         return module.no_sync()
     return contextlib.nullcontext()
 
 
-def from_first(make):
+def from_first(make: Callable[[], T]) -> T:
     """What ``make()`` gives in the first process, in all; only that one calls it."""
     if ranks() == 1:
         return make()
-    box = [make() if rank() == 0 else None]
-    with contact():
+    box: list[Any] = [make() if rank() == 0 else None]
+    with reporting_lost_processes():
         dist.broadcast_object_list(box, src=0)
-    return box[0]
+    made: T = box[0]
+    return made
 
 
-def anywhere(flag):
-    """Whether `flag` is true in any process."""
+def true_in_any(flag: bool) -> bool:
+    """Whether `flag` is true in any process; all must ask."""
     if ranks() == 1:
         return flag
     value = torch.tensor([int(flag)])
-    with contact():
+    with reporting_lost_processes():
         dist.all_reduce(value, dist.ReduceOp.MAX)
     return bool(value)
 
 
-def mean(values):
-    """The means over the processes of some floats."""
+def mean(values: list[float]) -> list[float]:
+    """The means over the processes of some floats; all must ask."""
     if ranks() == 1:
         return values
     total = torch.tensor(values, dtype=torch.float64)
-    with contact():
+    with reporting_lost_processes():
         dist.all_reduce(total)
-    return (total / ranks()).tolist()
+    return [x / ranks() for x in total.tolist()]
 
 
-def wait_turn():
+def wait_turn() -> None:
     """Wait until those have made the data whose files this process will read.
 
     First comes the first process, alone; then the first one of each other machine,
@@ -170,29 +187,30 @@ def wait_turn():
     _barriers(_turn())
 
 
-def pass_turn():
+def pass_turn() -> None:
     """Let the next ones make or read the data; wait until all have begun to."""
     _barriers(_TURNS - 1 - _turn())
 
 
-def _turn():
+def _turn() -> int:
     return 0 if rank() == 0 else 1 if local_rank() == 0 else 2
 
 
-def _barriers(count):
+def _barriers(count: int) -> None:
     if ranks() > 1:
-        with contact():
+        with reporting_lost_processes():
             for _ in range(count):
                 dist.barrier()
 
 
 @contextlib.contextmanager
-def contact():
+def reporting_lost_processes() -> Iterator[None]:
     """Say in one line that another process has ended, where PyTorch says it in many.
 
     Raises
     ------
     TrainingError
+        If what runs inside cannot reach another process.
     """
     try:
         yield
@@ -201,12 +219,13 @@ def contact():
             raise
         raise TrainingError(
             f"process {os.environ.get('RANK', '?')} has lost contact with the others; "
-            "one has most likely ended: see what it says; --resume goes on from the "
-            "last checkpoint"
+            "one has most likely ended: see what it says; resume from the last "
+            "checkpoint",
+            advice=("resume",),
         ) from error
 
 
-def _is_of_the_group(error):
+def _is_of_the_group(error: RuntimeError) -> bool:
     if not dist.is_available():
         return False
     return isinstance(error, dist.DistError) or "gloo" in str(error).lower()

@@ -2,66 +2,75 @@
 
 import json
 import math
+from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
 from svg_pyro.util.files import written_beside
 
-# Below this the latents say nothing, and every sampled future is the same.
-COLLAPSED_KL = 0.05
-# Steps that the latents are given to be taken up.
-COLLAPSE_STEPS = 500
+
+class Record(NamedTuple):
+    """A step and the terms of its loss, still on the device.
+
+    Attributes
+    ----------
+    step : int
+        Counted from 0.
+    clips : list of int
+        Indices of its clips.
+    nll, kl : torch.Tensor
+        Of each clip, ``(B,)``, nats a frame.
+    """
+
+    step: int
+    clips: list[int]
+    nll: torch.Tensor
+    kl: torch.Tensor
 
 
 class Records:
-    """The terms of the steps since the last line of the log, still on the device."""
+    """The steps since the last line of the log."""
 
-    def __init__(self):
-        self._steps = []
+    def __init__(self) -> None:
+        self._steps: list[Record] = []
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self._steps)
 
-    def add(self, step, clips, terms):
+    def add(
+        self, step: int, clips: list[int], terms: tuple[torch.Tensor, torch.Tensor]
+    ) -> None:
         """Keep a step's terms.
 
         Parameters
         ----------
         step : int
+            Counted from 0.
         clips : list of int
             Indices of the clips.
         terms : tuple of torch.Tensor
             nll and kl of each clip, ``(B,)``, nats a frame.
         """
-        self._steps.append((step, clips, terms))
+        self._steps.append(Record(step, clips, *terms))
 
-    def means(self):
-        """nll and kl in nats a frame, as floats."""
-        terms = [terms for _, _, terms in self._steps]
-        return [
-            torch.stack([x.mean() for x in each]).mean().item() for each in zip(*terms)
-        ]
+    def means(self) -> list[float]:
+        """The means of nll and of kl over steps and clips, nats a frame."""
+        terms = ([r.nll for r in self._steps], [r.kl for r in self._steps])
+        return [torch.stack([x.mean() for x in each]).mean().item() for each in terms]
 
-    def first_bad(self):
-        """The first step whose loss is not finite, or None.
-
-        Returns
-        -------
-        step : int
-        clips, bad : list of int
-            Its clips' indices, and those of them that are not finite.
-        """
+    def first_not_finite(self) -> Record | None:
+        """The first step whose loss is not finite, or None."""
         if not self._steps:
             return None
-        totals = torch.stack([(nll + kl).sum() for _, _, (nll, kl) in self._steps])
+        totals = torch.stack([(r.nll + r.kl).sum() for r in self._steps])
         good = totals.isfinite()
         if good.all():
             return None
-        step, clips, (nll, kl) = self._steps[int((~good).nonzero()[0])]
-        finite = (nll + kl).isfinite().tolist()
-        return step, clips, [clip for clip, fine in zip(clips, finite) if not fine]
+        return self._steps[int((~good).nonzero()[0])]
 
-    def clear(self):
+    def clear(self) -> None:
+        """Forget the steps: they are in the log."""
         self._steps.clear()
 
 
@@ -71,39 +80,41 @@ class TrainingLog:
     Parameters
     ----------
     path : Path
+        The file.
     """
 
-    def __init__(self, path):
+    def __init__(self, path: Path) -> None:
         self.path = path
 
-    def begin(self):
+    def begin(self) -> None:
         """Make the folder and an empty log."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.path.write_text("")
 
-    def write(self, **values):
-        """Add a line; `values` has the `step`."""
+    def write(self, **values: float) -> None:
+        """Add a line.
+
+        Parameters
+        ----------
+        **values
+            Numbers, `step` among them.
+        """
         with open(self.path, "a") as log:
             log.write(json.dumps(values) + "\n")
 
-    def forget_after(self, step):
-        """Drop what is said of later steps: they will be done again."""
+    def forget_after(self, step: int) -> None:
+        """Drop the lines of later steps than `step`: they will be done again."""
         if not self.path.exists():
             return
         lines = self.path.read_text().splitlines(keepends=True)
-        kept = [line for line in lines if _step_of(line) <= step]
+        earlier = [line for line in lines if _step_of(line) <= step]
         with written_beside(self.path) as beside:
-            beside.write_text("".join(kept))
+            beside.write_text("".join(earlier))
 
 
-def has_collapsed(kl, step):
-    """Whether a KL, in nats a frame, is so small after so many steps as to be told."""
-    return kl < COLLAPSED_KL and step >= COLLAPSE_STEPS
-
-
-def _step_of(line):
+def _step_of(line: str) -> float:
     """The step of a line of the log; a line cut short by a kill belongs to none."""
     try:
-        return json.loads(line)["step"]
+        return float(json.loads(line)["step"])
     except (ValueError, KeyError):
         return math.inf

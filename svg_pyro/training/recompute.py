@@ -1,13 +1,19 @@
-"""Training in little memory: activations computed twice, and what to do when it is out."""
+"""Training in little memory: activations computed twice."""
 
 import contextlib
 import functools
+from collections.abc import Iterator
+from typing import Any
 
+import torch
+from torch import nn
 from torch.utils.checkpoint import checkpoint
+
+from svg_pyro.model.svg import SVG
 
 
 @contextlib.contextmanager
-def recomputed(svg, when=True):
+def recomputed(svg: SVG, *, when: bool = True) -> Iterator[None]:
     """Let training keep only what the encoder's and the decoder's stages are given.
 
     What happens inside a stage is computed again in the backward pass. Gradients are
@@ -16,15 +22,19 @@ def recomputed(svg, when=True):
     Parameters
     ----------
     svg : SVG
+        The model that is trained.
     when : bool
         False does nothing.
     """
     stages = [*svg.encoder.stages, *svg.decoder.stages] if when else []
     for stage in stages:
         stage.forward = functools.partial(
-            checkpoint, stage.forward, use_reentrant=False, preserve_rng_state=False,
+            checkpoint,
+            stage.forward,
+            use_reentrant=False,
+            preserve_rng_state=False,
             context_fn=functools.partial(_contexts, stage),
-        )  # fmt: skip
+        )
     try:
         yield
     finally:
@@ -32,7 +42,7 @@ def recomputed(svg, when=True):
             del stage.forward
 
 
-def _contexts(stage):
+def _contexts(stage: nn.Module) -> tuple[Any, Any]:
     """Those of a forward pass and of its repetition."""
     return contextlib.nullcontext(), _SpareBuffers(stage)
 
@@ -40,31 +50,17 @@ def _contexts(stage):
 class _SpareBuffers:
     """Give a module copies of its buffers: the second pass must not be counted."""
 
-    def __init__(self, module):
-        self.module = module
-        self.kept = []
+    def __init__(self, module: nn.Module) -> None:
+        self._module = module
+        self._originals: list[tuple[nn.Module, str, torch.Tensor]] = []
 
-    def __enter__(self):
-        for module in self.module.modules():
+    def __enter__(self) -> None:
+        for module in self._module.modules():
             for name, buffer in module.named_buffers(recurse=False):
-                self.kept.append((module, name, buffer))
+                self._originals.append((module, name, buffer))
                 setattr(module, name, buffer.clone())
 
-    def __exit__(self, *exception):
-        for module, name, buffer in self.kept:
+    def __exit__(self, *exception: object) -> None:
+        for module, name, buffer in self._originals:
             setattr(module, name, buffer)
-        self.kept.clear()
-
-
-def advice(config):
-    """Flags by which a step needs less memory.
-
-    Parameters
-    ----------
-    config : TrainingConfig
-    """
-    more = f"raise --accumulate (now {config.accumulate})"
-    less = f"lower --batch-size (now {config.batch_size})"
-    if config.checkpoint_activations:
-        return f"{more} beside --checkpoint-activations, or {less}"
-    return f"{more}, give --checkpoint-activations, or {less}"
+        self._originals.clear()

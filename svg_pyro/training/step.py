@@ -1,13 +1,17 @@
 """A training step: its seed, and its gradient over chunks and processes."""
 
-import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
+from pyro.infer import Trace_ELBO
 from torch import nn
 
+from svg_pyro.config import TrainingConfig
 from svg_pyro.errors import ConfigError, TrainingError
 from svg_pyro.model.precision import autocast, tf32
+from svg_pyro.model.svg import SVG
 from svg_pyro.training import distributed
 from svg_pyro.training.terms import ELBOTerms
 
@@ -15,17 +19,19 @@ from svg_pyro.training.terms import ELBOTerms
 class _Objective(nn.Module):
     """-ELBO in nats, as a module: DistributedDataParallel acts on forward passes."""
 
-    def __init__(self, svg, elbo, precision):
+    def __init__(self, svg: SVG, elbo: Trace_ELBO, precision: str) -> None:
         super().__init__()
         self.svg, self.elbo, self.precision = svg, elbo, precision
 
-    def forward(self, frames):
+    def forward(self, frames: torch.Tensor) -> Any:
         with autocast(frames.device, self.precision):
-            return self.elbo.differentiable_loss(self.svg.model, self.svg.guide, frames)
+            return self.elbo.differentiable_loss(  # type: ignore[no-untyped-call]  # Pyro's
+                self.svg.model, self.svg.guide, frames
+            )
 
 
 class LossAndGrads:
-    r"""What ``SVI(..., loss_and_grads=...)`` calls, in bounded memory and many processes.
+    r"""What ``SVI(loss_and_grads=...)`` calls, in bounded memory and many processes.
 
     With `accumulate` chunks in each of R processes, of B clips in all, it adds ::
 
@@ -40,6 +46,7 @@ class LossAndGrads:
     Parameters
     ----------
     svg : SVG
+        The model.
     elbo : pyro.infer.ELBO
         With a `differentiable_loss`.
     accumulate : int
@@ -51,43 +58,69 @@ class LossAndGrads:
     ----------
     terms : tuple of torch.Tensor
         `ELBOTerms.per_frame` of the last call: nll and kl, ``(B/R,)``, nats a frame.
-
-    Raises
-    ------
-    TrainingError
-        In the first call, among several processes, if it does not use a weight.
+        Empty before the first one.
     """
 
-    def __init__(self, svg, elbo, accumulate=1, precision="float32"):
+    def __init__(
+        self,
+        svg: SVG,
+        elbo: Trace_ELBO,
+        accumulate: int = 1,
+        precision: str = "float32",
+    ) -> None:
         device = next(svg.parameters()).device
-        objective = _Objective(svg, elbo, precision)
-        self._objective = distributed.averaging_gradients(objective, device)
+        self._svg = svg
+        self._objective = distributed.averaging_gradients(
+            _Objective(svg, elbo, precision), device
+        )
         self._accumulate, self._precision = accumulate, precision
-        self.terms = None
+        self.terms: tuple[torch.Tensor, ...] = ()
 
-    def __call__(self, model, guide, frames):
-        """Add to the gradients; `model` and `guide` are the SVG's own."""
+    def __call__(
+        self,
+        model: Callable[..., Any],
+        guide: Callable[..., Any],
+        frames: torch.Tensor,
+    ) -> torch.Tensor:
+        """Add to the gradients.
+
+        Parameters
+        ----------
+        model, guide : callable
+            The SVG's own, as SVI passes them.
+        frames : torch.Tensor
+            This process's part of a batch, ``(B/R, T, C, H, W)``, floats in [0, 1].
+
+        Returns
+        -------
+        torch.Tensor
+            -ELBO of these frames, a scalar in nats a frame, on their device.
+
+        Raises
+        ------
+        TrainingError
+            In the first call, among several processes, if it does not use a weight.
+        """
         scored = frames.shape[0] * (frames.shape[1] - 1)
         *first, last = frames.chunk(self._accumulate)
         # Gradients are exchanged once a step, with those of the last chunk.
         with distributed.without_averaging(self._objective):
-            terms = [self._add(chunk, scored) for chunk in first]
-        terms.append(self._add(last, scored))
-        if self.terms is None:
+            parts = [self._add(chunk, scored) for chunk in first]
+        parts.append(self._add(last, scored))
+        if not self.terms:
             self._check_used()
-        self.terms = tuple(torch.cat(term) for term in zip(*terms))
-        # SVI would read a tensor back, and wait for the device; the loop logs the
-        # recorded terms instead.
-        return math.nan
+        losses, nll, kl = zip(*parts, strict=True)
+        self.terms = torch.cat(nll), torch.cat(kl)
+        return torch.stack(losses).sum()
 
-    def _check_used(self):
+    def _check_used(self) -> None:
         """Refuse, among several processes, weights that a step does not use.
 
         DistributedDataParallel would wait for their gradients, and fail a step later.
         """
         if not distributed.joined():
             return
-        weights = self._objective.module.svg.named_parameters()
+        weights = self._svg.named_parameters()
         idle = [name for name, p in weights if p.requires_grad and p.grad is None]
         if idle:
             raise TrainingError(
@@ -96,36 +129,54 @@ class LossAndGrads:
                 "set requires_grad to False"
             )
 
-    def _add(self, chunk, scored):
+    def _add(
+        self, chunk: torch.Tensor, scored: int
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """A chunk's share of the loss, and its clips' nll and kl."""
         with tf32(chunk.device, self._precision == "tf32"):
             with ELBOTerms() as terms:
                 loss = self._objective(chunk)
             # In nats a frame, so that clip_norm does not depend on the batch.
-            (loss / scored).backward()
-        return terms.per_frame()
+            loss = loss / scored
+            loss.backward()
+        return loss.detach(), *terms.per_frame()
 
 
-def check_batch(config):
+def check_batch(config: TrainingConfig) -> None:
     """Raise ConfigError if a batch cannot be cut into equal chunks.
 
     Parameters
     ----------
     config : TrainingConfig
+        Its `batch_size` and `accumulate`.
+
+    Raises
+    ------
+    ConfigError
+        If processes times chunks do not divide the batch.
     """
     ranks = distributed.ranks()
     if config.batch_size % (ranks * config.accumulate):
         shares = f"{ranks} processes with " if ranks > 1 else ""
         raise ConfigError(
-            f"--batch-size {config.batch_size} cannot be cut equally for {shares}"
-            f"--accumulate {config.accumulate}; make it a multiple of "
-            f"{ranks * config.accumulate}"
+            f"a batch_size of {config.batch_size} cannot be cut equally for {shares}"
+            f"accumulate = {config.accumulate}; make it a multiple of "
+            f"{ranks * config.accumulate}",
+            advice=("batch_size", "accumulate"),
         )
 
 
-def latents_seed(seed, rank, step):
+def latents_seed(seed: int, rank: int, step: int) -> int:
     """The seed of a step's latents in a process other than the first one.
 
     A function of its arguments alone, so that it need not be in the checkpoint.
+
+    Parameters
+    ----------
+    seed : int
+        Of the run.
+    rank, step : int
+        Of the process and of the step, counted from 0.
     """
     sequence = np.random.SeedSequence([seed, rank, step])
     return int(sequence.generate_state(1, np.uint64)[0])

@@ -1,22 +1,28 @@
-"""Training by SVI: a loop that shows what it does, stops cleanly and resumes exactly."""
+"""Training by SVI: a loop that stops cleanly and resumes exactly."""
 
 import contextlib
 import dataclasses
 import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyro
 import torch
-from pyro.infer import SVI
 
+from svg_pyro.config import SVGConfig, TrainingConfig
+from svg_pyro.data.base import ClipDataset
 from svg_pyro.data.batches import batches
 from svg_pyro.errors import CheckpointError, DataError, SVGError, TrainingError
 from svg_pyro.model import checkpoint
+from svg_pyro.model.svg import SVG
 from svg_pyro.training import distributed, recompute
 from svg_pyro.training.elbos import ELBOS
-from svg_pyro.training.log import Records, TrainingLog, has_collapsed
-from svg_pyro.training.optim import JointAdam
+from svg_pyro.training.log import Records, TrainingLog
+from svg_pyro.training.optim import Schedule, make_adam
 from svg_pyro.training.step import LossAndGrads, check_batch, latents_seed
+from svg_pyro.training.svi import TorchSVI
 from svg_pyro.training.terms import held_out_terms
 from svg_pyro.util.interrupts import Interrupts
 from svg_pyro.util.memory import is_exhausted
@@ -24,11 +30,28 @@ from svg_pyro.util.progress import progress
 from svg_pyro.util.tensors import to_float
 
 
+@dataclass(frozen=True)
+class Validation:
+    """Held-out clips, and what follows when they have been scored.
+
+    Attributes
+    ----------
+    clips : torch.Tensor
+        uint8, shape ``(B, T, C, H, W)``.
+    then : callable, optional
+        Called as ``then(trainer)`` after each validation, for pictures.
+    """
+
+    clips: torch.Tensor
+    then: Callable[["Trainer"], object] | None = None
+
+
 class Trainer:
     """One training run in a folder: ``checkpoint.pt`` and ``metrics.jsonl``.
 
-    Where several processes have joined (`svg_pyro.training.distributed`), each has a Trainer
-    and trains on its part of every batch; the first one alone writes and validates.
+    Where several processes have joined (`svg_pyro.training.distributed`), each has a
+    Trainer and trains on its part of every batch; the first one alone writes and
+    validates.
 
     Parameters
     ----------
@@ -37,26 +60,45 @@ class Trainer:
     data : ClipDataset
         Training clips.
     config : TrainingConfig
+        How to train.
     out : str or Path
         The run's folder.
-    validation : torch.Tensor, optional
-        Held-out clips, uint8 ``(B, T, C, H, W)``.
-    on_validation : callable, optional
-        Called as ``on_validation(trainer)`` after each validation, for pictures.
+    validation : Validation, optional
+        Held-out clips, scored every ``config.validate_every`` steps.
     about : dict, optional
         What a checkpoint is to say of the data: numbers, text, lists of them.
 
     Attributes
     ----------
+    svi : TorchSVI
+        What each step calls, of ``svg.model`` and ``svg.guide``.
+    optimiser : Schedule
+        Adam and its learning rate.
     step : int
         Steps done.
     rank, ranks : int
         The number of this process, counted from 0, and how many there are.
+
+    Raises
+    ------
+    TrainingError
+        If Pyro's setting module_local_params is on.
+    DataError
+        If there are no clips, or they are of other frames than the model's.
+    ConfigError
+        If a batch cannot be cut into equal chunks.
     """
 
     def __init__(
-        self, svg, data, config, out, validation=None, on_validation=None, about=None
-    ):
+        self,
+        svg: SVG,
+        data: ClipDataset,
+        config: TrainingConfig,
+        out: str | Path,
+        *,
+        validation: Validation | None = None,
+        about: Mapping[str, Any] | None = None,
+    ) -> None:
         if pyro.settings.get("module_local_params"):
             raise TrainingError(
                 "Pyro's setting module_local_params is on, with which SVI cannot "
@@ -65,37 +107,39 @@ class Trainer:
         _check_data(data, svg.config)
         check_batch(config)
         self.svg, self.data, self.config = svg, data, config
-        self.out = Path(out)
-        self.validation, self.on_validation = validation, on_validation
-        self.about = about or {}
+        self.out, self.about = Path(out), dict(about or {})
+        self.validation = validation
         self.device = next(svg.parameters()).device
         self.rank, self.ranks = distributed.rank(), distributed.ranks()
-        self.optimiser = JointAdam(
-            svg.parameters(), config.lr, config.lr_end, config.steps,
-            config.clip_norm or None,
-        )  # fmt: skip
+        adam = make_adam(svg.parameters(), config)
+        self.optimiser = Schedule(adam, config)
         self._elbo = ELBOS[config.elbo]()
         self._gradient = LossAndGrads(
             svg, self._elbo, config.accumulate, config.precision
         )
-        self.svi = SVI(
-            svg.model, svg.guide, self.optimiser, self._elbo.loss, self._gradient
+        self.svi = TorchSVI(
+            svg.model,
+            svg.guide,
+            adam,
+            loss=self._elbo.loss,
+            loss_and_grads=self._gradient,
         )
         self._log = TrainingLog(self.log_path)
         self._records = Records()
-        self._warned = False
         self._clock = time.monotonic()
         self.step = 0
 
     @property
-    def checkpoint_path(self):
+    def checkpoint_path(self) -> Path:
+        """The run's checkpoint, which is there after the first `save`."""
         return self.out / "checkpoint.pt"
 
     @property
-    def log_path(self):
+    def log_path(self) -> Path:
+        """The run's log, a line of JSON for each report."""
         return self.out / "metrics.jsonl"
 
-    def run(self):
+    def run(self) -> bool:
         """Train up to ``config.steps``.
 
         SIGINT and SIGTERM save a checkpoint and end the loop, in all processes after
@@ -112,7 +156,7 @@ class Trainer:
             If the loss is not finite, memory is out, or another process has ended;
             the checkpoint keeps the last good state.
         CheckpointError
-            If a checkpoint cannot be written; the earlier one is kept.
+            If a checkpoint cannot be written; the earlier one is unharmed.
         """
         if self.step == 0:
             torch.manual_seed(self.config.seed)
@@ -121,9 +165,12 @@ class Trainer:
         self.svg.train()
         steps = self.config.steps
         bar = progress(
-            initial=self.step, total=steps, desc="training", unit="step",
+            initial=self.step,
+            total=steps,
+            desc="training",
+            unit="step",
             disable=self.rank > 0,
-        )  # fmt: skip
+        )
         self._clock = time.monotonic()
         # Frames come from uint8, so they are in range: looking at them (and at each
         # distribution's parameters) would wait for the device at every step.
@@ -132,83 +179,103 @@ class Trainer:
             bar,
             pyro.validation_enabled(False),
             self._explaining_errors(),
-            recompute.recomputed(self.svg, self.config.checkpoint_activations),
-            contextlib.closing(self._batches()) as read,
+            recompute.recomputed(self.svg, when=self.config.checkpoint_activations),
+            contextlib.closing(self._batches()) as batches_to_come,
         ):
-            while self.step < steps and not distributed.anywhere(interrupts.requested):
-                self._one_step(*next(read))
+            while self.step < steps:
+                if distributed.true_in_any(interrupts.requested):
+                    break
+                self._one_step(*next(batches_to_come))
                 bar.update()
                 self._at_intervals(bar)
-            self._drain(bar)
+            self._report(bar)
             self.save()
         return self.step == steps
 
-    def _batches(self):
+    def _batches(self) -> Any:
         """The batches of the steps to come."""
         config = self.config
         return batches(
-            self.data, config.batch_size, range(self.step, config.steps), config.seed,
-            config.workers, self.rank, self.ranks, pin=self.device.type == "cuda",
-        )  # fmt: skip
+            self.data,
+            config.batch_size,
+            range(self.step, config.steps),
+            config.seed,
+            config.workers,
+            self.rank,
+            self.ranks,
+            pin=self.device.type == "cuda",
+        )
 
-    def _one_step(self, frames, clips):
+    def _one_step(self, frames: torch.Tensor, clips: list[int]) -> torch.Tensor:
+        """Train on a batch; its loss in nats a frame, on the device."""
         if self.rank > 0:
             # The checkpoint holds the first process's random state alone.
             torch.manual_seed(latents_seed(self.config.seed, self.rank, self.step))
-        self.svi.step(to_float(frames, self.device))
-        self._records.add(self.step, clips, self._gradient.terms)
+        loss = self.svi.step(to_float(frames, self.device))
+        self.optimiser.advance()
+        nll, kl = self._gradient.terms
+        self._records.add(self.step, clips, (nll, kl))
         self.step += 1
+        return loss
 
     @contextlib.contextmanager
-    def _explaining_errors(self):
+    def _explaining_errors(self) -> Iterator[None]:
         try:
-            with distributed.contact():
+            with distributed.reporting_lost_processes():
                 yield
         except (RuntimeError, MemoryError) as error:
             if isinstance(error, SVGError) or not is_exhausted(error):
                 raise
+            config = self.config
+            smaller = f"raise accumulate (now {config.accumulate})"
+            if not config.checkpoint_activations:
+                smaller += ", switch checkpoint_activations on"
             raise TrainingError(
-                f"out of memory on {self.device} at step {self.step}; "
-                f"{recompute.advice(self.config)}; {self._kept()}"
+                f"out of memory on {self.device} at step {self.step}; {smaller}, or "
+                f"lower batch_size (now {config.batch_size}); "
+                f"{self._last_good_state()}",
+                advice=("accumulate", "checkpoint_activations", "batch_size"),
             ) from error
 
-    def _at_intervals(self, bar):
+    def _at_intervals(self, bar: Any) -> None:
         config = self.config
 
-        def due(every):
+        def due(every: int) -> bool:
             return self.step % every == 0 or self.step == config.steps
 
         if due(config.log_every):
-            self._drain(bar)
+            self._report(bar)
         elif self.device.type == "cpu":
             # Reading a value costs nothing there, and a bad run stops at once.
             self._check_finite()
         if due(config.save_every):
             self.save()
-        if self.validation is not None and due(config.validate_every):
+        if due(config.validate_every):
             self._validate(bar)
 
-    def _check_finite(self):
+    def _check_finite(self) -> None:
         """Raise in every process if the loss is not finite in any."""
-        found = self._records.first_bad()
-        if not distributed.anywhere(found is not None):
+        record = self._records.first_not_finite()
+        if not distributed.true_in_any(record is not None):
             return
-        if found is None:
+        if record is None:
             raise TrainingError("the loss is not finite in another process; see there")
-        step, clips, bad = found
+        finite = (record.nll + record.kl).isfinite().tolist()
+        bad = [c for c, fine in zip(record.clips, finite, strict=True) if not fine]
         more = f" and {len(bad) - 1} more" if len(bad) > 1 else ""
         raise TrainingError(
-            f"the loss is not finite at step {step} ({self.data.name(bad[0])}{more} of "
-            f"{len(clips)} clips); {self._kept()}; lower --lr, set --clip-norm, or "
-            "look at the clip"
+            f"the loss is not finite at step {record.step} ({self.data.name(bad[0])}"
+            f"{more} of {len(record.clips)} clips); {self._last_good_state()}; lower "
+            "lr, set clip_norm, or look at the clip",
+            advice=("lr", "clip_norm"),
         )
 
-    def _kept(self):
+    def _last_good_state(self) -> str:
         if self.checkpoint_path.exists():
             return f"the last good state is {self.checkpoint_path}"
         return "no checkpoint had been saved"
 
-    def _drain(self, bar):
+    def _report(self, bar: Any) -> None:
         """Move what the steps since the last line recorded into the log."""
         if not self._records:
             return
@@ -220,38 +287,33 @@ class Trainer:
         self._clock = time.monotonic()
         if self.rank > 0:
             return
-        self._log.write(
-            step=self.step, nll=nll, kl=kl, lr=self.optimiser.lr_now(),
-            frames_per_second=rate,
-        )  # fmt: skip
+        lr = self.optimiser.lr()
+        self._log.write(step=self.step, nll=nll, kl=kl, lr=lr, frames_per_second=rate)
         bar.set_postfix_str(
             f"nll {nll:.4g}, kl {kl:.3g} nats/frame, {rate:.0f} frames/s"
         )
-        self._warn_of_collapse(kl, bar)
 
-    def _warn_of_collapse(self, kl, bar):
-        if self.svg.prior is None or self._warned or not has_collapsed(kl, self.step):
+    def _validate(self, bar: Any) -> None:
+        if self.validation is None or self.rank > 0:
             return
-        self._warned = True
-        bar.write(
-            f"the KL has collapsed to {kl:.2g} nats a frame at step {self.step}: the "
-            "latents are not used and all futures will be alike; lower --beta"
-        )
-
-    def _validate(self, bar):
-        if self.rank > 0:
-            return
-        nll, kl = held_out_terms(self.svg, self._elbo, self.validation)
+        nll, kl = held_out_terms(self.svg, self._elbo, self.validation.clips)
         self._log.write(step=self.step, validation_nll=nll, validation_kl=kl)
         bar.write(f"step {self.step}: held-out nll {nll:.5g}, kl {kl:.3g} nats a frame")
-        if self.on_validation is not None:
-            self.on_validation(self)
+        if self.validation.then is not None:
+            self.validation.then(self)
         self._clock = time.monotonic()
 
-    def save(self):
+    def save(self) -> None:
         """Write the checkpoint, and everything that the run needs to go on.
 
         All processes must call it; the first one writes.
+
+        Raises
+        ------
+        TrainingError
+            If the loss of a step since the last report is not finite.
+        CheckpointError
+            If the file cannot be written; the earlier one is unharmed.
         """
         self._check_finite()
         if self.rank > 0:
@@ -267,7 +329,7 @@ class Trainer:
         }
         checkpoint.save(self.svg, self.checkpoint_path, training=state)
 
-    def resume(self):
+    def resume(self) -> None:
         """Take up the run that the folder's checkpoint holds.
 
         On CPU what follows is bit for bit what it would have been without a stop, if
@@ -298,7 +360,7 @@ class Trainer:
             self._log.forget_after(self.step)
 
 
-def _check_data(data, config):
+def _check_data(data: ClipDataset, config: SVGConfig) -> None:
     if len(data) == 0:
         raise DataError("the data set is empty: it holds no video to train on")
     for name in ("channels", "image_size"):
@@ -306,5 +368,6 @@ def _check_data(data, config):
         if have != want:
             raise DataError(
                 f"the data's {name} is {have}, the model's {want}; "
-                f"build the model with {name}={have}"
+                f"build the model with {name}={have}",
+                advice=(name,),
             )

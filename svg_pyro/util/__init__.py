@@ -1,0 +1,1 @@
+"""What every other room may use: files, signals, progress, memory and modes."""

@@ -3,11 +3,13 @@
 import contextlib
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 
 @contextlib.contextmanager
-def written_beside(path):
+def written_beside(path: str | Path) -> Iterator[Path]:
     """Give a temporary path in the same folder; it takes the name `path` on success.
 
     A crash, a kill or a full disk leaves an earlier file as it was.
@@ -15,7 +17,7 @@ def written_beside(path):
     Parameters
     ----------
     path : str or Path
-        Its folder is made if need be.
+        The file to write; its folder is made if need be.
 
     Yields
     ------
@@ -35,17 +37,27 @@ def written_beside(path):
         beside.unlink(missing_ok=True)
 
 
-def write_json(path, values, **options):
-    """Write values as JSON that people can read; `options` are those of ``json.dumps``."""
+def write_json(path: str | Path, values: Any, **options: Any) -> None:
+    """Write values as JSON that people can read.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file; it is whole or not there, see `written_beside`.
+    values : dict or list
+        Of what JSON holds.
+    **options
+        Those of ``json.dumps``.
+    """
     with written_beside(path) as beside:
         beside.write_text(json.dumps(values, indent=1, **options) + "\n")
 
 
-def free_folder(path):
+def free_folder(path: str | Path) -> Path:
     """`path`, or the first of path-2, path-3 ... that is not there or is empty."""
     number, path = 1, Path(path)
-    found = path
-    while found.exists() and not (found.is_dir() and not any(found.iterdir())):
+    folder = path
+    while folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         number += 1
-        found = path.with_name(f"{path.name}-{number}")
-    return found
+        folder = path.with_name(f"{path.name}-{number}")
+    return folder

@@ -3,6 +3,8 @@
 import signal
 import sys
 import threading
+from types import FrameType
+from typing import Any
 
 
 class Interrupts:
@@ -17,24 +19,25 @@ class Interrupts:
     Attributes
     ----------
     requested : bool
+        Whether a signal has come.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.requested = False
-        self._before = {}
+        self._before: dict[signal.Signals, Any] = {}
 
-    def __enter__(self):
+    def __enter__(self) -> "Interrupts":
         # Python only lets the main thread handle signals.
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
                 self._before[number] = signal.signal(number, self._handle)
         return self
 
-    def __exit__(self, *exception):
+    def __exit__(self, *exception: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def _handle(self, number, frame):
+    def _handle(self, number: int, frame: FrameType | None) -> None:
         self.requested = True
         for each in self._before:
             signal.signal(each, signal.SIG_DFL)

@@ -6,7 +6,7 @@ import torch
 _EXHAUSTED = ("can't allocate memory", "not enough memory", "STATUS_ALLOC_FAILED")
 
 
-def is_exhausted(error):
+def is_exhausted(error: BaseException) -> bool:
     """Whether an exception says that there is no memory left, of any device."""
     if isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)):
         return True

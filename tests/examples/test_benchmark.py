@@ -41,8 +41,10 @@ def test_plain_and_pyro_take_the_same_step(tiny):
     for run in runs:
         run.svg.double()
         # Pyro forgets the gradients after the step.
-        run.svi.optim = lambda _, run=run: gradients.append(
-            {name: p.grad.clone() for name, p in run.svg.named_parameters()}
+        run.svi.optim.register_step_pre_hook(
+            lambda *_, run=run: gradients.append(
+                {name: p.grad.clone() for name, p in run.svg.named_parameters()}
+            )
         )
         torch.manual_seed(5)
         run.train_step(frames)

@@ -19,7 +19,7 @@ from svg_pyro import SVG, ConfigError, SVGConfig, TrainingConfig, TrainingError
 from svg_pyro.training import distributed
 from svg_pyro.training.elbos import ELBOS
 from svg_pyro.training.step import LossAndGrads, check_batch
-from svg_pyro.training.trainer import Trainer
+from svg_pyro.training.trainer import Trainer, Validation
 
 RANKS = 2
 TINY = SVGConfig(
@@ -154,10 +154,10 @@ def stop_at(run, step, number=signal.SIGTERM):
 def their_words(rank, root):
     assert distributed.ranks() == RANKS
     assert distributed.from_first(lambda: {"of": rank}) == {"of": 0}
-    assert distributed.anywhere(rank == 1) and not distributed.anywhere(False)
+    assert distributed.true_in_any(rank == 1) and not distributed.true_in_any(False)
     assert distributed.mean([float(rank), 3.0]) == [0.5, 3.0]
     check_batch(TrainingConfig(batch_size=4, accumulate=2))
-    with pytest.raises(ConfigError, match="2 processes with --accumulate 2.*of 4"):
+    with pytest.raises(ConfigError, match="2 processes with accumulate = 2.*of 4"):
         check_batch(TrainingConfig(batch_size=6, accumulate=2))
     for machines, local in (("one", str(rank)), ("two", "0")):
         os.environ["LOCAL_RANK"] = local
@@ -180,14 +180,16 @@ def their_work(root):
         torch.save(found, root / "0.pt")
         os._exit(0)
     with pytest.raises(TrainingError) as error:
-        distributed.anywhere(True)
+        distributed.true_in_any(True)
     torch.save({**found, "lost": str(error.value)}, root / "1.pt")
     os._exit(0)
 
 
 def their_runs(rank, root):
     mine, found = root / str(rank), {}
-    whole = trainer(mine / "whole", validation=torch.stack([Squares().clip(0)] * 2))
+    whole = trainer(
+        mine / "whole", validation=Validation(torch.stack([Squares().clip(0)] * 2))
+    )
     states, terms = [], []
     one_step, add = whole.svi.step, whole._records.add
     whole.svi.step = lambda x: states.append(torch.get_rng_state()) or one_step(x)

@@ -58,7 +58,7 @@ def test_a_step_does_not_wait_for_the_device(tiny, tmp_path, lean, precision):
     run = trainer(tiny, tmp_path, accumulate=3 if lean else 1, precision=precision)
     run.svg.train()
     read = run._batches()
-    with pyro.validation_enabled(False), recomputed(run.svg, lean):
+    with pyro.validation_enabled(False), recomputed(run.svg, when=lean):
         run._one_step(*next(read))
         torch.cuda.set_sync_debug_mode("error")
         try:
@@ -122,7 +122,7 @@ def test_float32_is_float32_and_tf32_is_not():
 def peak(svg, frames, chunks, recompute):
     """Bytes that a step takes beside the weights and their gradients."""
     step = LossAndGrads(svg, Trace_ELBO(), chunks)
-    with recomputed(svg, recompute):
+    with recomputed(svg, when=recompute):
         step(svg.model, svg.guide, frames)
         before = torch.cuda.memory_allocated()
         torch.cuda.reset_peak_memory_stats()
@@ -146,7 +146,7 @@ def test_out_of_memory_is_one_line(tiny, tmp_path):
     with pytest.raises(TrainingError) as error:
         run.run()
     message = str(error.value)
-    assert "out of memory on cuda" in message and "--accumulate" in message
+    assert "out of memory on cuda" in message and "accumulate" in message
     assert "\n" not in message
 
 

@@ -215,7 +215,7 @@ def test_without_torchrun_there_is_one_process(monkeypatch):
     distributed.start()
     assert not distributed.joined()
     assert (distributed.rank(), distributed.ranks()) == (0, 1)
-    assert distributed.anywhere(True) and not distributed.anywhere(False)
+    assert distributed.true_in_any(True) and not distributed.true_in_any(False)
     assert distributed.mean([1.5]) == [1.5]
     module = torch.nn.Linear(1, 1)
     assert distributed.averaging_gradients(module, torch.device("cpu")) is module
@@ -234,7 +234,7 @@ def test_each_process_has_a_cuda_device_of_its_own(monkeypatch):
     monkeypatch.setenv("LOCAL_RANK", "1")
     device = distributed.own_device(torch.device("cuda"))
     assert device == torch.device("cuda", 1) and chosen == [device]
-    with pytest.raises(ConfigError, match="give --device cuda"):
+    with pytest.raises(ConfigError, match="choose cuda"):
         distributed.own_device(torch.device("cuda", 0))
     monkeypatch.setenv("LOCAL_RANK", "2")
     with pytest.raises(ConfigError, match="--nproc_per_node=2"):

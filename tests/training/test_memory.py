@@ -149,7 +149,7 @@ def test_futures_while_recomputation_is_on(tiny, backbone):
     svg = SVG(dataclasses.replace(tiny, backbone=backbone)).train()
     context, found = torch.rand(2, 2, 1, 64, 64), []
     for on in (False, True):
-        with recomputed(svg, on):
+        with recomputed(svg, when=on):
             torch.manual_seed(5)
             found.append(svg.predict(context, 3, 2))
     assert torch.equal(*found)
@@ -178,7 +178,7 @@ def too_much_on_cuda(frames):
 
 @pytest.mark.parametrize("step", [too_much, too_much_on_cuda])
 @pytest.mark.parametrize("saved", [True, False])
-def test_out_of_memory_names_the_flags(tiny, tmp_path, step, saved):
+def test_out_of_memory_names_the_settings(tiny, tmp_path, step, saved):
     training = dataclasses.replace(SHORT, steps=3, save_every=1 if saved else 100)
     trainer = Trainer(SVG(tiny), Squares(), training, tmp_path)
     trainer._at_intervals = lambda bar: saved and trainer.save()
@@ -188,8 +188,9 @@ def test_out_of_memory_names_the_flags(tiny, tmp_path, step, saved):
         trainer.run()
     message = str(error.value)
     assert "out of memory on cpu at step 1" in message and "\n" not in message
-    for flag in ("--accumulate", "--checkpoint-activations", "--batch-size"):
-        assert flag in message
+    settings = "accumulate", "checkpoint_activations", "batch_size"
+    assert error.value.advice == settings
+    assert all(name in message for name in settings) and "--" not in message
     path = str(trainer.checkpoint_path)
     assert (path in message) == saved == trainer.checkpoint_path.exists()
 
