@@ -404,6 +404,8 @@ def test_svi_takes_pyros_steps(tiny):
         torch.manual_seed(1)
         held_out = svi.evaluate_loss(torch.rand(2, 4, 1, 64, 64))
         ends.append((losses, held_out, list(svg.parameters())))
-    assert ends[0][:2] == ends[1][:2]
+    # Pyro's ELBO adds its losses up in float64; a tensor of them is float32.
+    assert ends[0][0] == pytest.approx(ends[1][0], rel=1e-7)
+    assert ends[0][1] == ends[1][1]
     for mine, pyros in zip(ends[0][2], ends[1][2]):
         assert torch.equal(mine, pyros)
