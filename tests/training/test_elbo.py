@@ -303,7 +303,9 @@ def test_pyro_has_the_private_method_that_gives_an_elbos_traces(tiny, particles)
         assert model_trace.nodes["z"]["value"] is guide_trace.nodes["z"]["value"]
         assert model_trace.observation_nodes == ["x"]
         want = model_trace.nodes["x"]["fn"].log_prob(x[:, 1:]).sum()
-        assert model_trace.nodes["x"]["log_prob_sum"] == pytest.approx(want.item())
+        assert model_trace.nodes["x"]["log_prob_sum"].item() == pytest.approx(
+            want.item()
+        )
 
 
 def test_without_that_method_the_error_says_what_to_do():
