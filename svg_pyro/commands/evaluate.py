@@ -196,7 +196,10 @@ def find_lpips(options: EvaluateOptions, device: torch.device) -> Lpips | None:
     missing, lpips = [], None
     if options.lpips_backbone or options.lpips_heads:
         lpips = Lpips(
-            options.lpips_backbone, options.lpips_heads, options.lpips_net, device
+            options.lpips_backbone,
+            options.lpips_heads,
+            net=options.lpips_net,
+            device=device,
         )
     else:
         missing.append("LPIPS (give --lpips-backbone and --lpips-heads)")

@@ -6,6 +6,7 @@ import torch
 from matplotlib import colormaps
 
 from svg_pyro.evaluation.candidates import sampled_futures
+from svg_pyro.metrics.moments import Running
 
 SHOWN = 3  # samples that are drawn besides the best and the worst
 _HEAT = torch.tensor(colormaps["inferno"].colors, dtype=torch.float32)
@@ -65,7 +66,8 @@ def _of_batch(scorer, frames, first, count):
         for b in range(count)
         for sample in (*range(asked), *scorer.chosen[first + b])
     }
-    kept, moments, done = {}, _Moments(), 0
+    moments = Running(dtype=frames.dtype, device=frames.device)
+    kept, done = {}, 0
     for chunk in sampled_futures(candidate, context, settings, first):
         moments.update(chunk[:, :count])
         for b, sample in wanted:
@@ -94,7 +96,9 @@ def _after(truth, future, settings):
 
 def _maps(moments, b, truth, settings):
     """The mean sample, the spread about it, and its distance from the truth."""
-    mean, spread = moments.mean[b].cpu(), moments.spread()[b].cpu()
+    mean = moments.mean[b].cpu()
+    # Over samples; root mean square over channels.
+    spread = moments.variance()[b].mean(-3, keepdim=True).sqrt().cpu()
     future = truth[settings.n_past :]
     error = (mean - future).square().mean(1, keepdim=True).sqrt()
     # A few pixels that are far off would leave all others dark.
@@ -112,23 +116,3 @@ def heat(values):
     """Values in [0, 1], ``(T, H, W)``, as colours ``(T, 3, H, W)``: dark to bright."""
     places = values.clamp(0, 1).mul(len(_HEAT) - 1).round().long()
     return _HEAT[places].movedim(-1, 1)
-
-
-class _Moments:
-    """Mean and variance of pixels over samples, merged as by Chan et al. (1979)."""
-
-    def __init__(self):
-        self.count, self.mean, self._squares = 0, 0.0, 0.0
-
-    def update(self, chunk):
-        count, mean = len(chunk), chunk.mean(0)
-        total = self.count + count
-        between = (mean - self.mean).square() * (self.count * count / total)
-        self._squares = self._squares + (chunk - mean).square().sum(0) + between
-        self.mean = self.mean + (mean - self.mean) * (count / total)
-        self.count = total
-
-    def spread(self):
-        """Standard deviation over samples, root mean square over channels."""
-        variance = self._squares / (self.count - 1)
-        return variance.mean(-3, keepdim=True).sqrt()

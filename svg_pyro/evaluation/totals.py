@@ -1,7 +1,7 @@
 """Means over clips and their intervals, from a stream of clips that is forgotten."""
 
-from svg_pyro.metrics import PROTOCOLS, Estimate
-from svg_pyro.metrics.curves import KINDS
+from svg_pyro.metrics import PROTOCOLS
+from svg_pyro.metrics.curves import KINDS, estimate_of
 from svg_pyro.metrics.moments import Running
 
 
@@ -27,12 +27,8 @@ class ScoreTotals:
             protocol, metric, kind = key.split("/")
             ddof, clips = PROTOCOLS[protocol].ddof, self._clips[key]
             place = found.setdefault(protocol, {}).setdefault(metric, {})
-            place[kind] = Estimate(
-                per_step=steps.mean,
-                per_step_half=steps.half(ddof),
-                headline=clips.mean.item(),
-                headline_half=clips.half(ddof).item(),
-                infinite=self._infinite[key],
+            place[kind] = estimate_of(
+                steps, clips, infinite=self._infinite[key], ddof=ddof
             )
         return found
 

@@ -1,4 +1,4 @@
-"""How good predicted videos are: by published protocols, as distributions, perceptually.
+"""How good predicted videos are: by protocols, as distributions, perceptually.
 
 `PROTOCOLS` holds what published numbers mean, `Curves` scores many clips by them,
 `Calibration` asks whether samples are distributed as the truth is, `Lpips` and `Fvd`

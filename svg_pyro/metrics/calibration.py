@@ -1,19 +1,24 @@
-"""Are samples distributed as the truth is? The scores of `ensembles` over many clips."""
+"""Are samples distributed as the truth is? Scores of `ensembles` over many clips."""
 
-import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 
 from svg_pyro.errors import EvaluationError
-from svg_pyro.metrics.checks import check_frames, check_samples
+from svg_pyro.metrics.checks import (
+    check_alike,
+    check_frames,
+    check_samples,
+    check_spread,
+)
 from svg_pyro.metrics.ensembles import (
-    at_least_two,
     crps_of_sorted,
     ranks_of_sorted,
     reliability,
     spread_skill_of,
 )
+from svg_pyro.metrics.moments import Running
 
 
 @dataclass(frozen=True)
@@ -57,13 +62,19 @@ class Calibration:
         Breaks the ties of ranks.
     """
 
-    def __init__(self, seed=0):
+    def __init__(self, seed: int = 0) -> None:
         self._generator = torch.Generator().manual_seed(seed)
-        self._sums = {}
-        self.num_samples = self.num_clips = 0
+        self._sums: dict[str, torch.Tensor] = {}
+        self._curve = Running()
+        self.num_samples = 0
+
+    @property
+    def num_clips(self) -> int:
+        """Clips scored so far."""
+        return self._curve.count
 
     @torch.no_grad()
-    def update(self, truth, samples):
+    def update(self, truth: torch.Tensor, samples: torch.Tensor) -> None:
         """Take in a batch of clips with all their samples. An error changes nothing.
 
         Parameters
@@ -81,22 +92,22 @@ class Calibration:
         """
         check_frames(truth, "true frames")
         check_samples(samples, truth.shape)
-        at_least_two(samples)
+        check_spread(samples)
         count, shape = len(samples), tuple(truth.shape[1:])
         if not self._sums:
             self._start(count, shape)
-        before = self.num_samples, tuple(self._sums["crps"].shape)
-        if before != (count, shape):
-            raise EvaluationError(
-                f"{count} samples of frames {shape} after clips with {before[0]} of "
-                f"{before[1]}; score all clips alike"
-            )
+        before = tuple(self._sums["crps"].shape)
+        check_alike(
+            count, f"frames {shape}", before=(self.num_samples, f"frames {before}")
+        )
         for b, clip in enumerate(truth):
-            for t, frame in enumerate(clip):
+            curve = [
                 self._add_frame(t, samples[:, b, t].flatten(1), frame)
-        self.num_clips += len(truth)
+                for t, frame in enumerate(clip)
+            ]
+            self._curve.update(torch.stack(curve)[None])
 
-    def summary(self):
+    def summary(self) -> CalibrationSummary:
         """The scores of all clips so far.
 
         Returns
@@ -111,16 +122,12 @@ class Calibration:
         if not self.num_clips:
             raise EvaluationError("no clip was scored; give at least one")
         sums, clips = self._sums, self.num_clips
-        pixels = sums["crps"] / clips
-        curve = pixels.flatten(1).mean(-1)
-        squares = (sums["crps_squares"] - clips * curve**2).clamp(min=0)
-        variance = squares / (clips - 1 if clips > 1 else math.nan)
         nominal, observed = reliability(sums["ranks"])
         spread, error = (sums[k] / clips for k in ("variance", "error"))
         return CalibrationSummary(
-            crps=curve,
-            crps_half=1.96 * (variance / clips).sqrt(),
-            crps_pixels=pixels.mean(0),
+            crps=self._curve.mean,
+            crps_half=self._curve.half(),
+            crps_pixels=(sums["crps"] / clips).mean(0),
             rank_histogram=sums["ranks"].clone(),
             nominal=nominal,
             observed=observed,
@@ -128,45 +135,50 @@ class Calibration:
             diversity=(2 * spread).sqrt(),
         )
 
-    def state_dict(self):
+    def state_dict(self) -> dict[str, torch.Tensor]:
         """All that `load_state_dict` needs to go on: tensors by name."""
         counts = {
             "num_samples": torch.tensor(self.num_samples),
-            "num_clips": torch.tensor(self.num_clips),
             "generator": self._generator.get_state(),
         }
-        return counts | {k: v.clone() for k, v in self._sums.items()}
+        curve = {f"curve/{k}": v for k, v in self._curve.state_dict().items()}
+        return counts | curve | {k: v.clone() for k, v in self._sums.items()}
 
-    def load_state_dict(self, state):
+    def load_state_dict(self, state: Mapping[str, torch.Tensor]) -> None:
         """Go on from where `state_dict` was taken."""
         sums = {k: v.clone() for k, v in state.items()}
         self.num_samples = int(sums.pop("num_samples"))
-        self.num_clips = int(sums.pop("num_clips"))
+        names = self._curve.state_dict()
+        self._curve.load_state_dict({k: sums.pop(f"curve/{k}") for k in names})
         self._generator.set_state(sums.pop("generator"))
         self._sums = sums
 
-    def _start(self, count, shape):
+    def _start(self, count: int, shape: tuple[int, ...]) -> None:
         steps = shape[0]
         self.num_samples = count
+        sizes: dict[str, Sequence[int]] = {
+            "crps": shape,
+            "variance": (steps,),
+            "error": (steps,),
+        }
         self._sums = {
-            name: torch.zeros(size, dtype=torch.float64)
-            for name, size in (
-                ("crps", shape),
-                ("crps_squares", steps),
-                ("variance", steps),
-                ("error", steps),
-            )
+            name: torch.zeros(size, dtype=torch.float64) for name, size in sizes.items()
         }
         self._sums["ranks"] = torch.zeros(steps, count + 1, dtype=torch.int64)
 
-    def _add_frame(self, t, samples, frame):
-        """Add one frame's scores; sorts its samples once for all of them."""
+    def _add_frame(
+        self,
+        t: int,
+        samples: torch.Tensor,
+        frame: torch.Tensor,
+    ) -> torch.Tensor:
+        """Add one frame's scores, sorting its samples once for all; its mean CRPS."""
         sums, truth = self._sums, frame.flatten()
         ordered = samples.T.contiguous().sort(-1).values
         sums["ranks"][t] += ranks_of_sorted(ordered, truth, self._generator).cpu()
         ordered = ordered.double() - truth[:, None].double()
         scores = crps_of_sorted(ordered, fair=True).cpu()
         sums["crps"][t] += scores.view(frame.shape)
-        sums["crps_squares"][t] += scores.mean().square()
         sums["variance"][t] += ordered.var(-1).mean().cpu()
         sums["error"][t] += ordered.mean(-1).square().mean().cpu()
+        return scores.mean()

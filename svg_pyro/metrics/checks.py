@@ -1,13 +1,14 @@
 """What may be scored: floats in [0, 1] of fitting shapes."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 
 from svg_pyro.errors import EvaluationError
 
 
-def check_frames(frames, what):
+def check_frames(frames: torch.Tensor, what: str) -> None:
     """Refuse frames that are not floats in [0, 1].
 
     Parameters
@@ -20,7 +21,8 @@ def check_frames(frames, what):
     Raises
     ------
     EvaluationError
-        With the place of the first frame that is not finite, if one is not.
+        They are not floating point, are no frames, hold NaN or infinity (the message
+        says where first), or leave [0, 1].
     """
     if not frames.is_floating_point():
         raise EvaluationError(
@@ -44,12 +46,20 @@ def check_frames(frames, what):
         )
 
 
-def check_samples(samples, truth_shape):
+def check_samples(samples: torch.Tensor, truth_shape: Sequence[int]) -> None:
     """Refuse samples that are no ``(N, *truth_shape)`` of floats in [0, 1].
+
+    Parameters
+    ----------
+    samples : torch.Tensor
+        What is to be scored.
+    truth_shape : sequence of int
+        Shape ``(*batch, C, H, W)`` of the truth that they are samples of.
 
     Raises
     ------
     EvaluationError
+        The shapes do not fit, or values are not floats in [0, 1].
     """
     if samples.shape[1:] != truth_shape:
         raise EvaluationError(
@@ -57,3 +67,46 @@ def check_samples(samples, truth_shape):
             f"{tuple(truth_shape)}; give (N, *truth), as many frames as are true"
         )
     check_frames(samples, "samples")
+
+
+def check_spread(samples: torch.Tensor) -> None:
+    """Refuse samples whose number shows no spread.
+
+    Parameters
+    ----------
+    samples : torch.Tensor
+        Shape ``(N, *shape)``.
+
+    Raises
+    ------
+    EvaluationError
+        N is less than 2.
+    """
+    if len(samples) < 2:
+        raise EvaluationError(
+            f"{len(samples)} sample of each clip shows no spread; give at least 2"
+        )
+
+
+def check_alike(samples: int, frames: str, *, before: tuple[int, str]) -> None:
+    """Refuse clips that are not sampled as those before them.
+
+    Parameters
+    ----------
+    samples : int
+        Samples of each clip.
+    frames : str
+        What of their shape must stay, in words such as "25 frames".
+    before : tuple of int and str
+        The same of the clips before.
+
+    Raises
+    ------
+    EvaluationError
+        One of the two differs.
+    """
+    if (samples, frames) != before:
+        raise EvaluationError(
+            f"{samples} samples of {frames} after clips with {before[0]} of "
+            f"{before[1]}; score all clips alike"
+        )

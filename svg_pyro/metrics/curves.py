@@ -1,15 +1,20 @@
 """Scores of many clips under several protocols at once, from one set of samples."""
 
-import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 
 from svg_pyro.errors import EvaluationError
+from svg_pyro.metrics.checks import check_alike
 from svg_pyro.metrics.images import FrameScores
-from svg_pyro.metrics.protocols import find_protocols
+from svg_pyro.metrics.moments import Running
+from svg_pyro.metrics.protocols import Protocol, find_protocols
 
 KINDS = ("best", "mean", "worst")
+
+Score = Callable[[torch.Tensor], torch.Tensor]
+"""From samples ``(N, B, T, C, H, W)`` to distances ``(N, B, T)``."""
 
 
 @dataclass(frozen=True)
@@ -47,17 +52,21 @@ class Curves:
     protocols : sequence of str
         Names of `PROTOCOLS`.
     distances : dict of str to callable, optional
-        Other metrics, better the lower, such as ``{"lpips": lpips.against}``: each takes
-        the truth ``(B, T, C, H, W)`` and gives a function of samples
+        Other metrics, better the lower, such as ``{"lpips": lpips.against}``: each
+        takes the truth ``(B, T, C, H, W)`` and gives a function of samples
         ``(N, B, T, C, H, W)`` whose value has the shape ``(N, B, T)``.
     """
 
-    def __init__(self, protocols=("svg", "srvp", "finn"), distances=None):
+    def __init__(
+        self,
+        protocols: Sequence[str] = ("svg", "srvp", "finn"),
+        distances: Mapping[str, Callable[[torch.Tensor], Score]] | None = None,
+    ) -> None:
         self.protocols = find_protocols(protocols)
         self.distances = dict(distances or {})
         self.num_samples = 0
         metrics = ("mse", "psnr", "ssim", *self.distances)
-        self._kept = {
+        self._curves: dict[str, list[torch.Tensor]] = {
             f"{protocol.name}/{metric}/{kind}": []
             for protocol in self.protocols
             for metric in metrics
@@ -65,12 +74,16 @@ class Curves:
         }
 
     @property
-    def num_clips(self):
+    def num_clips(self) -> int:
         """Clips scored so far."""
-        return sum(len(part) for part in next(iter(self._kept.values())))
+        return sum(len(part) for part in next(iter(self._curves.values())))
 
     @torch.no_grad()
-    def update(self, truth, samples):
+    def update(
+        self,
+        truth: torch.Tensor,
+        samples: torch.Tensor | Iterable[torch.Tensor],
+    ) -> None:
         """Score a batch of clips. An error leaves all as it was.
 
         Parameters
@@ -90,19 +103,27 @@ class Curves:
         windows = sorted({protocol.window for protocol in self.protocols})
         frames = FrameScores(truth, windows)
         distances = {name: make(truth) for name, make in self.distances.items()}
-        running = [_Running(protocol) for protocol in self.protocols]
-        for portion in [samples] if torch.is_tensor(samples) else samples:
+        chosen = [_Chosen(protocol) for protocol in self.protocols]
+        for portion in [samples] if isinstance(samples, torch.Tensor) else samples:
             scores = frames(portion)
             for name, distance in distances.items():
-                scores[name] = _checked(name, distance(portion), scores["mse"])
-            for one in running:
+                scores[name] = _check_distance(name, distance(portion), scores["mse"])
+            for one in chosen:
                 one.add(scores)
-        self._keep(running, truth.shape[1])
+        self._append(chosen, truth.shape[1])
 
-    def curves(self, protocol, metric, kind="best"):
+    def curves(self, protocol: str, metric: str, kind: str = "best") -> torch.Tensor:
         """Every clip's curve, ``(clips, T)``, float64, in the order of the updates.
 
-        With `kind` "best_sample" or "worst_sample": which sample it was, ``(clips,)``.
+        Parameters
+        ----------
+        protocol : str
+            One of those asked for.
+        metric : str
+            "mse", "psnr", "ssim", or the name of a distance.
+        kind : str
+            "best", "mean" or "worst"; or "best_sample" or "worst_sample" for which
+            sample it was, ``(clips,)``.
 
         Raises
         ------
@@ -110,12 +131,12 @@ class Curves:
             There is no such curve, or no clip was scored.
         """
         key = f"{protocol}/{metric}/{kind}"
-        if not self._kept.get(key):
-            reason = "no clip was scored" if key in self._kept else "not asked for"
+        if not self._curves.get(key):
+            reason = "no clip was scored" if key in self._curves else "not asked for"
             raise EvaluationError(f"no curves {key}: {reason}")
-        return torch.cat(self._kept[key])
+        return torch.cat(self._curves[key])
 
-    def summary(self):
+    def summary(self) -> dict[str, dict[str, dict[str, Estimate]]]:
         """The protocols' figures.
 
         Returns
@@ -142,12 +163,12 @@ class Curves:
             for protocol in self.protocols
         }
 
-    def state_dict(self):
+    def state_dict(self) -> dict[str, torch.Tensor]:
         """All that `load_state_dict` needs to go on: tensors by name."""
-        kept = {k: torch.cat(v) for k, v in self._kept.items() if v}
+        kept = {k: torch.cat(v) for k, v in self._curves.items() if v}
         return {"num_samples": torch.tensor(self.num_samples), **kept}
 
-    def load_state_dict(self, state):
+    def load_state_dict(self, state: Mapping[str, torch.Tensor]) -> None:
         """Go on from where `state_dict` was taken.
 
         Raises
@@ -156,40 +177,61 @@ class Curves:
             It is of other protocols or metrics.
         """
         kept = {k: v for k, v in state.items() if k != "num_samples"}
-        if kept and set(kept) != set(self._kept):
-            odd = sorted(set(kept) ^ set(self._kept))[0]
+        if kept and set(kept) != set(self._curves):
+            odd = sorted(set(kept) ^ set(self._curves))[0]
             raise EvaluationError(
                 f"the stored evaluation has other protocols or metrics (first: {odd}); "
-                "ask for the same, or start anew"
+                "ask for the same, or start again"
             )
         self.num_samples = int(state["num_samples"])
-        self._kept = {k: [kept[k]] if kept else [] for k in self._kept}
+        self._curves = {k: [kept[k]] if kept else [] for k in self._curves}
 
-    def _keep(self, running, horizon):
-        count = running[0].count
+    def _append(self, chosen: "list[_Chosen]", horizon: int) -> None:
+        count = chosen[0].count
         if count == 0:
             raise EvaluationError("no samples were given; give at least one")
         if self.num_clips:
-            before = next(iter(self._kept.values()))[0].shape[1]
-            if (count, horizon) != (self.num_samples, before):
-                raise EvaluationError(
-                    f"{count} samples of {horizon} frames after clips with "
-                    f"{self.num_samples} of {before}; score all clips alike"
-                )
+            before = next(iter(self._curves.values()))[0].shape[1]
+            check_alike(
+                count,
+                f"{horizon} frames",
+                before=(self.num_samples, f"{before} frames"),
+            )
         self.num_samples = count
-        for one in running:
+        for one in chosen:
             for key, value in one.result().items():
-                self._kept[f"{one.protocol.name}/{key}"].append(value.cpu())
+                self._curves[f"{one.protocol.name}/{key}"].append(value.cpu())
 
 
-class _Running:
+@dataclass(frozen=True)
+class _End:
+    """The best or the worst sample of each clip: rank and index ``(B,)``, curve."""
+
+    rank: torch.Tensor
+    sample: torch.Tensor
+    curve: torch.Tensor
+
+    def better(self, old: "_End | None", sign: int) -> "_End":
+        """Per clip the one of higher `sign` * rank, the old one of equals."""
+        if old is None:
+            return self
+        take = sign * self.rank > sign * old.rank
+        return _End(
+            torch.where(take, self.rank, old.rank),
+            torch.where(take, self.sample, old.sample),
+            torch.where(take[:, None], self.curve, old.curve),
+        )
+
+
+class _Chosen:
     """Best, sum and worst of the samples of a batch seen so far, under one protocol."""
 
-    def __init__(self, protocol):
+    def __init__(self, protocol: Protocol) -> None:
         self.protocol, self.count = protocol, 0
-        self._sums, self._ends = {}, {"best": {}, "worst": {}}
+        self._sums: dict[str, torch.Tensor] = {}
+        self._ends: dict[str, dict[str, _End]] = {"best": {}, "worst": {}}
 
-    def add(self, scores):
+    def add(self, scores: dict[str, torch.Tensor]) -> None:
         """Take in the scores ``(n, B, T)`` of a few samples more."""
         curves = self.protocol.pick(scores)
         chosen = {
@@ -198,39 +240,34 @@ class _Running:
         }
         ranking = self.protocol.ranking(curves)
         for metric, curve in curves.items():
-            self._sums[metric] = self._sums.get(metric, 0) + curve.sum(0)
+            total = curve.sum(0)
+            self._sums[metric] = self._sums.get(metric, torch.zeros_like(total)) + total
             for kind, ends in self._ends.items():
                 index = chosen[kind][metric]
                 clips = torch.arange(len(index), device=index.device)
                 rank = ranking[metric][index, clips]
-                new = (rank, index + self.count, curve[index, clips])
-                ends[metric] = _better(
-                    ends.get(metric), new, 1 if kind == "best" else -1
-                )
-        self.count += len(curve)
+                end = _End(rank, index + self.count, curve[index, clips])
+                sign = 1 if kind == "best" else -1
+                ends[metric] = end.better(ends.get(metric), sign)
+        self.count += len(scores["mse"])
 
-    def result(self):
+    def result(self) -> dict[str, torch.Tensor]:
         """Curves ``(B, T)`` and chosen samples ``(B,)`` by "metric/kind"."""
-        found = {}
+        result = {}
         for metric, total in self._sums.items():
-            found[f"{metric}/mean"] = total / self.count
+            result[f"{metric}/mean"] = total / self.count
             for kind, ends in self._ends.items():
-                _, found[f"{metric}/{kind}_sample"], found[f"{metric}/{kind}"] = ends[
-                    metric
-                ]
-        return found
+                result[f"{metric}/{kind}_sample"] = ends[metric].sample
+                result[f"{metric}/{kind}"] = ends[metric].curve
+        return result
 
 
-def _better(old, new, sign):
-    """Per clip the one of higher `sign` * rank, the old one of equals."""
-    if old is None:
-        return new
-    take = sign * new[0] > sign * old[0]
-    rank, index = (torch.where(take, n, o) for n, o in zip(new[:2], old[:2]))
-    return rank, index, torch.where(take[:, None], new[2], old[2])
-
-
-def _checked(name, values, like):
+def _check_distance(
+    name: str,
+    values: torch.Tensor,
+    like: torch.Tensor,
+) -> torch.Tensor:
+    """A distance's values in float64, once they have the shape of the others."""
     if values.shape != like.shape or values.isnan().any():
         raise EvaluationError(
             f"{name} gave shape {tuple(values.shape)} or NaN where finite values of "
@@ -239,21 +276,42 @@ def _checked(name, values, like):
     return values.to(like.dtype)
 
 
-def _estimate(curves, ddof):
-    per_step, per_step_half = _interval(curves, ddof)
-    clips = curves.mean(1)
-    headline, headline_half = _interval(clips, ddof)
-    infinite = int(clips.isinf().sum())
+def _estimate(curves: torch.Tensor, ddof: int) -> Estimate:
+    clips, steps, means = curves.mean(1), Running(), Running()
+    steps.update(curves)
+    means.update(clips)
+    return estimate_of(steps, means, infinite=int(clips.isinf().sum()), ddof=ddof)
+
+
+def estimate_of(
+    steps: Running,
+    clips: Running,
+    *,
+    infinite: int,
+    ddof: int,
+) -> Estimate:
+    """An `Estimate` from moments over clips.
+
+    Parameters
+    ----------
+    steps : Running
+        Of the clips' curves ``(T,)``.
+    clips : Running
+        Of the clips' means over time, ``()``.
+    infinite : int
+        Clips whose mean is infinite.
+    ddof : int
+        A standard deviation over K clips divides by K - `ddof`.
+
+    Returns
+    -------
+    Estimate
+        With intervals of 1.96 standard errors.
+    """
     return Estimate(
-        per_step, per_step_half, headline.item(), headline_half.item(), infinite
+        per_step=steps.mean,
+        per_step_half=steps.half(ddof),
+        headline=clips.mean.item(),
+        headline_half=clips.half(ddof).item(),
+        infinite=infinite,
     )
-
-
-def _interval(values, ddof):
-    """Mean over the first axis, and 1.96 standard errors of it."""
-    mean, count = values.mean(0), len(values)
-    # By hand: torch.var warns where count - ddof is 0.
-    variance = (values - mean).square().sum(0) / (
-        count - ddof if count > ddof else math.nan
-    )
-    return mean, 1.96 * (variance / count).sqrt()

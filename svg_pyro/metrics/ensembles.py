@@ -7,10 +7,12 @@ they say.
 
 import torch
 
-from svg_pyro.errors import EvaluationError
+from svg_pyro.metrics.checks import check_spread
 
 
-def crps(samples, truth, fair=True):
+def crps(
+    samples: torch.Tensor, truth: torch.Tensor, *, fair: bool = True
+) -> torch.Tensor:
     """Continuous ranked probability score of each value (Gneiting & Raftery 2007).
 
         mean_i |x_i - y| - sum_{i<j} |x_i - x_j| / M
@@ -26,6 +28,7 @@ def crps(samples, truth, fair=True):
     truth : torch.Tensor
         Float, shape ``(*shape,)``.
     fair : bool
+        Whether M = N (N - 1).
 
     Returns
     -------
@@ -35,15 +38,20 @@ def crps(samples, truth, fair=True):
     Raises
     ------
     EvaluationError
-        Too few samples.
+        One sample, or none, and `fair`.
     """
     if fair:
-        at_least_two(samples)
+        check_spread(samples)
     ordered = (samples - truth).movedim(0, -1).sort(-1).values
-    return crps_of_sorted(ordered, fair)
+    return crps_of_sorted(ordered, fair=fair)
 
 
-def rank_histogram(samples, truth, generator=None):
+def rank_histogram(
+    samples: torch.Tensor,
+    truth: torch.Tensor,
+    *,
+    generator: torch.Generator | None = None,
+) -> torch.Tensor:
     """How often the truth has each rank among its N samples.
 
     A rank is the number of samples below the truth. Among k samples equal to it, it is
@@ -67,7 +75,7 @@ def rank_histogram(samples, truth, generator=None):
     return ranks_of_sorted(ordered, truth.flatten(), generator)
 
 
-def reliability(histogram):
+def reliability(histogram: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """How often central intervals cover the truth, beside how often they should.
 
     The interval from the a-th smallest to the a-th largest sample covers a calibrated
@@ -93,7 +101,7 @@ def reliability(histogram):
     return nominal.flip(0), (torch.stack(inside, -1) / total).flip(-1)
 
 
-def spread_skill(samples, truth):
+def spread_skill(samples: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
     """Spread over skill: sqrt((N + 1) / N * mean variance) / RMSE of the mean sample.
 
     1 where calibrated, less where samples are too alike (Fortin et al. 2014). NaN where
@@ -110,13 +118,18 @@ def spread_skill(samples, truth):
     -------
     torch.Tensor
         A scalar.
+
+    Raises
+    ------
+    EvaluationError
+        N is less than 2.
     """
-    at_least_two(samples)
+    check_spread(samples)
     error = (samples.mean(0) - truth).square().mean()
     return spread_skill_of(samples.var(0).mean(), error, len(samples))
 
 
-def diversity(samples):
+def diversity(samples: torch.Tensor) -> torch.Tensor:
     """How far samples lie apart: root of the mean squared distance of two, per value.
 
     With D values in a frame, sqrt(mean_{i<j} ||x_i - x_j||^2 / D). Mean squared
@@ -131,20 +144,18 @@ def diversity(samples):
     -------
     torch.Tensor
         Shape ``(*batch,)``, in the unit of the values.
+
+    Raises
+    ------
+    EvaluationError
+        N is less than 2.
     """
-    at_least_two(samples)
+    check_spread(samples)
     return (2 * samples.var(0).flatten(-3).mean(-1)).sqrt()
 
 
-def at_least_two(samples):
-    if len(samples) < 2:
-        raise EvaluationError(
-            f"{len(samples)} sample of each clip shows no spread; give at least 2"
-        )
-
-
-def crps_of_sorted(differences, fair):
-    """CRPS from x - y, sorted along the last axis."""
+def crps_of_sorted(differences: torch.Tensor, *, fair: bool) -> torch.Tensor:
+    """CRPS from x - y, sorted along the last axis; see `crps`."""
     n = differences.shape[-1]
     places = torch.arange(
         1 - n, n, 2, dtype=differences.dtype, device=differences.device
@@ -153,7 +164,11 @@ def crps_of_sorted(differences, fair):
     return differences.abs().mean(-1) - pairs / (n * (n - 1) if fair else n * n)
 
 
-def ranks_of_sorted(ordered, truth, generator):
+def ranks_of_sorted(
+    ordered: torch.Tensor,
+    truth: torch.Tensor,
+    generator: torch.Generator | None,
+) -> torch.Tensor:
     """Histogram of the ranks of values ``(P,)`` among sorted samples ``(P, N)``."""
     kind = torch.promote_types(ordered.dtype, truth.dtype)
     ordered, truth = ordered.to(kind), truth[:, None].to(kind).contiguous()
@@ -166,5 +181,10 @@ def ranks_of_sorted(ordered, truth, generator):
     return ranks.flatten().bincount(minlength=ordered.shape[-1] + 1)
 
 
-def spread_skill_of(variance, squared_error, count):
+def spread_skill_of(
+    variance: torch.Tensor,
+    squared_error: torch.Tensor,
+    count: int,
+) -> torch.Tensor:
+    """Spread over skill, from what `spread_skill` averages and the samples' number."""
     return ((count + 1) / count * variance / squared_error).sqrt()

@@ -4,49 +4,16 @@ The network is no part of this package: it is given by the path of a file.
 """
 
 import warnings
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import cast
 
 import torch
 import torch.nn.functional as F
 
 from svg_pyro.errors import EvaluationError
 from svg_pyro.metrics.checks import check_frames, check_samples
-
-
-class Moments:
-    """Running mean and covariance of feature vectors, in float64.
-
-    Portions are merged by the formula of Chan et al. (1979), which does not cancel.
-    """
-
-    def __init__(self):
-        self.count, self.mean, self._squares = 0, 0.0, 0.0
-
-    def update(self, features):
-        """Take in vectors ``(K, F)``."""
-        features = features.double().cpu()
-        count, mean = len(features), features.mean(0)
-        centred, apart = features - mean, mean - self.mean
-        total = self.count + count
-        between = torch.outer(apart, apart) * (self.count * count / total)
-        self._squares = self._squares + centred.T @ centred + between
-        self.mean = self.mean + apart * (count / total)
-        self.count = total
-
-    @property
-    def covariance(self):
-        """Divided by K - 1, shape ``(F, F)``."""
-        return self._squares / (self.count - 1)
-
-    def state_dict(self):
-        """Tensors by name."""
-        values = {"count": self.count, "mean": self.mean, "squares": self._squares}
-        return {k: torch.as_tensor(v).clone() for k, v in values.items()}
-
-    def load_state_dict(self, state):
-        """Go on from where `state_dict` was taken."""
-        self.count = int(state["count"])
-        self.mean, self._squares = state["mean"].clone(), state["squares"].clone()
+from svg_pyro.metrics.moments import RunningCovariance
 
 
 class Fvd:
@@ -67,6 +34,7 @@ class Fvd:
         Frames are resized to this height and width, bilinearly by pixel centres. The
         first TensorFlow code samples from the pixels' corners: a slight difference.
     device : torch.device or str
+        Where features are computed.
 
     Raises
     ------
@@ -74,16 +42,23 @@ class Fvd:
         The file is missing, or no TorchScript.
     """
 
-    def __init__(self, network, size=224, device="cpu"):
+    def __init__(
+        self,
+        network: str | Path | None,
+        *,
+        size: int = 224,
+        device: torch.device | str = "cpu",
+    ) -> None:
         self._network = _load_script(network).eval().to(device)
         switches = {"rescale": False, "resize": False, "return_features": True}
-        known = {a.name for a in self._network.forward.schema.arguments}
+        schema = self._network.forward.schema  # type: ignore[attr-defined]  # TorchScript
+        known = {a.name for a in schema.arguments}
         self._switches = {k: v for k, v in switches.items() if k in known}
         self._size, self._device = size, device
-        self.true, self.predicted = Moments(), Moments()
+        self.true, self.predicted = RunningCovariance(), RunningCovariance()
 
     @torch.no_grad()
-    def update(self, truth, prediction):
+    def update(self, truth: torch.Tensor, prediction: torch.Tensor) -> None:
         """Take in true videos and as many predicted ones.
 
         Parameters
@@ -102,7 +77,7 @@ class Fvd:
         self.true.update(features[0])
         self.predicted.update(features[1])
 
-    def value(self):
+    def value(self) -> float:
         """The distance so far; at least 0.
 
         Raises
@@ -114,33 +89,43 @@ class Fvd:
             raise EvaluationError(
                 f"FVD over {self.true.count} videos has no covariance; give at least 2"
             )
-        moments = (self.true, self.predicted)
-        return frechet_distance(*(v for m in moments for v in (m.mean, m.covariance)))
+        true, predicted = self.true, self.predicted
+        return frechet_distance(
+            true.mean, true.covariance, predicted.mean, predicted.covariance
+        )
 
-    def state_dict(self):
+    def state_dict(self) -> dict[str, torch.Tensor]:
         """All that `load_state_dict` needs to go on: tensors by name."""
         parts = {"true": self.true, "predicted": self.predicted}
         return {
             f"{k}/{n}": v for k, m in parts.items() for n, v in m.state_dict().items()
         }
 
-    def load_state_dict(self, state):
+    def load_state_dict(self, state: Mapping[str, torch.Tensor]) -> None:
         """Go on from where `state_dict` was taken."""
         for key, moments in (("true", self.true), ("predicted", self.predicted)):
-            names = ("count", "mean", "squares")
+            names = moments.state_dict()
             moments.load_state_dict({n: state[f"{key}/{n}"] for n in names})
 
-    def _features(self, videos):
+    def _features(self, videos: torch.Tensor) -> torch.Tensor:
         batch, steps = videos.shape[:2]
         frames = videos.flatten(0, 1).to(self._device, torch.float32)
         frames = F.interpolate(
             frames, (self._size, self._size), mode="bilinear", align_corners=False
         )
-        frames = frames.expand(-1, 3, -1, -1).unflatten(0, (batch, steps))
-        return self._network(2 * frames.transpose(1, 2) - 1, **self._switches)
+        frames = frames.expand(-1, 3, -1, -1).reshape(
+            batch, steps, 3, self._size, self._size
+        )
+        videos = 2 * frames.transpose(1, 2) - 1
+        return cast(torch.Tensor, self._network(videos, **self._switches))
 
 
-def frechet_distance(mean_a, covariance_a, mean_b, covariance_b):
+def frechet_distance(
+    mean_a: torch.Tensor,
+    covariance_a: torch.Tensor,
+    mean_b: torch.Tensor,
+    covariance_b: torch.Tensor,
+) -> float:
     """Squared 2-Wasserstein distance of two Gaussians (Dowson & Landau 1982).
 
         ||m_a - m_b||^2 + tr(A) + tr(B) - 2 tr((A^(1/2) B A^(1/2))^(1/2))
@@ -158,26 +143,29 @@ def frechet_distance(mean_a, covariance_a, mean_b, covariance_b):
     Returns
     -------
     float
+        At least 0, in the features' unit squared.
     """
     values, vectors = torch.linalg.eigh(covariance_a.double())
     root = vectors * values.clamp(min=0).sqrt() @ vectors.T
     product = torch.linalg.eigvalsh(root @ covariance_b.double() @ root)
     traces = covariance_a.trace() + covariance_b.trace()
     apart = (mean_a - mean_b).double().square().sum()
-    return (apart + traces - 2 * product.clamp(min=0).sqrt().sum()).clamp(min=0).item()
+    distance = apart + traces - 2 * product.clamp(min=0).sqrt().sum()
+    return float(distance.clamp(min=0))
 
 
-def _load_script(path):
+def _load_script(path: str | Path | None) -> torch.jit.ScriptModule:
     if path is None or not Path(path).is_file():
         raise EvaluationError(
-            f"FVD needs a TorchScript file of a video network (I3D): {path} is no file; "
-            "give its path"
+            f"FVD needs a TorchScript file of a video network (I3D): {path} is no "
+            "file; give its path"
         )
     try:
         with warnings.catch_warnings():
             # Newer PyTorch calls TorchScript deprecated; the published I3D is in it.
             warnings.filterwarnings("ignore", ".*torch.jit.load.*deprecated.*")
-            return torch.jit.load(path, map_location="cpu")
+            load = cast(Callable[..., torch.jit.ScriptModule], torch.jit.load)
+            return load(path, map_location="cpu")
     except RuntimeError:
         raise EvaluationError(
             f"FVD needs a TorchScript file of a video network (I3D): {path} is none"

@@ -3,18 +3,29 @@
 The weights are no part of this package: they are given by the paths of files.
 """
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple, cast
 
 import torch
+from torch import nn
 
 from svg_pyro.errors import EvaluationError
 from svg_pyro.metrics.checks import check_frames, check_samples
 
-# Of each network: the layers whose outputs are compared, their channels, and the least
-# height and width for which there is an output.
+
+class _Net(NamedTuple):
+    """A network of torchvision: layers that are compared, and their channels."""
+
+    name: str
+    compared: tuple[int, ...]
+    channels: tuple[int, ...]
+    least: int  # height and width from which on every layer has an output
+
+
 _NETS = {
-    "alex": ("alexnet", (1, 4, 7, 9, 11), (64, 192, 384, 256, 256), 31),
-    "vgg": ("vgg16", (3, 8, 15, 22, 29), (64, 128, 256, 512, 512), 16),
+    "alex": _Net("alexnet", (1, 4, 7, 9, 11), (64, 192, 384, 256, 256), 31),
+    "vgg": _Net("vgg16", (3, 8, 15, 22, 29), (64, 128, 256, 512, 512), 16),
 }
 _SHIFT = (-0.030, -0.088, -0.188)
 _SCALE = (0.458, 0.448, 0.450)
@@ -29,34 +40,43 @@ class Lpips:
 
     Parameters
     ----------
-    backbone : str or Path
-        Weights of torchvision's ``alexnet`` or ``vgg16``: its state dict, or that of its
-        ``features``.
-    heads : str or Path
+    backbone : str, Path or None
+        Weights of torchvision's ``alexnet`` or ``vgg16``: its state dict, or that of
+        its ``features``. None is refused with what to give.
+    heads : str, Path or None
         The w_l: a state dict with ``lin0.model.1.weight`` to ``lin4.model.1.weight``,
         such as ``weights/v0.1/alex.pth`` of the authors' code.
     net : {"alex", "vgg"}
         The papers on video prediction report "alex".
     device : torch.device or str
+        Where features are computed.
 
     Raises
     ------
     EvaluationError
-        A file is missing, or holds something else.
+        A file is missing or holds something else, or there is no such network.
     """
 
-    def __init__(self, backbone, heads, net="alex", device="cpu"):
+    def __init__(
+        self,
+        backbone: str | Path | None,
+        heads: str | Path | None,
+        *,
+        net: str = "alex",
+        device: torch.device | str = "cpu",
+    ) -> None:
         if net not in _NETS:
             raise EvaluationError(f"LPIPS has no network {net!r}; give 'alex' or 'vgg'")
-        _, self._compared, _, self._least = _NETS[net]
+        self._compared, self._least = _NETS[net].compared, _NETS[net].least
         self._layers = _load_backbone(backbone, net).to(device)
         self._heads = [head.to(device) for head in _load_heads(heads, net)]
-        shape = {"device": device, "dtype": torch.float32}
-        self._shift = torch.tensor(_SHIFT, **shape).view(3, 1, 1)
-        self._scale = torch.tensor(_SCALE, **shape).view(3, 1, 1)
+        self._shift, self._scale = (
+            torch.tensor(values, dtype=torch.float32, device=device).view(3, 1, 1)
+            for values in (_SHIFT, _SCALE)
+        )
 
     @torch.no_grad()
-    def __call__(self, prediction, truth):
+    def __call__(self, prediction: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
         """The distance of each pair of frames.
 
         Parameters
@@ -76,7 +96,12 @@ class Lpips:
         """
         return self.against(truth)(prediction[None])[0]
 
-    def against(self, truth, chunk=64):
+    def against(
+        self,
+        truth: torch.Tensor,
+        *,
+        chunk: int = 64,
+    ) -> Callable[[torch.Tensor], torch.Tensor]:
         """A function that scores samples ``(N, *truth)``; see `Curves`.
 
         Parameters
@@ -91,6 +116,12 @@ class Lpips:
         -------
         callable
             From samples to distances ``(N, *batch)``.
+
+        Raises
+        ------
+        EvaluationError
+            Values are not in [0, 1], or frames are too small for the network or not of
+            1 or 3 channels.
         """
         check_frames(truth, "true frames")
         channels, height, width = truth.shape[-3:]
@@ -102,40 +133,45 @@ class Lpips:
         frames = truth.reshape(-1, channels, height, width)
 
         @torch.no_grad()
-        def score(samples):
+        def score(samples: torch.Tensor) -> torch.Tensor:
             check_samples(samples, truth.shape)
             scores = torch.empty(len(samples), len(frames), device=self._shift.device)
             for start in range(0, len(frames), chunk):
                 part = slice(start, start + chunk)
                 features = self._features(frames[part])
                 for n, sample in enumerate(samples):
-                    found = self._features(sample.reshape(frames.shape)[part])
-                    scores[n, part] = self._distance(found, features)
+                    sampled = self._features(sample.reshape(frames.shape)[part])
+                    scores[n, part] = self._distance(sampled, features)
             return scores.view(-1, *truth.shape[:-3]).to(truth.device)
 
-        return score
+        return cast(Callable[[torch.Tensor], torch.Tensor], score)
 
-    def _distance(self, features, others):
-        layers = zip(features, others, self._heads)
-        return sum((w * (f - g).square()).sum(1).mean((-2, -1)) for f, g, w in layers)
+    def _distance(
+        self,
+        features: list[torch.Tensor],
+        others: list[torch.Tensor],
+    ) -> torch.Tensor:
+        layers = zip(features, others, self._heads, strict=True)
+        parts = [(w * (f - g).square()).sum(1).mean((-2, -1)) for f, g, w in layers]
+        return torch.stack(parts).sum(0)
 
-    def _features(self, frames):
+    def _features(self, frames: torch.Tensor) -> list[torch.Tensor]:
         """Unit features of each layer, ``(K, channels, h, w)``."""
         x = (2 * frames.to(self._shift) - 1 - self._shift) / self._scale
-        found = []
+        features = []
         for i, layer in enumerate(self._layers):
             x = layer(x)
             if i in self._compared:
-                found.append(x / (x.norm(dim=1, keepdim=True) + 1e-10))
-        return found
+                features.append(x / (x.norm(dim=1, keepdim=True) + 1e-10))
+        return features
 
 
-def _load_backbone(path, net):
+def _load_backbone(path: str | Path | None, net: str) -> nn.Sequential:
     """The convolutions up to the last layer that is compared."""
     # An import of a second, for a metric that is rarely asked for.
     from torchvision import models
 
-    name, compared, _, _ = _NETS[net]
+    name, compared = _NETS[net].name, _NETS[net].compared
     state = _read(path, f"the weights of torchvision's {name}")
     state = {
         k.removeprefix("features."): v
@@ -144,7 +180,8 @@ def _load_backbone(path, net):
     }
     # Without memory or random weights for the layers that are not needed.
     with torch.device("meta"):
-        layers = getattr(models, name)(weights=None).features[: compared[-1] + 1]
+        features: nn.Sequential = getattr(models, name)(weights=None).features
+        layers = features[: compared[-1] + 1]
     try:
         layers.load_state_dict(state, assign=True)
     except (RuntimeError, AttributeError) as error:
@@ -155,11 +192,11 @@ def _load_backbone(path, net):
     return layers.float().eval().requires_grad_(False)
 
 
-def _load_heads(path, net):
+def _load_heads(path: str | Path | None, net: str) -> list[torch.Tensor]:
     """The weights of each layer's channels, ``(channels, 1, 1)``."""
     state = _read(path, f"the linear heads of {net!r}")
     heads = []
-    for i, channels in enumerate(_NETS[net][2]):
+    for i, channels in enumerate(_NETS[net].channels):
         key = f"lin{i}.model.1.weight"
         weight = state.get(key)
         if weight is None or weight.numel() != channels:
@@ -171,7 +208,7 @@ def _load_heads(path, net):
     return heads
 
 
-def _read(path, what):
+def _read(path: str | Path | None, what: str) -> dict[str, torch.Tensor]:
     """A state dict from a file."""
     if path is None or not Path(path).is_file():
         raise EvaluationError(f"LPIPS needs {what}: {path} is no file; give its path")
@@ -187,5 +224,5 @@ def _read(path, what):
     return state
 
 
-def _first_line(error):
+def _first_line(error: Exception) -> str:
     return str(error).strip().splitlines()[0] if str(error).strip() else "broken file"

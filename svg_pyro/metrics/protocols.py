@@ -6,7 +6,10 @@ protocol caps it: it makes its clip's mean, and so the headline, infinite. (`Est
 says how many clips were so.)
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+import torch
 
 from svg_pyro.errors import EvaluationError
 from svg_pyro.metrics.images import FrameScores
@@ -21,6 +24,7 @@ class Protocol:
     Attributes
     ----------
     name : str
+        As tables and settings have it.
     window : str
         Of SSIM, a key of `svg_pyro.metrics.images.WINDOWS`.
     chosen_by : str or None
@@ -35,8 +39,8 @@ class Protocol:
     chosen_by: str | None
     ddof: int
 
-    def pick(self, scores):
-        """This protocol's metrics, out of those of `FrameScores` and others'.
+    def pick(self, scores: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """The protocol's metrics, out of those of `FrameScores` and others'.
 
         Parameters
         ----------
@@ -52,7 +56,11 @@ class Protocol:
         others = {k: v for k, v in scores.items() if not k.startswith("ssim_")}
         return {**others, **own}
 
-    def score(self, truth, samples):
+    def score(
+        self,
+        truth: torch.Tensor,
+        samples: torch.Tensor,
+    ) -> dict[str, torch.Tensor]:
         """Curves over time of each sample of each clip.
 
         Parameters
@@ -75,7 +83,7 @@ class Protocol:
         """
         return self.pick(FrameScores(truth, (self.window,))(samples))
 
-    def best(self, curves):
+    def best(self, curves: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Which sample is each clip's best.
 
         Parameters
@@ -91,12 +99,17 @@ class Protocol:
         """
         return self._extreme(curves, 1)
 
-    def worst(self, curves):
+    def worst(self, curves: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Which sample is each clip's worst; see `best`."""
         return self._extreme(curves, -1)
 
-    def ranking(self, curves):
+    def ranking(self, curves: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """By what samples are chosen: higher is better.
+
+        Parameters
+        ----------
+        curves : dict of str to torch.Tensor
+            Metrics to curves ``(N, B, T)``.
 
         Returns
         -------
@@ -110,7 +123,11 @@ class Protocol:
             values[metric] = mean if by in HIGHER_IS_BETTER else -mean
         return values
 
-    def _extreme(self, curves, sign):
+    def _extreme(
+        self,
+        curves: Mapping[str, torch.Tensor],
+        sign: int,
+    ) -> dict[str, torch.Tensor]:
         return {k: (sign * v).argmax(0) for k, v in self.ranking(curves).items()}
 
 
@@ -126,8 +143,18 @@ PROTOCOLS = {
 }
 
 
-def find_protocols(names):
+def find_protocols(names: Sequence[str]) -> list[Protocol]:
     """The protocols of these names.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Keys of `PROTOCOLS`.
+
+    Returns
+    -------
+    list of Protocol
+        In the same order.
 
     Raises
     ------

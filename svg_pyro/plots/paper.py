@@ -3,7 +3,6 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from svg_pyro.evaluation.paper import histogram
 from svg_pyro.util.files import written_beside
 
 _EDGE_COLOURS = ("tab:red", "tab:blue", "tab:green", "tab:purple")
@@ -55,7 +54,9 @@ def draw_displacements(displacements, path):
     width = 0.8 / len(displacements)
     for side, title in enumerate(("away from the edge", "along the edge")):
         for i, (name, values) in enumerate(displacements.items()):
-            shares = histogram(values[..., side], -_FURTHEST, _FURTHEST).numpy()
+            moved = np.asarray(values[..., side]).clip(-_FURTHEST, _FURTHEST).ravel()
+            counts = np.bincount(moved + _FURTHEST, minlength=len(places))
+            shares = counts / len(moved)
             shift = (i - (len(displacements) - 1) / 2) * width
             style = {"color": "black"} if name == "truth" else {}
             axes[side].bar(places + shift, shares, width, label=name,

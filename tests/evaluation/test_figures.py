@@ -127,7 +127,7 @@ def test_score_curves_against_the_metrics_themselves(tiny, images):
     mse = (future.double() - x[:, 2:].double()).square().mean((-3, -2, -1))
     got = {metric: kinds["best"].per_step for metric, kinds in found.items()}
     torch.testing.assert_close(got["psnr"], psnr(mse).mean(0))
-    want = ssim(future, x[:, 2:], "gaussian").mean(0)
+    want = ssim(future, x[:, 2:], window="gaussian").mean(0)
     torch.testing.assert_close(got["ssim"], want)
 
 

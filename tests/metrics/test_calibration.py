@@ -37,7 +37,7 @@ def clips(n=7, batch=4, steps=3, seed=0):
 def test_crps_against_the_pairs(fair, n):
     samples, truth = torch.randn(n, 4, 6).double(), torch.randn(4, 6).double()
     want = crps_by_pairs(samples, truth, fair)
-    torch.testing.assert_close(crps(samples, truth, fair), want, rtol=0, atol=1e-12)
+    torch.testing.assert_close(crps(samples, truth, fair=fair), want, rtol=0, atol=1e-12)
 
 
 def test_crps_of_one_sample_is_the_absolute_error():
@@ -59,7 +59,7 @@ def test_crps_of_a_gaussian(y):
     got = crps(grid, torch.tensor(y).double(), fair=False).item()
     assert got == pytest.approx(gaussian_crps(y), abs=2e-4)
     samples, truth = torch.randn(3, 400_000).double(), torch.tensor(y).double()
-    fair, empirical = (crps(samples, truth, fair) for fair in (True, False))
+    fair, empirical = (crps(samples, truth, fair=fair) for fair in (True, False))
     error = fair.std().item() / math.sqrt(400_000)
     assert abs(fair.mean().item() - gaussian_crps(y)) < 4 * error
     # The empirical score of 3 samples is too high by E|X - X'| / 6 = 1 / (3 sqrt(pi)).
@@ -77,7 +77,7 @@ def test_ties_are_broken_evenly_and_by_the_generator():
     samples, truth = torch.zeros(4, 50_000), torch.zeros(50_000)
     samples[3] = 1
     first, again, other = (
-        rank_histogram(samples, truth, torch.Generator().manual_seed(seed))
+        rank_histogram(samples, truth, generator=torch.Generator().manual_seed(seed))
         for seed in (0, 0, 1)
     )
     assert torch.equal(first, again) and not torch.equal(first, other)

@@ -114,7 +114,7 @@ def halves():
 def test_ssim_of_flat_bright_and_equal_frames(x, y):
     pair = [v[0].double().numpy() for v in (x, y)]
     assert ssim(x, y).item() == pytest.approx(finn_ssim(*pair), abs=1e-9)
-    assert ssim(x, y, "uniform").item() == pytest.approx(svg_ssim(*pair), abs=1e-9)
+    assert ssim(x, y, window="uniform").item() == pytest.approx(svg_ssim(*pair), abs=1e-9)
     assert ssim(x, x).item() == pytest.approx(1, abs=1e-12)
 
 
