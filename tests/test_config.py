@@ -46,7 +46,7 @@ def test_noise_is_the_identity_of_beta():
     ],
 )
 def test_bad_values_are_named(changes, words):
-    with pytest.raises(ConfigError, match=".*") as error:
+    with pytest.raises(ConfigError, match=r".*") as error:
         SVGConfig.from_dict(changes)
     assert words in str(error.value) and "\n" not in str(error.value)
 

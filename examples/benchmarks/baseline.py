@@ -6,32 +6,38 @@ one frame at a time with BatchNorm's statistics of that step, five Adam optimise
 five networks, and futures are generated sample by sample.
 """
 
+import itertools
+
 import torch
 from torch import nn
 from torch.nn import functional as F
 
+from svg_pyro import SVGConfig
 
-def _block(conv, channels):
+
+def _block(conv: nn.Module, channels: int) -> nn.Sequential:
     return nn.Sequential(conv, nn.BatchNorm2d(channels), nn.LeakyReLU(0.2))
 
 
-def _down(n_in, n_out):
+def _down(n_in: int, n_out: int) -> nn.Sequential:
     return _block(nn.Conv2d(n_in, n_out, 4, 2, 1), n_out)
 
 
-def _up(n_in, n_out):
+def _up(n_in: int, n_out: int) -> nn.Sequential:
     return _block(nn.ConvTranspose2d(n_in, n_out, 4, 2, 1), n_out)
 
 
-def _vgg(*channels):
-    pairs = zip(channels, channels[1:])
+def _vgg(*channels: int) -> nn.Sequential:
+    pairs = itertools.pairwise(channels)
     return nn.Sequential(*(_block(nn.Conv2d(a, b, 3, 1, 1), b) for a, b in pairs))
 
 
 class Encoder(nn.Module):
     """h and the skips of one frame; 64x64 pixels."""
 
-    def __init__(self, backbone, channels, g_dim, width=64):
+    def __init__(
+        self, backbone: str, channels: int, g_dim: int, width: int = 64
+    ) -> None:
         super().__init__()
         w = width
         self.pool = backbone == "vgg"
@@ -53,7 +59,8 @@ class Encoder(nn.Module):
         last = nn.Conv2d(8 * w, g_dim, 4)
         self.last = nn.Sequential(last, nn.BatchNorm2d(g_dim), nn.Tanh())
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """Encode frames ``(B, C, 64, 64)``."""
         skips = []
         for stage in self.stages:
             x = stage(x)
@@ -66,7 +73,9 @@ class Encoder(nn.Module):
 class Decoder(nn.Module):
     """One frame from g and the skips; 64x64 pixels."""
 
-    def __init__(self, backbone, channels, g_dim, width=64):
+    def __init__(
+        self, backbone: str, channels: int, g_dim: int, width: int = 64
+    ) -> None:
         super().__init__()
         w = width
         self.enlarge = backbone == "vgg"
@@ -84,9 +93,10 @@ class Decoder(nn.Module):
             self.last = nn.ConvTranspose2d(2 * w, channels, 4, 2, 1)
         self.stages = nn.ModuleList(stages)
 
-    def forward(self, g, skips):
+    def forward(self, g: torch.Tensor, skips: list[torch.Tensor]) -> torch.Tensor:
+        """Decode ``(B, g_dim)``; `skips` from the highest resolution on."""
         d = self.first(g[:, :, None, None])
-        for stage, skip in zip(self.stages, reversed(skips)):
+        for stage, skip in zip(self.stages, reversed(skips), strict=True):
             if self.enlarge:
                 d = F.interpolate(d, scale_factor=2)
             d = stage(torch.cat([d, skip], 1))
@@ -96,17 +106,19 @@ class Decoder(nn.Module):
 class LSTM(nn.Module):
     """An embedding and a stack of LSTM cells, one step at a time."""
 
-    def __init__(self, n_in, n_hidden, layers):
+    def __init__(self, n_in: int, n_hidden: int, layers: int) -> None:
         super().__init__()
         self.embed = nn.Linear(n_in, n_hidden)
         self.cells = nn.ModuleList(
             nn.LSTMCell(n_hidden, n_hidden) for _ in range(layers)
         )
 
-    def start(self):
+    def start(self) -> None:
+        """Forget the state."""
         self.states = [None] * len(self.cells)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Take one step."""
         x = self.embed(x)
         for i, cell in enumerate(self.cells):
             self.states[i] = cell(x, self.states[i])
@@ -114,24 +126,25 @@ class LSTM(nn.Module):
         return x
 
 
-class Gaussian(LSTM):
+class Gaussian(nn.Module):
     """Mean and log variance of z, step by step."""
 
-    def __init__(self, n_in, z_dim, n_hidden):
-        super().__init__(n_in, n_hidden, 1)
-        self.loc, self.log_variance = (
-            nn.Linear(n_hidden, z_dim),
-            nn.Linear(n_hidden, z_dim),
-        )
+    def __init__(self, n_in: int, z_dim: int, n_hidden: int) -> None:
+        super().__init__()
+        self.lstm = LSTM(n_in, n_hidden, 1)
+        self.loc = nn.Linear(n_hidden, z_dim)
+        self.log_variance = nn.Linear(n_hidden, z_dim)
 
-    def forward(self, x):
-        h = super().forward(x)
+    def start(self) -> None:
+        """Forget the state."""
+        self.lstm.start()
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Take one step: a draw, the mean, and the log variance."""
+        h = self.lstm(x)
         loc, log_variance = self.loc(h), self.log_variance(h)
-        return (
-            loc + torch.randn_like(loc) * (0.5 * log_variance).exp(),
-            loc,
-            log_variance,
-        )
+        z = loc + torch.randn_like(loc) * (0.5 * log_variance).exp()
+        return z, loc, log_variance
 
 
 class PaperLoop:
@@ -144,7 +157,7 @@ class PaperLoop:
     lr : float
     """
 
-    def __init__(self, config, lr=2e-3):
+    def __init__(self, config: SVGConfig, lr: float = 2e-3) -> None:
         g, z, n = config.g_dim, config.z_dim, config.rnn_size
         self.config = config
         shape = config.backbone, config.channels, g, config.width
@@ -162,12 +175,12 @@ class PaperLoop:
         )
         self.optimisers = [torch.optim.Adam(n.parameters(), lr) for n in self.networks]
 
-    def _start(self):
+    def _start(self) -> None:
         for lstm in (self.predictor, self.posterior, self.prior):
             lstm.start()
 
-    def train_step(self, x):
-        """One step on a batch ``(B, T, C, H, W)`` of floats."""
+    def train_step(self, x: torch.Tensor) -> None:
+        """Take one step on a batch ``(B, T, C, H, W)`` of floats."""
         for network in self.networks:
             network.train().zero_grad()
         self._start()
@@ -191,13 +204,15 @@ class PaperLoop:
             optimiser.step()
 
     @torch.no_grad()
-    def generate(self, context, horizon, num_samples):
+    def generate(
+        self, context: torch.Tensor, horizon: int, num_samples: int
+    ) -> torch.Tensor:
         """Futures ``(S, B, horizon, C, H, W)``, one sample after the other."""
         for network in self.networks:
             network.eval()
         return torch.stack([self._future(context, horizon) for _ in range(num_samples)])
 
-    def _future(self, context, horizon):
+    def _future(self, context: torch.Tensor, horizon: int) -> torch.Tensor:
         self._start()
         frames, n_past, future = context.unbind(1), context.shape[1], []
         x = frames[0]

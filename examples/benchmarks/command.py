@@ -3,13 +3,12 @@
 import platform
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 
 from benchmarks import costs, data, metrics, processes, speed
 from benchmarks import precision as precisions
-from benchmarks.tables import print_table
+from benchmarks.tables import Row, print_table
 from svg_pyro.commands.devices import choose_device
 from svg_pyro.commands.fields import option
 from svg_pyro.commands.parser import Parser, one_line_errors
@@ -112,7 +111,7 @@ def main(argv: Sequence[str] | None = None, description: str = "") -> None:
 
 def tables(
     args: BenchmarkOptions, device: torch.device
-) -> Iterator[tuple[str, list[Any]]]:
+) -> Iterator[tuple[str, list[Row]]]:
     """Titles and rows, one table after the other."""
     work = args.work or WORK[:-_ON_REQUEST]
     if {"train", "generate", "compile"} & set(work):

@@ -2,6 +2,8 @@
 
 import time
 import tracemalloc
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -9,32 +11,34 @@ import av
 import numpy as np
 import torch
 
-from benchmarks.tables import rate
+from benchmarks.tables import Row, rate
 from svg_pyro.data import KTH, BairPush, MovingMNIST, VideoFolder
 from svg_pyro.data.bair.tfrecord import encode_example, write_records
+from svg_pyro.data.base import ClipDataset
 from svg_pyro.data.batches import batches
 from svg_pyro.data.digits import load_scikit_digits
 
 # What is asked of each: frames a second, or clips.
 TARGETS = {"Moving MNIST": 20_000, "BAIR": 12 * 5_000, "KTH": 5_000}
-_BATCH = 32
+BATCH = 32
+Make = Callable[[], ClipDataset]
 
 
-def run():
+def run() -> tuple[list[Row], list[Row]]:
     """Rows of the table: reading in one process, then by several."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        with TemporaryDirectory() as folder:
-            folder = Path(folder)
-            rows = [_row(words, *_sets(folder, words)) for words in _MAKERS]
+        with TemporaryDirectory() as name:
+            folder = Path(name)
+            rows = [_row(words, *_sets(folder, words)) for words in MAKERS]
             rows += _decoding(folder)
         return rows, _workers()
     finally:
         torch.set_num_threads(threads)
 
 
-def _row(words, small, large):
+def _row(words: str, small: Make, large: Make) -> Row:
     """Frames and clips a second of random clips, and the memory of two sizes."""
     target = next((v for k, v in TARGETS.items() if words.startswith(k)), None)
     data = small()
@@ -49,7 +53,7 @@ def _row(words, small, large):
     }
 
 
-def _memory(make):
+def _memory(make: Make) -> float:
     """Peak of the memory that a set takes while 100 clips are read; MB."""
     tracemalloc.start()
     data = make()
@@ -60,11 +64,11 @@ def _memory(make):
     return peak / 1e6
 
 
-def _moving_mnist(folder, times, num_digits):
+def _moving_mnist(folder: Path, times: int, num_digits: int) -> MovingMNIST:
     return MovingMNIST(load_scikit_digits("train"), num_digits=num_digits)
 
 
-def _bair(folder, times):
+def _bair(folder: Path, times: int) -> BairPush:
     root = folder / f"bair{times}"
     rng = np.random.default_rng(0)
     for part in range(times):
@@ -74,7 +78,7 @@ def _bair(folder, times):
     return BairPush(root, "train", 12, cache=folder / "index")
 
 
-def _record(rng):
+def _record(rng: np.random.Generator) -> bytes:
     frames = rng.integers(0, 256, (30, 64 * 64 * 3), np.uint8)
     return encode_example(
         {f"{t}/image_aux1/encoded": frame.tobytes() for t, frame in enumerate(frames)}
@@ -83,7 +87,7 @@ def _record(rng):
     )
 
 
-def _kth(folder, times, image_size):
+def _kth(folder: Path, times: int, image_size: int) -> KTH:
     root = folder / f"kth{times}"
     for number in range(times):
         name = f"person{number % 20 + 1:02d}_walking_d{number // 20 + 1}_uncomp.avi"
@@ -91,14 +95,14 @@ def _kth(folder, times, image_size):
     return KTH(root, "train", 20, image_size, cache=folder / "frames")
 
 
-def _own(folder, times):
+def _own(folder: Path, times: int) -> VideoFolder:
     root = folder / f"own{times}"
     for number in range(2 * times):
         _film(root / f"{number}.mp4", "libx264", (320, 240), 150)
     return VideoFolder(root, "train", 20, 64, 3, cache=folder / "frames")
 
 
-_MAKERS = {
+MAKERS = {
     "Moving MNIST, 1 digit": lambda folder, n: _moving_mnist(folder, n, 1),
     "Moving MNIST, 2 digits": lambda folder, n: _moving_mnist(folder, n, 2),
     "BAIR, 12 frames": _bair,
@@ -108,15 +112,15 @@ _MAKERS = {
 }
 
 
-def _sets(folder, words):
+def _sets(folder: Path, words: str) -> tuple[Make, Make]:
     """The set, and one of eight times as much, made and read before they are timed."""
-    made = [lambda n=n: _MAKERS[words](folder, n) for n in (2, 16)]
-    for make in made:
+    small, large = (partial(MAKERS[words], folder, n) for n in (2, 16))
+    for make in (small, large):
         make()
-    return made
+    return small, large
 
 
-def _film(path, codec, size, frames):
+def _film(path: Path, codec: str, size: tuple[int, int], frames: int) -> None:
     """A film of a moving gradient with noise, 25 frames a second."""
     if path.exists():
         return
@@ -133,13 +137,13 @@ def _film(path, codec, size, frames):
         film.mux(stream.encode())
 
 
-def _decoding(folder):
+def _decoding(folder: Path) -> list[Row]:
     """Frames a second while films are decoded for the first time."""
 
-    def kth(cache):
+    def kth(cache: Path) -> None:
         KTH(folder / "kth2", "train", 20, cache=cache)
 
-    def own(cache):
+    def own(cache: Path) -> None:
         VideoFolder(folder / "own2", "train", 20, 64, 3, cache)
 
     rows, frames = [], 600
@@ -159,17 +163,17 @@ def _decoding(folder):
     return rows
 
 
-def _workers():
+def _workers() -> list[Row]:
     """Moving MNIST in batches, read ahead by processes, by the clock on the wall."""
     data = MovingMNIST(load_scikit_digits("train"))
     rows = []
     for workers in (0, 1, 2):
-        read = batches(data, _BATCH, range(10_000), workers=workers)
+        read = batches(data, BATCH, range(10_000), workers=workers)
         for _ in range(4):
             next(read)  # the processes have started
         frames = rate(
             lambda i, read=read: next(read),
-            _BATCH * data.n_frames,
+            BATCH * data.n_frames,
             clock=time.monotonic,
         )
         read.close()

@@ -2,22 +2,22 @@
 
 import torch
 
-from benchmarks.tables import rate
-from svg_pyro.metrics import PROTOCOLS
+from benchmarks.tables import Row, rate
+from svg_pyro.metrics import PROTOCOLS, Protocol
 
-_CLIPS, _FRAMES, _AT_ONCE = 20, 28, 10
-_IMAGES = 100 * _CLIPS * _FRAMES
+CLIPS, FRAMES, AT_ONCE = 20, 28, 10
+IMAGES = 100 * CLIPS * FRAMES
 
 
-def scoring(repeats):
+def scoring(repeats: int) -> list[Row]:
     """Rows of the seconds of one core for 56,000 grey images of 64x64 pixels.
 
     They are 100 samples of 20 clips' 28 frames, ten samples at a time.
     """
     generator = torch.Generator().manual_seed(0)
-    shape = _CLIPS, _FRAMES, 1, 64, 64
+    shape = CLIPS, FRAMES, 1, 64, 64
     truth = torch.rand(shape, generator=generator)
-    samples = torch.rand(_AT_ONCE, *shape, generator=generator)
+    samples = torch.rand(AT_ONCE, *shape, generator=generator)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -28,13 +28,15 @@ def scoring(repeats):
         torch.set_num_threads(threads)
 
 
-def _row(protocol, truth, samples, repeats):
+def _row(
+    protocol: Protocol, truth: torch.Tensor, samples: torch.Tensor, repeats: int
+) -> Row:
     count = samples.shape[:3].numel()
     images_a_second = rate(
         lambda i: protocol.score(truth, samples), count, repeats=repeats
     )
     return {
         "protocol": protocol.name,
-        "images": str(_IMAGES),
-        "core-seconds": _IMAGES / images_a_second,
+        "images": str(IMAGES),
+        "core-seconds": IMAGES / images_a_second,
     }

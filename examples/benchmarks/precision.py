@@ -4,8 +4,9 @@ import statistics
 
 import torch
 
+from benchmarks.tables import Row
 from benchmarks.workloads import Ours
-from svg_pyro import SVGConfig, TrainingConfig
+from svg_pyro import SVG, SVGConfig, TrainingConfig
 from svg_pyro.data import MovingMNIST, to_float
 from svg_pyro.data.batches import batch_of
 from svg_pyro.data.digits import load_scikit_digits
@@ -16,13 +17,13 @@ from svg_pyro.training.optim import Schedule, make_adam
 from svg_pyro.training.terms import held_out_terms
 
 # At the paper's learning rate a run amplifies any difference (see `compare`).
-_LR = 2e-4
-_CONFIG = SVGConfig.preset("smmnist", width=24, beta=1e-6)
-_BATCH, _FRAMES, _CLIPS = 8, 10, 64
-_NUDGE = 1e-6
+LR = 2e-4
+CONFIG = SVGConfig.preset("smmnist", width=24, beta=1e-6)
+BATCH, FRAMES, CLIPS = 8, 10, 64
+NUDGE = 1e-6
 
 
-def compare(device, steps, seeds):
+def compare(device: torch.device, steps: int, seeds: int) -> list[Row]:
     """Rows of both precisions after `steps` steps: means over seeds, and differences.
 
     Training amplifies any difference: how much, a run shows whose first weights are
@@ -51,43 +52,47 @@ def compare(device, steps, seeds):
     return rows
 
 
-def _scores(device, steps, seed):
+def _scores(
+    device: torch.device, steps: int, seed: int
+) -> dict[str, tuple[float, float]]:
     """PSNR and KL by the name of what was trained, and how it was scored."""
     exact = _train(device, steps, seed, "float32")
     return {
         "float32": _score(exact, device, "float32"),
         "the same, scored in bf16": _score(exact, device, "bf16"),
         "float32, nudged": _score(
-            _train(device, steps, seed, "float32", _NUDGE), device, "float32"
+            _train(device, steps, seed, "float32", NUDGE), device, "float32"
         ),
         "bf16": _score(_train(device, steps, seed, "bf16"), device, "float32"),
     }
 
 
-def _train(device, steps, seed, precision, nudge=0.0):
+def _train(
+    device: torch.device, steps: int, seed: int, precision: str, nudge: float = 0.0
+) -> SVG:
     """A model after `steps` steps; its first weights larger by the part `nudge`."""
-    ours = Ours(_CONFIG, device, precision=precision, seed=seed)
+    ours = Ours(CONFIG, device, precision=precision, seed=seed)
     with torch.no_grad():
         for weight in ours.svg.parameters():
             weight.mul_(1 + nudge)
     # Falling to 0, so that the last few steps do not decide.
-    training = TrainingConfig(lr=_LR, lr_end=0.0, steps=steps)
+    training = TrainingConfig(lr=LR, lr_end=0.0, steps=steps)
     schedule = Schedule(make_adam(ours.svg.parameters(), training), training)
     ours.svi.optim = schedule.optimiser
-    data = MovingMNIST(load_scikit_digits("train"), "train", _FRAMES, 1, seed=seed)
+    data = MovingMNIST(load_scikit_digits("train"), "train", FRAMES, 1, seed=seed)
     torch.manual_seed(seed)
     for step in range(steps):
-        frames, _ = batch_of(data, _BATCH, step, seed)
+        frames, _ = batch_of(data, BATCH, step, seed)
         ours.train_step(to_float(frames, device))
         schedule.advance()
     return ours.svg
 
 
-def _score(svg, device, precision):
+def _score(svg: SVG, device: torch.device, precision: str) -> tuple[float, float]:
     """Held-out PSNR of sampled futures, and the KL."""
-    data = MovingMNIST(load_scikit_digits("test"), "test", _FRAMES, 1)
-    clips = torch.stack([data.clip(i) for i in range(_CLIPS)])
+    data = MovingMNIST(load_scikit_digits("test"), "test", FRAMES, 1)
+    clips = torch.stack([data.clip(i) for i in range(CLIPS)])
     with autocast(device, precision):
         _, kl = held_out_terms(svg, SyncFreeMeanFieldELBO(), clips)
-        scores = score_futures(svg, clips, _CONFIG.n_past, num_samples=5)
+        scores = score_futures(svg, clips, CONFIG.n_past, num_samples=5)
     return scores.mean.mean().item(), kl

@@ -5,40 +5,50 @@ import os
 import socket
 import statistics
 import time
+from multiprocessing.queues import SimpleQueue
 
 import torch
 from torch import multiprocessing
 
+from benchmarks.tables import Row
 from benchmarks.workloads import DCGAN, Ours
+from svg_pyro import SVGConfig
 from svg_pyro.training import distributed
 
-_BATCH = 8
-_STEPS = 4
+BATCH = 8
+STEPS = 4
+CONFIG = dataclasses.replace(DCGAN, width=32)
 
 
-def efficiency():
+def efficiency() -> list[Row]:
     """Rows of 1 and 2 processes with a batch each, and their share of the ideal."""
     seconds = {ranks: _seconds(ranks) for ranks in (1, 2)}
     return [
         {
             "processes": str(ranks),
-            "frames/s": ranks * _BATCH * 15 / taken,
+            "frames/s": ranks * BATCH * 15 / taken,
             "% of the ideal": 100 * seconds[1] / taken,
         }
         for ranks, taken in seconds.items()
     ]
 
 
-def _seconds(ranks):
+def _seconds(ranks: int) -> float:
     """Median seconds of a step that all processes take together."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     queue = multiprocessing.get_context("spawn").SimpleQueue()
-    multiprocessing.spawn(_work, (ranks, port, queue), nprocs=ranks)
+    multiprocessing.spawn(_work, (ranks, port, queue, CONFIG), nprocs=ranks)
     return queue.get()
 
 
-def _work(rank, ranks, port, queue):
+def _work(
+    rank: int,
+    ranks: int,
+    port: int,
+    queue: "SimpleQueue[float]",
+    config: SVGConfig,
+) -> None:
     torch.set_num_threads(1)
     os.environ |= {
         "RANK": str(rank),
@@ -48,10 +58,10 @@ def _work(rank, ranks, port, queue):
         "MASTER_PORT": str(port),
     }
     distributed.start()
-    ours = Ours(dataclasses.replace(DCGAN, width=32), torch.device("cpu"))
-    frames = torch.rand(_BATCH, 15, 1, 64, 64)
+    ours = Ours(config, torch.device("cpu"))
+    frames = torch.rand(BATCH, 15, 1, 64, 64)
     times = []
-    for _ in range(_STEPS + 1):
+    for _ in range(STEPS + 1):
         start = time.perf_counter()
         ours.train_step(frames)
         times.append(time.perf_counter() - start)

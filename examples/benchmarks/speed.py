@@ -3,12 +3,15 @@
 import dataclasses
 import statistics
 import time
+from collections.abc import Callable, Mapping
 
 import pyro
 import torch
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.baseline import PaperLoop
+from benchmarks.tables import Row
 from benchmarks.workloads import (
     DCGAN,
     GENERATE,
@@ -16,24 +19,35 @@ from benchmarks.workloads import (
     Ours,
     Plain,
     ReadmesLoop,
+    Work,
     baseline,
 )
 from svg_pyro import Sampler
 from svg_pyro.config import PRECISIONS
 from svg_pyro.model.precision import autocast
 
-_SIDE = 2048  # of the matrices of the peak
+# FLOP/s of "GEMM" and "conv" by precision.
+Peaks = dict[str, dict[str, float]]
+
+SIDE = 2048  # of the matrices of the peak
 # A convolution of VGG's third resolution, as wide as its batches make it.
-_CONV = 32, 256, 16
+CONV = 32, 256, 16
 
 
-def synchronise(device):
+def synchronise(device: torch.device) -> None:
+    """Wait until a CUDA device has done all it was given."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
-def alternately(calls, device, repeats, uncounted=1):
-    """Median seconds of each of some calls, made in turn, so that all see the same machine.
+def alternately(
+    calls: Mapping[str, Callable[[], object]],
+    device: torch.device,
+    repeats: int,
+    *,
+    uncounted: int = 1,
+) -> dict[str, float]:
+    """Median seconds of each of some calls, in turn, so that all see one machine.
 
     Parameters
     ----------
@@ -56,19 +70,19 @@ def alternately(calls, device, repeats, uncounted=1):
     return {name: statistics.median(values) for name, values in seconds.items()}
 
 
-def peaks(device, repeats=5):
+def peaks(device: torch.device, repeats: int = 5) -> Peaks:
     """FLOP/s of this machine: a matrix product's and a convolution's, by precision.
 
     Returns
     -------
     dict of str to dict of str to float
     """
-    a = torch.rand(_SIDE, _SIDE, device=device)
-    n, c, side = _CONV
+    a = torch.rand(SIDE, SIDE, device=device)
+    n, c, side = CONV
     x = torch.rand(n, c, side, side, device=device)
     x = x.contiguous(memory_format=torch.channels_last)
     w = torch.rand(c, c, 3, 3, device=device)
-    flops = {"GEMM": 2 * _SIDE**3, "conv": 2 * 9 * n * c * c * side * side}
+    flops = {"GEMM": 2 * SIDE**3, "conv": 2 * 9 * n * c * c * side * side}
     found = {}
     for precision in PRECISIONS:
         if precision == "tf32" and device.type != "cuda":
@@ -85,30 +99,58 @@ def peaks(device, repeats=5):
     return found
 
 
-def peak_row(precision, of):
+def peak_row(precision: str, of: dict[str, float]) -> Row:
+    """A row of the table of peaks."""
     return {"GFLOP/s in": precision, **{name: x / 1e9 for name, x in of.items()}}
 
 
-def worth_it(found):
-    """The precisions that are fast here: others only if they are faster than float32."""
+def worth_it(found: Peaks) -> list[str]:
+    """Precisions that are fast here: others only if they are faster than float32."""
     best = {name: max(of.values()) for name, of in found.items()}
     return [name for name in best if name == "float32" or best[name] > best["float32"]]
 
 
-def _flops(call):
+@dataclasses.dataclass(frozen=True)
+class Timing:
+    """How calls are timed, and what their FLOP/s are compared with.
+
+    Attributes
+    ----------
+    device : torch.device
+    repeats : int
+        Rounds that are counted.
+    peaks : dict of str to dict of str to float
+        As of `peaks`.
+    uncounted : int
+        Rounds before them.
+    """
+
+    device: torch.device
+    repeats: int
+    peaks: Peaks
+    uncounted: int
+
+
+def _flops(call: Callable[[], object]) -> int:
     """Floating-point operations of matrix products and convolutions in a call."""
     with FlopCounterMode(display=False) as counter:
         call()
     return counter.get_total_flops()
 
 
-def _rows(name, calls, frames, device, repeats, found, uncounted):
+def _rows(
+    name: str,
+    calls: Mapping[str, Callable[[], object]],
+    frames: int,
+    timing: Timing,
+) -> list[Row]:
     """The baseline's and our frames a second, their ratio, and shares of the peaks.
 
-    `calls` are "baseline" and, by precision, ours.
+    `calls` are "baseline" and, by precision, ours; `frames` are those of a call.
     """
+    device, found = timing.device, timing.peaks
     flops = {key: _flops(call) for key, call in calls.items()}
-    seconds = alternately(calls, device, repeats, uncounted)
+    seconds = alternately(calls, device, timing.repeats, uncounted=timing.uncounted)
     best = {key: max(of.values()) for key, of in found.items()}
     best["baseline"] = best["README's loop"] = best["float32"]
     share = {key: 100 * flops[key] / seconds[key] / best[key] for key in calls}
@@ -127,22 +169,32 @@ def _rows(name, calls, frames, device, repeats, found, uncounted):
     ]
 
 
-def train(device, repeats, found, precisions):
+def train(
+    device: torch.device, repeats: int, found: Peaks, precisions: list[str]
+) -> list[Row]:
     """Rows of training steps at the paper's settings."""
     rows = []
     for work in TRAIN:
         frames = work.frames(device)
-        models = _models(work, device, precisions)
-        models["README's loop"] = ReadmesLoop(work.config, device)
+        models: dict[str, PaperLoop | Ours | ReadmesLoop] = {
+            **_models(work, device, precisions),
+            "README's loop": ReadmesLoop(work.config, device),
+        }
         calls = {k: lambda m=m, x=frames: m.train_step(x) for k, m in models.items()}
         name = f"train {work.name}, B={work.batch}, {_split(work)}"
         count = frames.shape[0] * frames.shape[1]
         # The allocator needs some steps until all its blocks have been used before.
-        rows += _rows(name, calls, count, device, repeats, found, uncounted=3)
+        rows += _rows(name, calls, count, Timing(device, repeats, found, 3))
     return rows
 
 
-def generate(device, repeats, found, precisions, num_samples=20):
+def generate(
+    device: torch.device,
+    repeats: int,
+    found: Peaks,
+    precisions: list[str],
+    num_samples: int,
+) -> list[Row]:
     """Rows of sampled futures at the paper's settings."""
     rows = []
     for work in GENERATE:
@@ -151,14 +203,17 @@ def generate(device, repeats, found, precisions, num_samples=20):
             k: lambda m=m, w=work, x=context: m.generate(x, w.future, num_samples)
             for k, m in _models(work, device, precisions).items()
         }
-        name = f"generate {work.name}, B={work.batch}, {_split(work)}, {num_samples} samples"
+        name = f"generate {work.name}, B={work.batch}, {_split(work)}, "
+        name += f"{num_samples} samples"
         count = work.batch * work.future * num_samples
-        rows += _rows(name, calls, count, device, repeats, found, uncounted=0)
+        rows += _rows(name, calls, count, Timing(device, repeats, found, 0))
     return rows
 
 
-def compiled(device, repeats, precisions, num_samples):
-    """Rows of sampled futures, the networks compiled and not, and what compiling takes."""
+def compiled(
+    device: torch.device, repeats: int, precisions: list[str], num_samples: int
+) -> list[Row]:
+    """Rows of sampled futures, networks compiled and not, and what compiling takes."""
     rows = []
     for work in GENERATE:
         context = work.frames(device)[:, : work.config.n_past]
@@ -171,7 +226,8 @@ def compiled(device, repeats, precisions, num_samples):
                 )
             with pyro.validation_enabled(False):
                 first = {
-                    k: alternately({k: f}, device, 1, 0)[k] for k, f in found.items()
+                    k: alternately({k: f}, device, 1, uncounted=0)[k]
+                    for k, f in found.items()
                 }
                 later = alternately(found, device, repeats)
             rows.append(
@@ -187,16 +243,18 @@ def compiled(device, repeats, precisions, num_samples):
     return rows
 
 
-def _models(work, device, precisions):
+def _models(
+    work: Work, device: torch.device, precisions: list[str]
+) -> dict[str, PaperLoop | Ours]:
     ours = {p: Ours(work.config, device, precision=p) for p in precisions}
     return {"baseline": baseline(work.config, device), **ours}
 
 
-def _split(work):
+def _split(work: Work) -> str:
     return f"{work.config.n_past}+{work.future}"
 
 
-def overhead(device, repeats):
+def overhead(device: torch.device, repeats: int) -> list[Row]:
     """The Pyro program's time over that of the same mathematics without Pyro."""
     rows = []
     small = dataclasses.replace(DCGAN, width=16)

@@ -2,9 +2,20 @@
 
 import statistics
 import time
+from collections.abc import Callable
+from typing import Any
+
+Row = dict[str, Any]
 
 
-def rate(function, count=1, seconds=1.0, repeats=5, clock=time.process_time):
+def rate(
+    function: Callable[[int], object],
+    count: float = 1,
+    *,
+    seconds: float = 1.0,
+    repeats: int = 5,
+    clock: Callable[[], float] = time.process_time,
+) -> float:
     """Median of how often a second something is done.
 
     Parameters
@@ -31,19 +42,21 @@ def rate(function, count=1, seconds=1.0, repeats=5, clock=time.process_time):
     return statistics.median(rates)
 
 
-def print_table(title, rows):
+def print_table(title: str, rows: list[Row]) -> None:
     """Rows of equal keys as a table of aligned columns."""
     print(f"\n{title}")
     cells = [[str(key) for key in rows[0]]]
     cells += [[_cell(value) for value in row.values()] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*cells)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     for line in cells:
         left, *others = (cell for cell in line)
-        padded = [f"{cell:>{width}}" for cell, width in zip(others, widths[1:])]
+        padded = [
+            f"{cell:>{width}}" for cell, width in zip(others, widths[1:], strict=True)
+        ]
         print("  ".join([f"{left:<{widths[0]}}", *padded]))
 
 
-def _cell(value):
+def _cell(value: object) -> str:
     if value is None:
         return "-"
     if isinstance(value, float):

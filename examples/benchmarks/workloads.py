@@ -1,4 +1,4 @@
-"""The work that is timed: the paper's settings, ours and the baseline's side by side."""
+"""The work that is timed: the paper's settings, ours beside the baseline's."""
 
 from dataclasses import dataclass
 
@@ -37,7 +37,7 @@ class Work:
     batch: int
     future: int
 
-    def frames(self, device):
+    def frames(self, device: torch.device) -> torch.Tensor:
         """A batch of clips, context and future, of uniform noise."""
         c = self.config
         shape = (
@@ -60,7 +60,15 @@ GENERATE = (Work("DCGAN 64", DCGAN, 16, 25), Work("VGG 64", VGG, 8, 28))
 class Ours:
     """The Pyro program, trained as `svg_pyro.training.trainer.Trainer` does it."""
 
-    def __init__(self, config, device, accumulate=1, precision="float32", seed=0):
+    def __init__(
+        self,
+        config: SVGConfig,
+        device: torch.device,
+        *,
+        accumulate: int = 1,
+        precision: str = "float32",
+        seed: int = 0,
+    ) -> None:
         self.device, self.precision = device, precision
         torch.manual_seed(seed)
         self.svg = SVG(config).to(device)
@@ -73,12 +81,16 @@ class Ours:
             loss_and_grads=LossAndGrads(self.svg, elbo, accumulate, precision),
         )
 
-    def train_step(self, frames):
+    def train_step(self, frames: torch.Tensor) -> None:
+        """Take one step on a batch ``(B, T, C, H, W)`` of floats."""
         self.svg.train()
         with pyro.validation_enabled(False):
             self.svi.step(frames)
 
-    def generate(self, context, horizon, num_samples):
+    def generate(
+        self, context: torch.Tensor, horizon: int, num_samples: int
+    ) -> torch.Tensor:
+        """Futures ``(S, B, horizon, C, H, W)`` of a context."""
         with pyro.validation_enabled(False), autocast(self.device, self.precision):
             return self.svg.predict(context, horizon, num_samples)
 
@@ -86,7 +98,8 @@ class Ours:
 class Plain(Ours):
     """The same networks and mathematics, vectorised, without Pyro."""
 
-    def train_step(self, frames):
+    def train_step(self, frames: torch.Tensor) -> None:
+        """Take one step on a batch ``(B, T, C, H, W)`` of floats."""
         svg = self.svg.train()
         config, steps = svg.config, frames.shape[1] - 1
         features = encode(svg.encoder, frames)
@@ -107,17 +120,18 @@ class Plain(Ours):
 class ReadmesLoop:
     """What the README tells those to write who train in a loop of their own."""
 
-    def __init__(self, config, device):
+    def __init__(self, config: SVGConfig, device: torch.device) -> None:
         torch.manual_seed(0)
         self.svg = SVG(config).to(device).train()
         adam = pyro.optim.Adam({"lr": 2e-3, "fused": True})
         self.svi = SVI(self.svg.model, self.svg.guide, adam, Trace_ELBO())
 
-    def train_step(self, frames):
+    def train_step(self, frames: torch.Tensor) -> None:
+        """Take one step on a batch ``(B, T, C, H, W)`` of floats."""
         self.svi.step(frames)
 
 
-def baseline(config, device):
+def baseline(config: SVGConfig, device: torch.device) -> PaperLoop:
     """The paper's loop with its networks on `device`."""
     torch.manual_seed(0)
     loop = PaperLoop(config)

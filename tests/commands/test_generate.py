@@ -118,7 +118,7 @@ def test_first_frames_take_a_stride_and_stop_early(tiny, video, tmp_path):
     data = path.read_bytes()
     path.write_bytes(data[:-2000])
     assert np.array_equal(first_frames(source, tiny, 8)[:, 0].numpy(), video[:8])
-    with pytest.raises(DataError, match="x.npy"):
+    with pytest.raises(DataError, match=r"x\.npy"):
         first_frames(source, tiny, 9)
     for options, words in (
         ({"start": -1}, "start is -1"),

@@ -1,5 +1,7 @@
 """What a training step sees: for any number of workers, after a stop, on every rank."""
 
+import itertools
+
 import pytest
 import torch
 
@@ -38,11 +40,11 @@ def drawn(count, batch_size, step, **options):
     """(epoch, video) of each clip of a batch."""
     frames, indices = batch_of(Numbers(count), batch_size, step, **options)
     assert frames[:, 0].flatten().tolist() == indices
-    return list(zip(frames[:, 1].flatten().tolist(), indices))
+    return list(zip(frames[:, 1].flatten().tolist(), indices, strict=True))
 
 
 def test_every_epoch_visits_every_video_once():
-    seen = sum((drawn(7, 3, step) for step in range(7)), [])
+    seen = [*itertools.chain.from_iterable(drawn(7, 3, step) for step in range(7))]
     assert sorted(seen) == [(e, i) for e in range(3) for i in range(7)]
     assert [e for e, _ in seen] == sorted(e for e, _ in seen)
     assert [i for _, i in seen[:7]] != [i for _, i in seen[7:14]]
@@ -60,7 +62,7 @@ def test_ranks_share_a_batch_without_overlap(ranks):
     whole = drawn(50, 12, 9)
     parts = [drawn(50, 12, 9, rank=r, ranks=ranks) for r in range(ranks)]
     assert [len(part) for part in parts] == [12 // ranks] * ranks
-    assert sorted(sum(parts, [])) == sorted(whole) and len(set(whole)) == 12
+    assert sorted(itertools.chain(*parts)) == sorted(whole) and len(set(whole)) == 12
     assert all(whole[r::ranks] == part for r, part in enumerate(parts))
 
 
@@ -88,7 +90,7 @@ def test_workers_and_a_stop_change_nothing():
         assert torch.equal(torch.get_rng_state(), before)
         assert len(read) == 6 - start
         for (frames, indices), (frames_wanted, indices_wanted) in zip(
-            read, want[start:]
+            read, want[start:], strict=True
         ):
             assert indices == indices_wanted and torch.equal(frames, frames_wanted)
 
@@ -111,5 +113,5 @@ class Dies(Numbers):
 
 
 def test_a_worker_that_dies_is_said_in_one_line():
-    with pytest.raises(DataError, match="has died.*lower --workers"):
+    with pytest.raises(DataError, match=r"has died.*lower --workers"):
         list(batches(Dies(4), 2, range(2), workers=1))

@@ -42,7 +42,7 @@ def archive(tmp_path_factory):
 
 @contextlib.contextmanager
 def serving(data, ranges=True, break_after=None, status=200):
-    """Serve `data`: one file, or a dict of them by name. Yields the address and requests.
+    """Serve `data`: one file, or a dict of them by name. Yields address and requests.
 
     The first GET may break off. A name that is not there is answered by 404.
     """
@@ -179,7 +179,7 @@ def test_another_archive_is_refused(tmp_path, archive):
         with pytest.raises(DataError, match="damaged or not the BAIR set"):
             download_bair(tmp_path / "a", url)
     with serving(archive[: len(archive) // 2]) as (url, _):
-        with pytest.raises(DataError, match="bair.tar: cannot be unpacked"):
+        with pytest.raises(DataError, match=r"bair\.tar: cannot be unpacked"):
             download_bair(tmp_path / "b", url)
     assert left_over(tmp_path / "b") == ["bair.tar"]
 
@@ -189,7 +189,7 @@ def test_a_record_of_another_kind_is_refused(tmp_path):
     write_records(path, [b"\xff\xff\xff"])
     names = [f"softmotion30_44k/{s}/a.tfrecords" for s in ("train", "test")]
     with serving(tar_of([(n, path.read_bytes()) for n in names])) as (url, _):
-        with pytest.raises(DataError, match="is not a tf.train.Example"):
+        with pytest.raises(DataError, match=r"is not a tf\.train\.Example"):
             download_bair(tmp_path / "root", url)
     assert not (tmp_path / "root" / "softmotion30_44k").exists()
 

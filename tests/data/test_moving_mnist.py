@@ -19,7 +19,7 @@ LAST = 64 - 32
 
 @pytest.fixture(scope="module")
 def images():
-    """Five digits of random pixels, of which none is 0: their places can be read off."""
+    """Five digits of random pixels, none of them 0: their places can be read off."""
     rng = np.random.default_rng(3)
     return torch.from_numpy(rng.integers(1, 256, (5, 28, 28), np.uint8))
 
@@ -46,7 +46,8 @@ def test_frames_are_the_digits_at_their_positions(images, num_digits, determinis
         rng = np.random.default_rng([0, 0, 1, index])
         which = rng.integers(5, size=num_digits)
         for t, places in enumerate(got["positions"].tolist()):
-            want = sum(drawn(images[n], y, x) for n, (y, x) in zip(which, places))
+            placed = zip(which, places, strict=True)
+            want = sum(drawn(images[n], y, x) for n, (y, x) in placed)
             assert np.array_equal(got["frames"][t, 0].numpy(), np.minimum(want, 255))
         assert torch.equal(data.clip(index, 1), got["frames"])
 
@@ -175,7 +176,8 @@ def test_synchronised_clips_move_alike_and_show_their_own_digits(images):
         assert torch.equal(own["positions"], first["positions"]) == (index == 0)
         which = np.random.default_rng([5, 0, 3, index]).integers(5, size=2)
         places = first["positions"][-1].tolist()
-        want = sum(drawn(images[n], y, x) for n, (y, x) in zip(which, places))
+        placed = zip(which, places, strict=True)
+        want = sum(drawn(images[n], y, x) for n, (y, x) in placed)
         assert np.array_equal(got["frames"][-1, 0].numpy(), np.minimum(want, 255))
     other = alike.clip_with_bounces(0, 4)["positions"]
     assert not torch.equal(other, first["positions"])
@@ -248,13 +250,13 @@ def test_wrong_idx_files(tmp_path, published):
     for name, data in files.items():
         (tmp_path / name).write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
     with pytest.raises(
-        DataError, match="train-images-idx3-ubyte: md5 is .* MNIST's is"
+        DataError, match=r"train-images-idx3-ubyte: md5 is .* MNIST's is"
     ):
         digits.load_mnist(tmp_path, "train")
     for name in files:
         (tmp_path / name).unlink()
         (tmp_path / f"{name}.gz").write_bytes(b"not gzip")
-    with pytest.raises(DataError, match="cannot be read .*fetch it again"):
+    with pytest.raises(DataError, match=r"cannot be read .*fetch it again"):
         digits.load_mnist(tmp_path, "test")
     with pytest.raises(DataError, match="unknown split 'valid'"):
         digits.load_mnist(tmp_path, "valid")
@@ -283,8 +285,8 @@ def test_bundled_digits_look_like_themselves():
     """Shrunk back to 8x8 they are scikit-learn's own images."""
     from sklearn.datasets import load_digits
 
-    own = load_digits().images[::6]
-    for image, want in zip(digits.load_scikit_digits("test")[:40], own):
+    own = load_digits().images[::6][:40]
+    for image, want in zip(digits.load_scikit_digits("test")[:40], own, strict=True):
         middle = Image.fromarray(image[3:25, 3:25].numpy()).resize((8, 8), Image.BOX)
         assert np.corrcoef(np.asarray(middle).ravel(), want.ravel())[0, 1] > 0.9
 

@@ -90,9 +90,9 @@ def test_the_fingers_do_not_enter_blocks(clips):
     depths = [
         overlap(b, pose, grip)
         for clip in clips
-        for poses, grip in zip(clip.poses, clip.gripper)
+        for poses, grip in zip(clip.poses, clip.gripper, strict=True)
         if grip[2] < CLEAR
-        for b, pose in zip(clip.blocks, poses)
+        for b, pose in zip(clip.blocks, poses, strict=True)
     ]
     assert max(depths) < 0.01
 
@@ -144,7 +144,7 @@ def test_most_clips_push_blocks_and_the_arm_moves_visibly(clips):
     far = [np.hypot(*(c.poses[-1] - c.poses[0])[:, :2].T).max() for c in clips]
     assert np.mean(np.array(far) > 0.05) > 0.8
     steps, turns = [], []
-    for seed, clip in zip(SEEDS, clips):
+    for seed, clip in zip(SEEDS, clips, strict=True):
         tips = project(clip.gripper[:, :3], seed)
         assert (tips > 0).all() and (tips < 64).all()
         steps.append(np.hypot(*np.diff(tips, axis=0).T))

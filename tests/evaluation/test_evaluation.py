@@ -1,4 +1,4 @@
-"""Evaluations: against loops written out, resumed against whole, and in bounded memory."""
+"""Evaluations: against written-out loops, resumed against whole, in bounded memory."""
 
 import dataclasses
 import math
@@ -184,7 +184,7 @@ def test_memory_grows_neither_with_samples_nor_with_clips(tiny, tmp_path):
         with Largest() as largest:
             run.run()
         found.append(
-            (largest.values, numbers_in([s.state_dict() for s in run.scorers][0]))
+            (largest.values, numbers_in(next(s.state_dict() for s in run.scorers)))
         )
     assert found[0] == found[1] == found[2]
 
@@ -261,7 +261,7 @@ def test_predictions_that_are_not_numbers(tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(svg.decoder, "forward", broken)
     # The second generated frame's latents come from an encoded NaN.
     with pytest.raises(
-        EvaluationError, match="model, test clips 0 to 1: .*NaN|breaks down"
+        EvaluationError, match=r"model, test clips 0 to 1: .*NaN|breaks down"
     ):
         evaluation(svg, tmp_path).run()
     settings = dataclasses.replace(SMALL, horizon=1)
@@ -292,7 +292,7 @@ def test_on_a_device(device, tmp_path):
         assert run.run()
         found.append(results_of(run)["predictors"])
         assert run.candidates[0].svg is svg
-    for cpu, other in zip(*found):
+    for cpu, other in zip(*found, strict=True):
         for protocol, metrics in cpu["scores"].items():
             for metric, kinds in metrics.items():
                 # Samples are other numbers on another device.

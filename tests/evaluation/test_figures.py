@@ -55,7 +55,7 @@ def test_sharpness_against_scipy():
 @pytest.mark.parametrize("waves", [2, 5, 9])
 @pytest.mark.parametrize("blur", [0.8, 1.5])
 def test_a_wave_and_its_blur_are_as_sharp_as_theory_says(waves, blur):
-    """a cos(kx): a (2 - 2 cos k) / sqrt 2; a blur of s pixels: times exp(-s^2 k^2 / 2)."""
+    """a cos(kx): a (2 - 2 cos k) / sqrt 2; blurred by s: times exp(-s^2 k^2 / 2)."""
     k = 2 * math.pi * waves / 64
     wave = 0.5 + 0.3 * torch.cos(k * torch.arange(66.0, dtype=torch.float64))
     frame = wave.expand(1, 66, 66)
@@ -203,7 +203,7 @@ def test_displacements_of_known_futures(tiny, images, monkeypatch, shift):
     (svg,) = models(tiny, lp="learned").values()
     bounces = analysis.find_bounces(MovingMNIST(images, "test", 45, 1), 5, 20)
     truth = iter(bounces.clips[:, -1].split(16))
-    sides = iter(zip(bounces.axis.split(16), bounces.inward.split(16)))
+    sides = iter(zip(bounces.axis.split(16), bounces.inward.split(16), strict=True))
 
     def predict(context, horizon, num_samples):
         assert horizon == 1
@@ -214,7 +214,7 @@ def test_displacements_of_known_futures(tiny, images, monkeypatch, shift):
             frames = torch.stack(
                 [
                     frame.roll(shift * int(i), 1 + int(a))
-                    for frame, a, i in zip(context[:, -1], axis, inward)
+                    for frame, a, i in zip(context[:, -1], axis, inward, strict=True)
                 ]
             )
         return frames[None, :, None].expand(num_samples, -1, -1, -1, -1, -1)
@@ -385,7 +385,7 @@ def test_curves_and_histograms_show_the_values(drawn, tmp_path):
     values, half = torch.rand(3), torch.full((3,), 0.1)
     panels = {"A": {"truth": (values, None)}, "B": {"x": (values + 1, half)}}
     figures.draw_curves(panels, 5, tmp_path / "c.png")
-    for axis, want in zip(drawn["c.png"].axes, (values, values + 1)):
+    for axis, want in zip(drawn["c.png"].axes, (values, values + 1), strict=True):
         (line,) = axis.lines
         assert list(line.get_xdata()) == [6, 7, 8]
         np.testing.assert_allclose(line.get_ydata(), want)

@@ -1,4 +1,4 @@
-"""Likelihood bounds: closed forms of a linear Gaussian model, Pyro's own bound, numpy."""
+"""Likelihood bounds: a linear Gaussian model's closed forms, Pyro's bound, numpy."""
 
 import math
 
@@ -82,7 +82,7 @@ def linear_model(loc=None, scale=None, steps=3):
 
 
 def joint(svg, frames):
-    """Mean, loading of all latents, and noise of x_{2:T} as one long Gaussian vector."""
+    """Mean, loading of all latents, and noise of x_{2:T} as one Gaussian vector."""
     steps = frames.shape[1] - 1
     later = torch.ones(steps, steps).double().tril()
     loading = torch.kron(later, svg.decoder.weight)
@@ -310,7 +310,7 @@ def test_sums_over_clips(tiny):
     parts.load_state_dict(state)
     parts.update(svg, frames[2:])
     summary = parts.summary()
-    for row, k in zip(summary["bounds"], (1, 4)):
+    for row, k in zip(summary["bounds"], (1, 4), strict=True):
         clips = torch.cat([bound(f.log_weights, k) for f in found]) / 3
         assert row["nats_per_frame"] == pytest.approx(clips.mean().item())
         error = clips.std().item() / math.sqrt(5)

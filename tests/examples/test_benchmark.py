@@ -1,12 +1,28 @@
 """The benchmark compares what it says: the same networks, the same mathematics."""
 
 import dataclasses
+import functools
 
 import benchmark
 import numpy as np
 import pytest
 import torch
-from benchmarks import baseline, command, costs, data, speed, tables, workloads
+from benchmarks import (
+    baseline,
+    command,
+    costs,
+    data,
+    metrics,
+    precision,
+    processes,
+    speed,
+    tables,
+    workloads,
+)
+
+from svg_pyro.metrics import PROTOCOLS
+
+PIXELS = "training, pixels"
 
 
 @pytest.mark.parametrize("backbone", ["dcgan", "vgg"])
@@ -88,26 +104,57 @@ def test_alternating_calls_share_the_rounds():
     assert seen == ["a", "b"] * 3
 
 
-def test_every_table_can_be_made(monkeypatch):
-    """With the work itself left out but for that of the precisions, once."""
-    monkeypatch.setattr(command.precisions, "_CLIPS", 2)
-    rows = [{"work": 1.0}]
-    for module, names in (
-        (speed, ["train", "generate", "overhead", "compiled"]),
-        (data, []),
-        (costs, ["of_samples", "of_training", "scaling"]),
-        (command.processes, ["efficiency"]),
-        (command.metrics, ["scoring"]),
+@pytest.fixture
+def small(tiny, monkeypatch):
+    """All work of the benchmark, so small that each table is made in a second."""
+    for module, values in (
+        (speed, {"SIDE": 256, "CONV": (2, 16, 8)}),
+        (speed, {"TRAIN": (workloads.Work("tiny", tiny, 2, 3),)}),
+        (speed, {"GENERATE": (workloads.Work("tiny", tiny, 2, 3),)}),
+        (speed, {"DCGAN": tiny}),
+        (costs, {"DCGAN": tiny, "SMALL": tiny, "SAMPLES": (2, 4)}),
+        (costs, {"SIZES": {**dict.fromkeys(costs.SIZES, (4, 8)), PIXELS: (64, 128)}}),
+        # Processes of their own are started by tests of their own.
+        (costs, {"alone": lambda function, *given: function(*given)}),
+        (metrics, {"CLIPS": 2, "FRAMES": 3, "IMAGES": 600, "AT_ONCE": 2}),
+        (metrics, {"rate": functools.partial(tables.rate, seconds=0.01)}),
+        (precision, {"CONFIG": tiny, "BATCH": 2, "FRAMES": 5, "CLIPS": 2}),
+        (processes, {"efficiency": lambda: [{"processes": "1"}]}),
+        (data, {"run": lambda: ([{"random clips": "none"}], [{"workers": "0"}])}),
+        (torch, {"compile": lambda forward, **options: forward}),
     ):
-        for name in names:
-            monkeypatch.setattr(module, name, lambda *given: rows)
-    monkeypatch.setattr(data, "run", lambda: (rows, rows))
-    args = command.parse([*command.WORK, "--steps", "1", "--seeds", "1"])
+        for name, value in values.items():
+            monkeypatch.setattr(module, name, value)
+
+
+def test_every_table_can_be_made(small):
+    work = [*command.WORK, "--steps", "2", "--seeds", "1", "--repeats", "1"]
+    args = command.parse([*work, "--num-samples", "2"])
     made = dict(command.tables(args, torch.device("cpu")))
     assert len(made) == 13
+    for rows in made.values():
+        assert rows and all(row.keys() == rows[0].keys() for row in rows)
     peaks = {row["GFLOP/s in"]: row for row in made["Peaks"]}
     assert peaks["float32"]["GEMM"] > 1 and peaks["bf16"]["conv"] > 0
-    exact, *others = made["What bfloat16 changes"]
+    for title in ("Training", "Sampled futures"):
+        row = made[title][0]
+        assert row["ours in"] == "float32" and row["ours frames/s"] > 0
+        assert row["ratio"] == pytest.approx(
+            row["ours frames/s"] / row["baseline frames/s"]
+        )
+        assert 0 < row["ours % of peak"] < 200
+    (compiled, *_) = made["Compiled networks"]
+    assert compiled["generate"] == "tiny, 2 samples" and compiled["first call s"] > 0
+    assert compiled["ratio"] == compiled["not compiled s"] / compiled["then s"]
+    assert [row["cost of"] for row in made["How time grows"]] == [*costs.SIZES]
+    assert [row["protocol"] for row in made["Scoring images"]] == [*PROTOCOLS]
+    assert len(made["Memory of training"]) == 4
+    few, many = made["Memory of futures"]
+    assert few["ratio"] == 1 and many["futures of 2 clips, 28 frames"] == "4 samples"
+
+
+def test_the_table_of_precisions(small):
+    exact, *others = precision.compare(torch.device("cpu"), steps=2, seeds=1)
     assert exact["PSNR, less float32's"] == 0 and exact["PSNR [dB]"] > 5
     assert len(others) == 3
     for row in others:
@@ -115,13 +162,22 @@ def test_every_table_can_be_made(monkeypatch):
         assert row["KL [nats/frame]"] != exact["KL [nats/frame]"]
 
 
-def test_the_table_of_compiled_networks(tiny, monkeypatch):
-    monkeypatch.setattr(torch, "compile", lambda forward, **options: forward)
-    work = speed.GENERATE[0].__class__("tiny", tiny, 2, 3)
-    monkeypatch.setattr(speed, "GENERATE", [work])
-    (row,) = speed.compiled(torch.device("cpu"), 1, ["float32"], 2)
-    assert row["generate"] == "tiny, 2 samples" and row["first call s"] > 0
-    assert row["ratio"] == row["not compiled s"] / row["then s"]
+@pytest.mark.slow
+def test_memory_is_measured_in_a_process_of_its_own(tiny):
+    # A process that has drawn nothing yet: the frames of three futures and more.
+    taken = costs.alone(costs.futures_bytes, torch.device("cpu"), tiny, 3)
+    assert 3 * 28 * 64 * 64 * 4 < taken < 500e6
+
+
+@pytest.mark.slow
+def test_two_processes_share_the_work(tiny, monkeypatch):
+    monkeypatch.setattr(processes, "CONFIG", tiny)
+    one, two = processes.efficiency()
+    assert (one["processes"], two["processes"]) == ("1", "2")
+    assert one["% of the ideal"] == 100
+    assert two["frames/s"] / one["frames/s"] == pytest.approx(
+        two["% of the ideal"] / 50
+    )
 
 
 def test_precisions_that_are_slow_here_are_left_out():
@@ -132,8 +188,8 @@ def test_precisions_that_are_slow_here_are_left_out():
 
 
 def test_the_tables_of_data(monkeypatch, capsys, tmp_path):
-    makers = {k: v for k, v in data._MAKERS.items() if k.startswith("Moving")}
-    monkeypatch.setattr(data, "_MAKERS", makers)
+    makers = {k: v for k, v in data.MAKERS.items() if k.startswith("Moving")}
+    monkeypatch.setattr(data, "MAKERS", makers)
     monkeypatch.setattr(data, "_decoding", lambda folder: [])
     monkeypatch.setattr(data, "_workers", lambda: [{"workers": "0", "frames/s": 1.0}])
     benchmark.main(["data", "--json", str(tmp_path / "out.json")])

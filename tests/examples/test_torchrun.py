@@ -10,13 +10,13 @@ import time
 
 import pytest
 import torch
+import train_bair
 from support.group import RANKS, environment
 from support.places import EXAMPLES
 
 import svg_pyro
 
 EXAMPLE = EXAMPLES / "train_bair.py"
-import train_bair
 
 FLAGS = (
     "--device cpu --width 4 --g-dim 8 --z-dim 3 --rnn-size 12 --batch-size 4 "
@@ -98,8 +98,9 @@ def test_a_kill_ends_the_job_and_one_process_goes_on(tmp_path, data, capsys):
     state = torch.load(out / "checkpoint.pt", weights_only=True)["training"]
     steps = state["step"] + 2
     train_bair.main(
-        f"--simulated-root {data} --simulated-clips 4 --out {out} --resume --device cpu "
-        f"--steps {steps} --horizon 3 --num-samples 2 --test-clips 4 --pictures 0".split()
+        f"--simulated-root {data} --simulated-clips 4 --out {out} --resume "
+        f"--device cpu --steps {steps} --horizon 3 --num-samples 2 --test-clips 4 "
+        "--pictures 0".split()
     )
     assert json.loads((out / "results.json").read_text())["step"] == steps
     assert f"{steps} steps" in capsys.readouterr().out

@@ -37,7 +37,9 @@ def clips(n=7, batch=4, steps=3, seed=0):
 def test_crps_against_the_pairs(fair, n):
     samples, truth = torch.randn(n, 4, 6).double(), torch.randn(4, 6).double()
     want = crps_by_pairs(samples, truth, fair)
-    torch.testing.assert_close(crps(samples, truth, fair=fair), want, rtol=0, atol=1e-12)
+    torch.testing.assert_close(
+        crps(samples, truth, fair=fair), want, rtol=0, atol=1e-12
+    )
 
 
 def test_crps_of_one_sample_is_the_absolute_error():
@@ -112,7 +114,7 @@ def test_reliability_counts_the_intervals():
     samples, truth = torch.rand(6, 500), torch.rand(500)
     nominal, observed = reliability(rank_histogram(samples, truth))
     ordered = samples.sort(0).values
-    for a, level, share in zip((3, 2, 1), nominal, observed):
+    for a, level, share in zip((3, 2, 1), nominal, observed, strict=True):
         assert level.item() == pytest.approx((7 - 2 * a) / 7)
         inside = (truth > ordered[a - 1]) & (truth < ordered[6 - a])
         assert share.item() == pytest.approx(inside.double().mean().item())

@@ -73,7 +73,7 @@ def by_loop(function, truth, samples):
     truth, samples = truth.double().numpy(), samples.double().numpy()
     out = np.zeros(samples.shape[:3])
     for index in np.ndindex(out.shape):
-        pairs = zip(samples[index], truth[index[1:]])
+        pairs = zip(samples[index], truth[index[1:]], strict=True)
         out[index] = np.mean([function(x, y) for x, y in pairs])
     return out
 
@@ -82,7 +82,7 @@ def by_loop(function, truth, samples):
 def test_protocols_against_an_oracle(name):
     truth, samples = video(n=2, batch=2, steps=2)
     curves = PROTOCOLS[name].score(truth, samples)
-    for metric, function in zip(("ssim", "psnr"), ORACLES[name]):
+    for metric, function in zip(("ssim", "psnr"), ORACLES[name], strict=True):
         want = by_loop(function, truth, samples)
         np.testing.assert_allclose(curves[metric].numpy(), want, atol=1e-6, rtol=0)
     want = by_loop(lambda x, y: ((x - y) ** 2).mean(), truth, samples)
@@ -114,7 +114,9 @@ def halves():
 def test_ssim_of_flat_bright_and_equal_frames(x, y):
     pair = [v[0].double().numpy() for v in (x, y)]
     assert ssim(x, y).item() == pytest.approx(finn_ssim(*pair), abs=1e-9)
-    assert ssim(x, y, window="uniform").item() == pytest.approx(svg_ssim(*pair), abs=1e-9)
+    assert ssim(x, y, window="uniform").item() == pytest.approx(
+        svg_ssim(*pair), abs=1e-9
+    )
     assert ssim(x, x).item() == pytest.approx(1, abs=1e-12)
 
 
@@ -261,7 +263,7 @@ def test_other_distances_are_better_the_lower():
     by_ssim = PROTOCOLS["svg"].best(PROTOCOLS["svg"].score(truth, samples))["ssim"]
     assert torch.equal(curves.curves("svg", "far", "best_sample"), by_ssim)
     broken = Curves(["svg"], {"far": lambda truth: lambda s: s.flatten(3).mean(-1) / 0})
-    with pytest.raises(EvaluationError, match="far gave .* NaN"):
+    with pytest.raises(EvaluationError, match=r"far gave .* NaN"):
         broken.update(torch.zeros_like(truth), torch.zeros_like(samples))
 
 
@@ -337,7 +339,7 @@ def test_what_else_cannot_be_scored():
 
 def test_clip_mse_and_psnr_of_clips():
     a, b = torch.rand(2, 3, 4, 1, 8, 8).double()
-    want = [((x - y) ** 2).mean() for x, y in zip(a.numpy(), b.numpy())]
+    want = [((x - y) ** 2).mean() for x, y in zip(a.numpy(), b.numpy(), strict=True)]
     np.testing.assert_allclose(clip_mse(a, b), want, rtol=1e-12)
     np.testing.assert_allclose(psnr(clip_mse(a, b)), -10 * np.log10(want), rtol=1e-12)
     assert psnr(clip_mse(a, a)).isposinf().all()

@@ -1,5 +1,7 @@
 """LPIPS and FVD with random weights, against their formulas written out."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -23,7 +25,7 @@ VGG_OUT = {0: 64, 2: 64, 5: 128, 7: 128, 10: 256, 12: 256, 14: 256, 17: 512, 19:
 VGG_OUT |= {21: 512, 24: 512, 26: 512, 28: 512}
 VGG = {
     i: (before, out, 3, 1, 1)
-    for (i, out), before in zip(VGG_OUT.items(), [3, *VGG_OUT.values()])
+    for i, (before, out) in zip(VGG_OUT, pairwise([3, *VGG_OUT.values()]), strict=True)
 }
 # Pooling comes before these convolutions; outputs after these are compared.
 NETS = {
@@ -186,7 +188,7 @@ def moving(tmp_path_factory):
 
 def direct_frechet(a, b):
     """As the TensorFlow code has it, by a general matrix root."""
-    means, covariances = zip(*((x.mean(0), np.cov(x.T)) for x in (a, b)))
+    means, covariances = zip(*((x.mean(0), np.cov(x.T)) for x in (a, b)), strict=True)
     root = linalg.sqrtm(covariances[0] @ covariances[1]).real
     apart = ((means[0] - means[1]) ** 2).sum()
     return apart + np.trace(covariances[0] + covariances[1] - 2 * root)
@@ -194,7 +196,7 @@ def direct_frechet(a, b):
 
 def fed(path, truth, prediction, sizes, **options):
     fvd = Fvd(path, size=32, **options)
-    for parts in zip(truth.split(sizes), prediction.split(sizes)):
+    for parts in zip(truth.split(sizes), prediction.split(sizes), strict=True):
         fvd.update(*parts)
     return fvd
 

@@ -118,7 +118,7 @@ def test_a_full_disk_leaves_the_earlier_checkpoint(tiny, tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(torch, "save", full)
-    with pytest.raises(CheckpointError, match="No space left.*earlier one is unharmed"):
+    with pytest.raises(CheckpointError, match=r"No space.*earlier one is unharmed"):
         svg_pyro.save(svg, path)
     assert path.read_bytes() == before
     assert os.listdir(tmp_path) == ["model.pt"]

@@ -86,7 +86,7 @@ def test_training_goes_on_after_the_store_is_cleared(tiny):
 
 def test_weights_that_pyro_would_copy_are_refused(tiny):
     svg = SVG(tiny).to(memory_format=torch.channels_last)
-    with pytest.raises(ConfigError, match="torch.contiguous_format"):
+    with pytest.raises(ConfigError, match=r"torch\.contiguous_format"):
         moved(svg, Trace_ELBO(), torch.rand(2, 4, 1, 64, 64))
     svg.to(memory_format=torch.contiguous_format)
     moved(svg, Trace_ELBO(), torch.rand(2, 4, 1, 64, 64))

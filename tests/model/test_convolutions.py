@@ -1,4 +1,4 @@
-"""Convolutions in their cheapest forms against the ordinary ones, and folded networks."""
+"""Convolutions in their cheapest forms against ordinary ones, and folded networks."""
 
 import copy
 import dataclasses
@@ -48,7 +48,7 @@ def agree(layer, inputs, ours, theirs):
         weighted = (y * torch.linspace(-1, 1, y.numel()).view_as(y)).sum()
         wanted = [*given, layer.weight, layer.bias]
         found.append([y, *torch.autograd.grad(weighted, wanted)])
-    for own, want in zip(*found):
+    for own, want in zip(*found, strict=True):
         torch.testing.assert_close(own, want, **DOUBLE)
 
 
@@ -108,6 +108,7 @@ def test_nine_products_are_sixteen(transposed, small):
     for own, want in zip(
         torch.autograd.grad(ours, (x, weight), gradient),
         torch.autograd.grad(theirs, (x, weight), gradient),
+        strict=True,
     ):
         torch.testing.assert_close(own, want, **DOUBLE)
     frozen = StridedConv.apply(x.detach(), weight, transposed)
@@ -129,7 +130,7 @@ def test_rounding_of_nine_products_in_bfloat16(transposed):
     ):
         found = [y, *torch.autograd.grad(y, (x, weight), gradient)]
         assert [f.dtype for f in found[1:]] == [torch.bfloat16, torch.float32]
-        for own, exactly in zip(found, want):
+        for own, exactly in zip(found, want, strict=True):
             error = (own - exactly).square().mean() / exactly.square().mean()
             assert error.sqrt() < limit
 
@@ -191,7 +192,7 @@ def test_maps_and_their_gradients_have_their_channels_last(tiny, backbone):
 
 
 def lived_in(config):
-    """Networks in double precision whose statistics and weights are not the first ones."""
+    """Networks in float64 whose statistics and weights are not the first ones."""
     pair = [n.double() for n in registered("backbone", config.backbone)(config)]
     for network in pair:
         for layer in network.modules():

@@ -32,7 +32,7 @@ def test_split_decoder_equals_the_concatenated_one(tiny, changes):
     config, encoder, decoder = build(tiny, changes)
     side = config.image_size
     x = torch.rand(3, config.channels, side, side).double()
-    h, skips = encoder(x)
+    _h, skips = encoder(x)
     g = torch.randn(3, config.g_dim).double()
     mean = decoder(g, decoder.prepare(x, skips))
     assert mean.shape == x.shape
@@ -51,7 +51,7 @@ def test_gradients_of_the_split_decoder(tiny, changes):
         grads.append(
             torch.autograd.grad(mean.square().sum(), list(decoder.parameters()))
         )
-    for split, whole in zip(*grads):
+    for split, whole in zip(*grads, strict=True):
         torch.testing.assert_close(split, whole, rtol=1e-8, atol=1e-10)
 
 
@@ -71,7 +71,7 @@ def test_leading_dimensions_of_the_encoder_are_free(tiny):
     h, skips = encoder(x)
     flat, flat_skips = encoder(x.flatten(0, 2))
     torch.testing.assert_close(h.flatten(0, 2), flat, rtol=1e-10, atol=1e-12)
-    for skip, want in zip(skips, flat_skips):
+    for skip, want in zip(skips, flat_skips, strict=True):
         torch.testing.assert_close(skip.flatten(0, 2), want, rtol=1e-10, atol=1e-12)
 
 

@@ -39,7 +39,7 @@ def test_gradients_in_bfloat16_are_near_those_in_float32(tiny, device, pixel_ski
     distance = sum((exact[n] - low[n]).square().sum() for n in exact).sqrt()
     size = sum(g.square().sum() for g in exact.values()).sqrt()
     assert 0 < distance < 0.1 * size
-    for ours, theirs in zip(low_terms, terms):
+    for ours, theirs in zip(low_terms, terms, strict=True):
         assert ours.dtype == torch.float32
         torch.testing.assert_close(ours, theirs, rtol=0.02, atol=0.05)
 

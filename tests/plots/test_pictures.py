@@ -22,7 +22,8 @@ CLIPS = torch.stack([Squares(n_frames=6).clip(i) for i in range(5)])
 def test_psnr_against_numpy():
     a, b = torch.rand(2, 3, 4, 1, 8, 8).double()
     want = [
-        10 * math.log10(1 / np.mean((x.numpy() - y.numpy()) ** 2)) for x, y in zip(a, b)
+        10 * math.log10(1 / np.mean((x.numpy() - y.numpy()) ** 2))
+        for x, y in zip(a, b, strict=True)
     ]
     np.testing.assert_allclose(psnr(clip_mse(a, b)), want, rtol=1e-12)
     assert psnr(clip_mse(a, a)).isinf().all()

@@ -42,7 +42,11 @@ GROUP_NORM = dataclasses.replace(TINY, norm="group")
 CASES = {
     "trace": (GROUP_NORM, "trace", 1),
     "mean-field, chunks": (GROUP_NORM, "mean-field", 2),
-    "learned sigma": (dataclasses.replace(GROUP_NORM, observation="learned-sigma"), "trace", 4),
+    "learned sigma": (
+        dataclasses.replace(GROUP_NORM, observation="learned-sigma"),
+        "trace",
+        4,
+    ),
     "vgg": (dataclasses.replace(GROUP_NORM, backbone="vgg"), "trace", 1),
 }
 
@@ -157,7 +161,7 @@ def their_words(rank, root):
     assert distributed.true_in_any(rank == 1) and not distributed.true_in_any(False)
     assert distributed.mean([float(rank), 3.0]) == [0.5, 3.0]
     check_batch(TrainingConfig(batch_size=4, accumulate=2))
-    with pytest.raises(ConfigError, match="2 processes with accumulate = 2.*of 4"):
+    with pytest.raises(ConfigError, match=r"2 processes with accumulate = 2.*of 4"):
         check_batch(TrainingConfig(batch_size=6, accumulate=2))
     for machines, local in (("one", str(rank)), ("two", "0")):
         os.environ["LOCAL_RANK"] = local

@@ -1,4 +1,4 @@
-"""Models whose gradients do not depend on chance: the same from a batch and its parts."""
+"""Models whose gradients owe nothing to chance: equal from a batch and its parts."""
 
 import pyro.distributions as dist
 import torch

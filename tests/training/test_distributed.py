@@ -115,7 +115,7 @@ def test_the_log_is_of_all_processes(runs):
 
 @pytest.mark.slow
 def test_a_signal_to_one_process_stops_all_at_the_same_step(runs):
-    root, found = runs
+    _root, found = runs
     assert [f["stopped"] for f in found] == [(False, 3)] * 2
 
 
@@ -145,7 +145,7 @@ def test_a_resume_with_another_number_of_processes(runs, tmp_path):
     one.resume()
     assert one.step == 6 and one.run() and one.step == 8
     more = [batch_of(data, 4, step, SHORT.seed)[1] for step in (6, 7)]
-    assert one.data.seen == sum(more, [])
+    assert one.data.seen == [*itertools.chain(*more)]
 
 
 @pytest.mark.slow
@@ -194,9 +194,9 @@ def test_weights_that_no_step_uses_are_named():
             if group is contextlib.nullcontext:
                 step(svg.model, svg.guide, frames_of(2))
                 continue
-            with pytest.raises(TrainingError, match="posterior.spare.weight") as error:
+            with pytest.raises(TrainingError, match=r"posterior\.spare\.weight") as e:
                 step(svg.model, svg.guide, frames_of(2))
-            assert "2 such weights" in str(error.value)
+            assert "2 such weights" in str(e.value)
             svg = SVG(GROUP_NORM, guide=Idle(GROUP_NORM)).double()
             svg.posterior.spare.requires_grad_(False)
             step = LossAndGrads(svg, Trace_ELBO())

@@ -275,7 +275,7 @@ def test_elbos_without_synchronisation_are_pyros(tiny, sync_free, pyros, particl
         losses.append(loss.item())
         gradients.append(torch.autograd.grad(loss, list(svg.parameters())))
     assert losses[0] == pytest.approx(losses[1], rel=1e-12)
-    for ours, theirs in zip(*gradients):
+    for ours, theirs in zip(*gradients, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-9)
 
 

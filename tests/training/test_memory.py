@@ -28,8 +28,8 @@ def test_chunks_give_the_gradient_of_the_whole_batch(tiny, elbo, chunks):
     svg = steady(dataclasses.replace(tiny, norm="group", observation="learned-sigma"))
     frames = frames_of(6)
     loss = ELBOS[elbo]().differentiable_loss(svg.model, svg.guide, frames) / (6 * 4)
-    names, parameters = zip(*svg.named_parameters())
-    want = dict(zip(names, torch.autograd.grad(loss, parameters)))
+    names, parameters = zip(*svg.named_parameters(), strict=True)
+    want = dict(zip(names, torch.autograd.grad(loss, parameters), strict=True))
     step = LossAndGrads(svg, ELBOS[elbo](), chunks)
     step(svg.model, svg.guide, frames)
     for name, value in gradients(svg).items():

@@ -67,7 +67,7 @@ def made(tmp_path_factory):
         folder.mkdir(parents=True)
         videos[split] = videos_of(rng, sum(sizes), 8)
         done = 0
-        for start, size in zip((0, 64, 128), sizes):
+        for start, size in zip((0, 64, 128), sizes, strict=False):
             part = videos[split][done : done + size]
             done += size
             path = folder / f"traj_{start}_to_{start + 63}.tfrecords"

@@ -145,7 +145,7 @@ def test_errors_are_one_line_and_say_what_to_do(tmp_path):
     empty.touch()
     with pytest.raises(DataError, match="empty; delete the file and get it again"):
         tfrecord.verify(empty)
-    with pytest.raises(DataError, match="none.tfrecords: cannot be read"):
+    with pytest.raises(DataError, match=r"none\.tfrecords: cannot be read"):
         tfrecord.verify(tmp_path / "none.tfrecords")
     with pytest.raises(DataError) as caught:
         buffer = (

@@ -60,7 +60,7 @@ def test_a_compressed_array_is_read_through_once(tmp_path, monkeypatch):
         "read",
         lambda self, n=-1: read.append(data := plain(self, n)) or data,
     )
-    for source, video in zip(find_sources(tmp_path), videos):
+    for source, video in zip(find_sources(tmp_path), videos, strict=True):
         assert np.array_equal(np.stack(list(decode(source, 16, 1))), video)
     assert sum(map(len, read)) < 1.5 * videos.nbytes
 

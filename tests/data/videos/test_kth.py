@@ -1,4 +1,4 @@
-"""The KTH reader on small videos of the published names, whose brightness counts frames."""
+"""The KTH reader on small videos of the published names; brightness counts frames."""
 
 import json
 import shutil

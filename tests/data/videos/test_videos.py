@@ -195,7 +195,8 @@ def test_no_readable_video(tmp_path):
     for name in ("a.mp4", "b.mp4"):
         (root / name).touch()
     assert one_line(root, tmp_path) == (
-        f"{root}: none of its 2 videos can be read; the first: {root}/a.mp4: the file is "
+        f"{root}: none of its 2 videos can be read; the first: {root}/a.mp4: "
+        "the file is "
         "empty: zero bytes"
     )
     (root / "a.mp4").unlink()
@@ -251,7 +252,8 @@ def test_real_videos(tmp_path, capsys):
 
 
 TINY = (
-    "--device cpu --width 4 --g-dim 8 --z-dim 3 --rnn-size 12 --batch-size 4 --n-past 2 "
+    "--device cpu --width 4 --g-dim 8 --z-dim 3 --rnn-size 12 --batch-size 4 "
+    "--n-past 2 "
     "--n-frames 4 --horizon 3 --num-samples 3 --test-clips 4 --pictures 1 --steps 2"
 ).split()
 
