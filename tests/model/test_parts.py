@@ -1,4 +1,4 @@
-"""Parts by name and by object: what fits is used, what does not is named in one line."""
+"""Parts by name and by object: what fits is used; one line names what does not."""
 
 import dataclasses
 

@@ -70,7 +70,7 @@ def test_scores_frame_by_frame_are_those_of_the_clip(changes):
 @pytest.mark.parametrize("changes", CHANGES, ids=str)
 def test_imagined_frames_are_those_of_predict(changes):
     svg, frames = model(**changes), clip(4)
-    nll, kl, z = scored(svg, frames)
+    _nll, _kl, z = scored(svg, frames)
     state = svg.start(frames[:, 0])
     for t in range(1, 4):
         state = svg.step(state, frames[:, t], z=None if z is None else z[:, t - 1])

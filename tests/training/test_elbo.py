@@ -309,7 +309,7 @@ def test_pyro_has_the_private_method_that_gives_an_elbos_traces(tiny, particles)
 
 
 def test_without_that_method_the_error_says_what_to_do():
-    with pytest.raises(TrainingError, match="install pyro-ppl 1.9, or"):
+    with pytest.raises(TrainingError, match=r"install pyro-ppl 1.9, or"):
         next(importance_traces(object(), None, None, (), {}))
 
 

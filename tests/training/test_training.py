@@ -379,7 +379,9 @@ def test_svi_refuses_parameters_that_its_optimiser_does_not_have(tiny):
         loss=elbo.loss,
         loss_and_grads=LossAndGrads(svg, elbo),
     )
-    with pytest.raises(ValueError, match="was not given the parameter 'svg.*posterior"):
+    with pytest.raises(
+        ValueError, match=r"was not given the parameter 'svg.*posterior"
+    ):
         svi.step(torch.rand(2, 4, 1, 64, 64))
 
 
@@ -407,5 +409,5 @@ def test_svi_takes_pyros_steps(tiny):
     # Pyro's ELBO adds its losses up in float64; a tensor of them is float32.
     assert ends[0][0] == pytest.approx(ends[1][0], rel=1e-7)
     assert ends[0][1] == ends[1][1]
-    for mine, pyros in zip(ends[0][2], ends[1][2]):
+    for mine, pyros in zip(ends[0][2], ends[1][2], strict=True):
         assert torch.equal(mine, pyros)
