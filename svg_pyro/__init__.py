@@ -16,6 +16,7 @@ from svg_pyro.model.observations import Observation
 from svg_pyro.model.priors import FixedPrior, LearnedPrior, Prior
 from svg_pyro.model.registry import register
 from svg_pyro.model.sampler import Sampler
+from svg_pyro.model.smc import GuidedFutures, futures_to, log_evidence
 from svg_pyro.model.streaming import State
 from svg_pyro.model.svg import SVG
 
@@ -31,6 +32,7 @@ __all__ = [
     "FixedPrior",
     "FramesError",
     "Guide",
+    "GuidedFutures",
     "LearnedPrior",
     "Observation",
     "Prior",
@@ -40,7 +42,9 @@ __all__ = [
     "State",
     "TrainingConfig",
     "TrainingError",
+    "futures_to",
     "load",
+    "log_evidence",
     "register",
     "save",
 ]

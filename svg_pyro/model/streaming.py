@@ -37,6 +37,9 @@ class State:
     kl : torch.Tensor or None
         KL(q(z_t | x_{1:t}) || p(z_t | x_{1:t-1})) in nats, ``(*batch,)``: in closed
         form where there is one, else estimated at the draw. None where `nll` is.
+    log_weight : torch.Tensor or None
+        log p(x_t | z_{2:t}, x_{1:t-1}) p(z_t | x_{1:t-1}) / q(z_t | x_{1:t}) at the
+        draw in nats, ``(*batch,)``: of importance sampling. None where `nll` is.
     z : torch.Tensor or None
         The last latent, ``(*batch, z_dim)``.
     """
@@ -52,6 +55,7 @@ class State:
     newest_skips: list[torch.Tensor]
     nll: torch.Tensor | None = None
     kl: torch.Tensor | None = None
+    log_weight: torch.Tensor | None = None
     z: torch.Tensor | None = None
 
     @property
@@ -61,11 +65,11 @@ class State:
 
     @property
     def surprise(self) -> torch.Tensor | None:
-        """The sum nll + kl: a bound on -log p(x_t | x_{1:t-1}) in nats, in expectation."""
+        """The sum nll + kl in nats: in expectation a bound on -log p(x_t | x_{<t})."""
         return None if self.nll is None or self.kl is None else self.nll + self.kl
 
     def expand(self, num_samples: int) -> State:
-        """As many states alike as `num_samples`, in a new first dimension; nothing is copied.
+        """As many states alike as `num_samples`, in a new first dimension, not copied.
 
         Raises
         ------
@@ -169,15 +173,22 @@ def step(
 def _observed(
     svg: Any, state: State, frame: torch.Tensor, z: torch.Tensor | None
 ) -> State:
+    def wide(leaf: torch.Tensor) -> torch.Tensor:
+        # One frame may be seen by many samples of the past.
+        return leaf.expand(*state.batch_shape, *leaf.shape[frame.dim() - 4 :])
+
     h, skips = svg.encoder(frame)
+    # A part without a state of its own would draw one latent for all samples.
+    h = wide(h)
     prior, prior_state = _prior(svg, state)
-    posterior_state, kl = None, None
+    posterior_state, kl, log_ratio = None, None, None
     if prior is not None:
         posterior, posterior_state = latents(
             "guide", svg.posterior(h, state.posterior), svg.config.z_dim
         )
         z = posterior.sample() if z is None else z.unsqueeze(-2)
-        kl = _divergence(posterior, prior, z).squeeze(-1)
+        log_ratio = (posterior.log_prob(z) - prior.log_prob(z)).squeeze(-1)
+        kl = _divergence(posterior, prior, log_ratio)
     g, predictor_state = svg.frame_predictor(_inputs(state.h, z), state.predictor)
     mean, extra = svg.observation.split(svg.decoder(g, state.scored_skips))
     likelihood = svg.observation(mean.to(frame.dtype), extra, frame)
@@ -186,17 +197,12 @@ def _observed(
     config, time = svg.config, state.time + 1
     scored = config.last_frame_skip or time <= last_skip_frame(config, config.n_past)
     newest = config.last_frame_skip or config.skip_from == "context"
-
-    def wide(leaf: torch.Tensor) -> torch.Tensor:
-        # One frame may be seen by many samples of the past.
-        return leaf.expand(*state.batch_shape, *leaf.shape[frame.dim() - 4 :])
-
     prepared = [wide(p) for p in prepared]
     return replace(
         state,
         time=time,
         frame=wide(frame).squeeze(-4),
-        h=wide(h),
+        h=h,
         prior=prior_state,
         posterior=posterior_state,
         predictor=predictor_state,
@@ -205,6 +211,7 @@ def _observed(
         newest_skips=prepared,
         nll=nll,
         kl=torch.zeros_like(nll) if kl is None else kl,
+        log_weight=-nll if log_ratio is None else -nll - log_ratio,
         z=None if z is None else z.squeeze(-2),
     )
 
@@ -235,6 +242,7 @@ def _imagined(svg: Any, state: State, z: torch.Tensor | None) -> State:
         predictor=predictor_state,
         nll=None,
         kl=None,
+        log_weight=None,
         z=None if z is None else z.squeeze(-2),
         **later,
     )
@@ -252,12 +260,12 @@ def _inputs(h: torch.Tensor, z: torch.Tensor | None) -> torch.Tensor:
     return h if z is None else join(h, z)
 
 
-def _divergence(posterior: Any, prior: Any, z: torch.Tensor) -> torch.Tensor:
+def _divergence(posterior: Any, prior: Any, log_ratio: torch.Tensor) -> torch.Tensor:
+    """KL(q || p), ``(*batch,)``, in closed form or as the log ratio of the draw."""
     try:
-        return kl_divergence(posterior, prior)
+        return kl_divergence(posterior, prior).squeeze(-1)
     except NotImplementedError:
-        ratio: torch.Tensor = posterior.log_prob(z) - prior.log_prob(z)
-        return ratio
+        return log_ratio
 
 
 def _checked(svg: Any, frame: torch.Tensor) -> torch.Tensor:
