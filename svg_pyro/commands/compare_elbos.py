@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from pyro.infer import ELBO
+from pyro.infer import Trace_ELBO
 from torch import Tensor
 
 import svg_pyro
@@ -81,7 +81,7 @@ def compare_elbos(
 
 
 def gradients(
-    svg: SVG, elbo: ELBO, frames: Tensor, repeats: int
+    svg: SVG, elbo: Trace_ELBO, frames: Tensor, repeats: int
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Gradients of the loss in nats a frame, drawn several times, by part.
 
@@ -89,8 +89,8 @@ def gradients(
     ----------
     svg : SVG
         The model.
-    elbo : pyro.infer.ELBO
-        The loss.
+    elbo : pyro.infer.Trace_ELBO
+        The loss; `TraceMeanField_ELBO` is one.
     frames : torch.Tensor
         Shape ``(B, T, C, H, W)``, floats in [0, 1].
     repeats : int

@@ -46,7 +46,9 @@ class ClipRequest:
 
 
 @dataclass(frozen=True)
-class _DataOptions:
+class DataOptions:
+    """Flags of a data set's clips; each data set has a class of its own."""
+
     # Fields that a resumed run must share with the run that it resumes.
     fixed: ClassVar[tuple[str, ...]] = ()
 
@@ -57,7 +59,7 @@ class _DataOptions:
 
 
 @dataclass(frozen=True)
-class BairOptions(_DataOptions):
+class BairOptions(DataOptions):
     """BAIR robot pushing, for training and testing.
 
     Attributes
@@ -91,7 +93,7 @@ class BairOptions(_DataOptions):
 
 
 @dataclass(frozen=True)
-class DigitOptions(_DataOptions):
+class DigitOptions(DataOptions):
     """Moving MNIST, for training and testing.
 
     Attributes
@@ -147,7 +149,7 @@ class DigitOptions(_DataOptions):
 
 
 @dataclass(frozen=True)
-class KTHOptions(_DataOptions):
+class KTHOptions(DataOptions):
     """KTH actions, for training and testing.
 
     Attributes
@@ -175,7 +177,7 @@ class KTHOptions(_DataOptions):
 
 
 @dataclass(frozen=True)
-class VideoOptions(_DataOptions):
+class VideoOptions(DataOptions):
     """A user's own videos, for training and testing.
 
     Attributes
@@ -211,7 +213,7 @@ class VideoOptions(_DataOptions):
         )
 
 
-DATA_OPTIONS: dict[str, type] = {
+DATA_OPTIONS: dict[str, type[DataOptions]] = {
     "bair": BairOptions,
     "smmnist": DigitOptions,
     "kth": KTHOptions,

@@ -2,7 +2,6 @@
 
 import argparse
 import dataclasses
-import functools
 import re
 import types
 import typing
@@ -24,7 +23,7 @@ def option(
     choices: tuple[str, ...] | None = None,
     metavar: str | None = None,
     kind: str = "flag",
-) -> Any:  # noqa: ANN401  # as `dataclasses.field`, whose value stands for any type
+) -> Any:  # as `dataclasses.field`, whose value stands for any type
     """A field of a dataclass, with what a command line must know besides its type.
 
     Parameters
@@ -170,7 +169,6 @@ class Field:
         return f"(default: {_text(self.default)})"
 
 
-@functools.cache
 def fields_of(cls: type) -> tuple[Field, ...]:
     """The fields of a dataclass whose docstring has a section "Attributes".
 
@@ -223,7 +221,7 @@ def _docstring_words(cls: type, known: list[str]) -> dict[str, str]:
     return words
 
 
-def _type_of(hint: Any, default: Any) -> tuple[type, bool, tuple[str, ...] | None]:  # noqa: ANN401
+def _type_of(hint: Any, default: Any) -> tuple[type, bool, tuple[str, ...] | None]:
     """The type of a value, whether there are many, and their choices if it has them."""
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
         (hint,) = (part for part in typing.get_args(hint) if part is not type(None))

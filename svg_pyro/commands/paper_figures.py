@@ -155,7 +155,8 @@ class Figures:
         learned = {n: m for n, m in self.models.items() if m.config.prior == "learned"}
         if not learned:
             raise Skipped("needs a checkpoint with a learned prior")
-        numbers, scales = {name: {} for name in learned}, {}
+        numbers: dict[str, dict[str, Any]] = {name: {} for name in learned}
+        scales = {}
         for motion in ("own", "synchronised"):
             frames, bounces = self._bouncing(synchronised=motion == "synchronised")
             for name, svg in learned.items():
@@ -177,7 +178,8 @@ class Figures:
     def curves(self) -> str:
         """PSNR and SSIM of the best sample against time."""
         clips, settings = self._held_out(), self.settings
-        numbers, panels = {}, {"psnr": {}, "ssim": {}}
+        numbers: dict[str, dict[str, Any]] = {}
+        panels: dict[str, dict[str, Any]] = {"psnr": {}, "ssim": {}}
         for name, svg in self.models.items():
             scores = analysis.score_curves(
                 svg,

@@ -18,6 +18,8 @@ from svg_pyro.commands.fields import Field, fields_of, flag_of
 from svg_pyro.errors import ConfigError, SVGError
 
 _T = TypeVar("_T")
+# Arguments of the library whose flags have another name.
+_FLAG_NAMES = {"root": "data_root", "test_path": "test_data", "compiled": "compile"}
 
 
 class Flags:
@@ -203,7 +205,8 @@ def one_line_errors() -> Iterator[None]:
     try:
         yield
     except SVGError as error:
-        flags = ", ".join(flag_of(name) for name in error.advice)
+        names = (_FLAG_NAMES.get(name, name) for name in error.advice)
+        flags = ", ".join(flag_of(name) for name in names)
         _leave(f"{error} (see {flags})" if flags else str(error), 2)
     except OSError as error:
         _leave(f"{error.filename or 'file system'}: {error.strerror or error}", 2)

@@ -13,6 +13,7 @@ from svg_pyro.commands.datasets import (
     DATA_OPTIONS,
     BairOptions,
     ClipRequest,
+    DataOptions,
     DigitOptions,
     KTHOptions,
     VideoOptions,
@@ -120,8 +121,8 @@ class TrainingData:
     """
 
     description: str
-    options: type
-    files: type
+    options: type[DataOptions]
+    files: type[Any]
     prepare: Callable[[Any, Any, Run], MakeClips]
 
 

@@ -1,0 +1,189 @@
+"""Flags out of dataclasses: what is given, what the help says, files, and errors."""
+
+from dataclasses import dataclass
+
+import pytest
+
+from svg_pyro.commands import compare_elbos, evaluate, figures, generate, paper_figures
+from svg_pyro.commands.datasets import DATA_OPTIONS
+from svg_pyro.commands.fields import fields_of, option
+from svg_pyro.commands.main import main
+from svg_pyro.commands.parser import Parser, one_line_errors
+from svg_pyro.commands.presets import PRESETS
+from svg_pyro.commands.settings import RunOptions
+from svg_pyro.commands.sources import TRAINING_DATA, EvaluationData
+from svg_pyro.commands.train import training_parser
+from svg_pyro.config import SVGConfig, TrainingConfig
+from svg_pyro.errors import ConfigError, TrainingError
+from svg_pyro.evaluation import EvaluationSettings
+
+
+@dataclass(frozen=True)
+class Oven:
+    """How something is baked.
+
+    Attributes
+    ----------
+    heat : float
+        Degrees, of `fan` or without it.
+    fan, light : bool
+        Whether it is on.
+    racks : tuple of int
+        The racks in use.
+    mode : str
+        Where the heat comes from.
+    name : str or None
+        Whose oven it is.
+    """
+
+    heat: float = option(180.0, least=50)
+    fan: bool = True
+    light: bool = False
+    racks: tuple[int, ...] = (1, 2)
+    mode: str = option("both", choices=("both", "top"))
+    name: str | None = None
+
+
+def parser():
+    made = Parser("Bakes.")
+    made.add_fields(Oven)
+    return made
+
+
+def last_error(capsys):
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+    return line.removeprefix("error: ")
+
+
+def test_only_what_was_given_counts_as_given():
+    flags = parser().parse(["--heat", "180", "--no-fan", "--racks", "3", "4"])
+    # 180 is the default, and was given all the same.
+    assert flags.given(Oven) == {"heat": 180.0, "fan": False, "racks": (3, 4)}
+    assert flags.make(Oven) == Oven(fan=False, racks=(3, 4))
+    assert flags.make(Oven, name="Anna").name == "Anna"
+    assert parser().parse([]).given(Oven) == {}
+
+
+def test_numbers_below_the_least_are_named_as_flags():
+    flags = parser().parse(["--heat", "49.5"])
+    with pytest.raises(ConfigError, match=r"^--heat is 49.5; give 50 or more$"):
+        flags.make(Oven)
+
+
+def test_a_file_gives_flags_and_the_command_line_wins(tmp_path):
+    path = tmp_path / "run.yaml"
+    # Text to YAML 1.1, which wants 2.0e+2 of a number.
+    path.write_text("heat: 2e2\nlight: true\nracks: [4]\nmode: top\nname: null\n")
+    flags = parser().parse(["--mode", "both", "--config", str(path)])
+    want = {"heat": 200.0, "light": True, "racks": (4,), "mode": "both"}
+    assert flags.given(Oven) == want
+    path.write_text("z-dim: 7\nlast_frame_skip: false\nlr: 1e-4\n")
+    flags = training_parser("bair").parse([f"--config={path}", "--z-dim", "9"])
+    assert flags.given(SVGConfig) == {"z_dim": 9, "last_frame_skip": False}
+    assert flags.given(TrainingConfig) == {"lr": 1e-4}
+
+
+@pytest.mark.parametrize(
+    "content, words",
+    [
+        ("heet: 100", "no flag 'heet'; did you mean 'heat'?"),
+        ("heat: warm", "heat is 'warm'; give a number"),
+        ("heat: true", "heat is True; give a number"),
+        ("racks: [1.5]", "racks is 1.5; give a whole number"),
+        ("fan: 3", "fan is 3; give true or false"),
+        ("mode: bottom", "choose one of ['both', 'top']"),
+        ("- heat", "holds no mapping"),
+        ("heat: [", "is not YAML"),
+    ],
+)
+def test_a_wrong_file_ends_in_one_line(tmp_path, capsys, content, words):
+    path = tmp_path / "run.yaml"
+    path.write_text(content)
+    with pytest.raises(SystemExit) as stop, one_line_errors():
+        parser().parse(["--config", str(path)])
+    assert stop.value.code == 2
+    line = last_error(capsys)
+    assert line.startswith(f"{path}: ") and words in line
+
+
+def test_the_help_says_meaning_choices_and_default():
+    text = " ".join(parser().format_help().split())
+    assert "--heat X Degrees, of --fan or without it. (default: 180)" in text
+    assert "--fan, --no-fan Whether it is on. (default: yes)" in text
+    assert "--light, --no-light Whether it is on." in text
+    assert "--mode {both,top}" in text and "(default: 1 2)" in text
+
+
+def test_the_help_of_training_has_the_default_of_each_preset():
+    text = " ".join(training_parser("bair").format_help().split())
+    width = "--width N Filters of the encoder's first stage; the others are multiples"
+    assert f"{width} of it. (default: paper 64, small 16)" in text
+    assert "(default: paper 28, small 10)" in text  # the horizon, of no configuration
+    assert "--pixel-skip, --no-pixel-skip" in text
+    assert "(default: paper no, small yes)" in text
+
+
+def test_every_flag_of_every_command_says_what_it_means():
+    classes = [
+        SVGConfig,
+        TrainingConfig,
+        RunOptions,
+        EvaluationData,
+        EvaluationSettings,
+        compare_elbos.CompareOptions,
+        evaluate.EvaluateOptions,
+        figures.FiguresOptions,
+        generate.GenerateOptions,
+        paper_figures.FigureSettings,
+        *DATA_OPTIONS.values(),
+        *(data.files for data in TRAINING_DATA.values()),
+    ]
+    silent = [
+        f"{c.__name__}.{f.name}"
+        for c in classes
+        for f in fields_of(c)
+        if len(f.words) < 8
+    ]
+    assert silent == []
+
+
+def test_every_data_set_has_presets_and_options():
+    assert list(PRESETS) == list(TRAINING_DATA) == list(DATA_OPTIONS)
+
+
+def test_the_earlier_flag_of_the_observation_model_is_known():
+    given = training_parser("bair").parse(["--sigma", "learned"])
+    assert given.given(SVGConfig) == {}
+    assert "--sigma" in training_parser("kth").format_help()
+
+
+def test_advice_of_an_error_becomes_flags(capsys):
+    with pytest.raises(SystemExit) as stop, one_line_errors():
+        raise TrainingError("it broke", advice=("clip_norm", "root"))
+    assert stop.value.code == 2
+    assert last_error(capsys) == "it broke (see --clip-norm, --data-root)"
+
+
+@pytest.mark.parametrize(
+    "argv, words",
+    [
+        (["sing"], "no command 'sing'"),
+        (["train"], "train needs a data set; choose one of ['bair'"),
+        (["train", "mars"], "no data set 'mars'"),
+        (["generate"], "CHECKPOINT"),
+        (["train", "bair", "--zdim", "3"], "--zdim"),
+        (["train", "bair", "--preset", "huge"], "'huge'"),
+    ],
+)
+def test_a_wrong_command_ends_in_one_line(capsys, argv, words):
+    with pytest.raises(SystemExit) as stop:
+        main(argv)
+    assert stop.value.code == 2 and words in last_error(capsys)
+
+
+def test_the_program_lists_its_commands(capsys):
+    main(["--help"])
+    out = capsys.readouterr().out
+    for name in ("train", "generate", "evaluate", "figures", "compare-elbos"):
+        assert f"\n  {name} " in out
