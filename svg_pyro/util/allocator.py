@@ -24,8 +24,8 @@ def keep_freed_memory() -> bool:
 
     Examples
     --------
-    >>> import svg_pyro
-    >>> kept = svg_pyro.keep_freed_memory()
+    >>> from svg_pyro.util.allocator import keep_freed_memory
+    >>> kept = keep_freed_memory()
     """
     if sys.platform != "linux":
         return False

@@ -38,7 +38,7 @@ def config():
 
 
 def wide(module, spread=0.2):
-    """`module` in float64, with weights that keep its distributions from being plain."""
+    """`module` in float64, with weights that keep its distributions from plainness."""
     torch.manual_seed(0)
     module = module.double()
     for p in module.parameters():
