@@ -1,4 +1,4 @@
-"""Stochastic video generation with a learned prior, as a probabilistic program in Pyro."""
+"""Stochastic video generation with a learned prior, as a Pyro program."""
 
 from svg_pyro.config import SVGConfig, TrainingConfig
 from svg_pyro.errors import (

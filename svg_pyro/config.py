@@ -1,4 +1,4 @@
-"""What a model is made of and how it is trained: frozen, checked, stored in checkpoints."""
+"""What a model is made of and how it is trained: frozen, checked, stored."""
 
 import dataclasses
 import difflib
@@ -22,8 +22,16 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
     "skip_from": ("context", "before_context"),
 }
 _POSITIVE = (
-    "image_size width g_dim z_dim rnn_size predictor_layers prior_layers posterior_layers n_past"
-).split()
+    "image_size",
+    "width",
+    "g_dim",
+    "z_dim",
+    "rnn_size",
+    "predictor_layers",
+    "prior_layers",
+    "posterior_layers",
+    "n_past",
+)
 
 
 def check_precision(precision: str) -> None:
@@ -144,7 +152,7 @@ class SVGConfig:
                 )
 
     @classmethod
-    def preset(cls, name: str, **changes: Any) -> "SVGConfig":
+    def preset(cls, name: str, **changes: object) -> "SVGConfig":
         """The paper's configuration for a data set.
 
         Parameters
@@ -291,8 +299,13 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         for name in (
-            "steps batch_size accumulate log_every validate_every save_every"
-        ).split():
+            "steps",
+            "batch_size",
+            "accumulate",
+            "log_every",
+            "validate_every",
+            "save_every",
+        ):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}; give 1 or more")
         if self.batch_size % self.accumulate:

@@ -1,0 +1,1 @@
+"""The paper: SVG, its priors, guides and observation models; start at svg.py."""

@@ -9,6 +9,7 @@ import torch
 from svg_pyro.config import SVGConfig
 from svg_pyro.errors import CheckpointError, ConfigError
 from svg_pyro.model.svg import SVG
+from svg_pyro.model.types import Part
 from svg_pyro.util.files import written_beside
 
 FORMAT = "svg_pyro checkpoint"
@@ -60,7 +61,7 @@ def save(svg: SVG, path: str | Path, training: dict[str, Any] | None = None) -> 
 
 
 def load(
-    path: str | Path, map_location: str | torch.device = "cpu", **parts: Any
+    path: str | Path, map_location: str | torch.device = "cpu", **parts: Part
 ) -> SVG:
     """The model in a checkpoint, in evaluation mode.
 
@@ -113,7 +114,7 @@ def read(path: str | Path, map_location: str | torch.device = "cpu") -> dict[str
     return content
 
 
-def from_content(content: dict[str, Any], path: str | Path, **parts: Any) -> SVG:
+def from_content(content: dict[str, Any], path: str | Path, **parts: Part) -> SVG:
     """Build the model that `read` gave the content of; raises as `load` does."""
     try:
         config = SVGConfig.from_dict(content["config"])

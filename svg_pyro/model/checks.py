@@ -1,10 +1,9 @@
 """Checks of what a model is given: one line that names what is wrong and what to do."""
 
-from typing import Any
-
 import torch
 
 from svg_pyro.errors import ConfigError, FramesError
+from svg_pyro.model.types import Distribution, RecurrentState
 
 
 def check_frames(
@@ -103,7 +102,9 @@ def check_count(name: str, value: int, least: int = 1) -> None:
         )
 
 
-def latents(kind: str, given: Any, z_dim: int) -> tuple[Any, Any]:
+def latents(
+    kind: str, given: tuple[Distribution, RecurrentState], z_dim: int
+) -> tuple[Distribution, RecurrentState]:
     """What a prior or a guide returned: a distribution of latents, and a state.
 
     Parameters

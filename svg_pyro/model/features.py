@@ -1,4 +1,4 @@
-"""Encoder features, computed once for the guide and the model that is replayed against it.
+"""Encoder features, computed once for the guide and the model replayed against it.
 
 Both need them. The guide leaves them in its own trace (in the ``infer`` of its site
 z); a model that an ELBO replays against that trace finds them there. They live and
@@ -8,7 +8,7 @@ works unchanged. Where there is no such trace, they are simply computed.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -16,6 +16,8 @@ from torch import nn
 from svg_pyro.model.pyro_internals import replayed_traces
 
 KEY = "svg_features"
+
+T = TypeVar("T")
 
 
 def _version(frames: torch.Tensor) -> int | None:
@@ -65,13 +67,14 @@ class Features:
             and self.grad == torch.is_grad_enabled()
         )
 
-    def once(self, name: str, make: Callable[[], Any]) -> Any:
+    def once(self, name: str, make: Callable[[], T]) -> T:
         """``make()``; of shared features that of the first call, for all samples."""
         if self.shared is None:
             return make()
         if name not in self.shared:
             self.shared[name] = make()
-        return self.shared[name]
+        kept: T = self.shared[name]
+        return kept
 
 
 def encode(
@@ -94,7 +97,7 @@ def encode(
 
 
 def replayed(encoder: nn.Module, frames: torch.Tensor) -> Features | None:
-    """The features left by the guide whose trace is being replayed, if there are such."""
+    """The features left by the guide whose trace is being replayed, or None."""
     for trace in replayed_traces():
         for node in trace.nodes.values():
             features = (node.get("infer") or {}).get(KEY)

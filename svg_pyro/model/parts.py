@@ -1,7 +1,6 @@
 """The parts of a model: made by the names in a configuration, or given as objects."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from torch import nn
 
@@ -11,6 +10,7 @@ from svg_pyro.model import guides, networks, observations, priors  # noqa: F401 
 from svg_pyro.model.networks import FramePredictor
 from svg_pyro.model.pyro_internals import released
 from svg_pyro.model.registry import registered
+from svg_pyro.model.types import Part
 
 
 @dataclass(frozen=True)
@@ -29,12 +29,12 @@ class Parts:
         ``(C, H, W)`` of the frames that the encoder takes.
     """
 
-    observation: Any
-    encoder: Any
-    decoder: Any
-    predictor: Any
-    prior: Any
-    guide: Any
+    observation: Part
+    encoder: Part
+    decoder: Part
+    predictor: Part
+    prior: Part
+    guide: Part
     names: dict[str, str]
     frame_shape: tuple[int, int, int]
 
@@ -78,7 +78,7 @@ def make_parts(
     _check_given(config, prior=prior, guide=guide, backbone=backbone)
     names = {}
 
-    def part(kind: str, given: nn.Module | None, *arguments: Any) -> Any:
+    def part(kind: str, given: nn.Module | None, *arguments: object) -> Part:
         names[kind] = getattr(config, kind) if given is None else type(given).__name__
         if given is None:
             return registered(kind, getattr(config, kind))(config, *arguments)
@@ -141,7 +141,7 @@ def _check_given(
         )
 
 
-def _instance(kind: str, part: Any) -> nn.Module:
+def _instance(kind: str, part: object) -> nn.Module:
     """`part`, if it is a module."""
     if isinstance(part, nn.Module):
         return part
@@ -167,7 +167,7 @@ def _check_size(config: SVGConfig) -> None:
         )
 
 
-def _check_decoder(decoder: nn.Module, observation: Any) -> None:
+def _check_decoder(decoder: nn.Module, observation: Part) -> None:
     if not hasattr(decoder, "prepare"):
         raise ConfigError(
             f"the decoder {type(decoder).__name__} has no method prepare; derive it "
@@ -182,7 +182,9 @@ def _check_decoder(decoder: nn.Module, observation: Any) -> None:
         )
 
 
-def _frame_shape(config: SVGConfig, backbone: Any) -> tuple[int, int, int]:
+def _frame_shape(
+    config: SVGConfig, backbone: tuple[Part, Part] | None
+) -> tuple[int, int, int]:
     """What the encoder says, or the square of the configuration."""
     shape = None if backbone is None else getattr(backbone[0], "frame_shape", None)
     if shape is None:

@@ -7,17 +7,18 @@ Pyro lacks a private name, the functions do without: features are encoded twice.
 
 import itertools
 from collections.abc import Iterator
-from typing import Any
 
 from pyro.nn import PyroModule
 from pyro.poutine import runtime
 from pyro.poutine.replay_messenger import ReplayMessenger
 from torch import nn
 
+from svg_pyro.model.types import Trace
+
 _numbers = itertools.count(1)
 
 
-def replayed_traces() -> Iterator[Any]:
+def replayed_traces() -> Iterator[Trace]:
     """The traces against which a program is being replayed, the innermost first."""
     for handler in reversed(getattr(runtime, "_PYRO_STACK", [])):
         if isinstance(handler, ReplayMessenger) and handler.trace is not None:

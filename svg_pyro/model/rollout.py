@@ -1,18 +1,33 @@
-"""Futures, step by step: what follows the last observed frame, for any number of samples."""
+"""Futures, step by step: what follows the last observed frame, in many samples."""
 
-from collections.abc import Iterator
-from typing import Any
+from typing import Protocol
 
 import pyro
 import torch
 
+from svg_pyro.config import SVGConfig
 from svg_pyro.model.checks import latents
 from svg_pyro.model.features import Features
 from svg_pyro.model.skips import skips_of_future
+from svg_pyro.model.types import Part, RecurrentState
+
+
+class Parts(Protocol):
+    """What of a model generates frames; see `svg_pyro.model.svg.SVG`."""
+
+    config: SVGConfig
+    encoder: Part
+    decoder: Part
+    observation: Part
+    prior: Part | None
+    frame_predictor: Part
 
 
 def roll_out(
-    svg: Any, features: Features, states: tuple[Any, Any], horizon: int
+    svg: Parts,
+    features: Features,
+    states: tuple[RecurrentState, RecurrentState],
+    horizon: int,
 ) -> torch.Tensor:
     """Generate frames, each from the mean of the one before it.
 
@@ -81,8 +96,8 @@ class _Future:
 
 
 def predict_next(
-    svg: Any, t: int, h: torch.Tensor, states: tuple[Any, Any]
-) -> tuple[torch.Tensor, tuple[Any, Any]]:
+    svg: Parts, t: int, h: torch.Tensor, states: tuple[RecurrentState, RecurrentState]
+) -> tuple[torch.Tensor, tuple[RecurrentState, RecurrentState]]:
     """g_t and the next states from h_{t-1}, shapes ``(*samples, B, 1, ...)``.
 
     Parameters
@@ -112,18 +127,3 @@ def join(h: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
     """concat(h, z), either of which may have further leading dimensions."""
     batch = torch.broadcast_shapes(h.shape[:-1], z.shape[:-1])
     return torch.cat([h.expand(*batch, -1), z.expand(*batch, -1)], -1)
-
-
-def gathered(
-    chunks: Iterator[torch.Tensor],
-    context: torch.Tensor,
-    horizon: int,
-    num_samples: int,
-) -> torch.Tensor:
-    """All chunks of samples in one tensor, ``(num_samples, B, horizon, C, H, W)``."""
-    shape = num_samples, len(context), horizon, *context.shape[2:]
-    means, start = context.new_empty(shape), 0
-    for chunk in chunks:
-        means[start : start + len(chunk)] = chunk
-        start += len(chunk)
-    return means

@@ -1,4 +1,4 @@
-"""Futures of one model many times over: what only depends on its weights is done once."""
+"""Futures of one model many times over: what depends on weights alone is done once."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -12,10 +12,11 @@ from torch.utils._pytree import tree_map
 from svg_pyro.config import check_precision
 from svg_pyro.errors import ConfigError
 from svg_pyro.model.features import encode
+from svg_pyro.model.generation import gathered
 from svg_pyro.model.networks import Networks, folded
 from svg_pyro.model.precision import autocast, autocast_dtype
-from svg_pyro.model.rollout import gathered
 from svg_pyro.model.svg import SVG
+from svg_pyro.model.types import Part
 
 _COMPILER = "torch._dynamo", "torch._inductor"
 
@@ -28,7 +29,8 @@ class Sampler:
     Parameters
     ----------
     svg : SVG
-        The model. Its encoder and decoder are copied, their BatchNorms folded into convolutions.
+        The model. Its encoder and decoder are copied, their BatchNorms folded into
+        convolutions.
     precision : str
         One of `svg_pyro.config.PRECISIONS`.
     compiled : bool
@@ -132,21 +134,21 @@ def _versions(svg: SVG) -> list[tuple[int, int | None]]:
 
 
 def _compiled(networks: Networks, *, keep_skips: bool) -> Networks:
-    """`networks` whose forward passes are compiled; skips only where they are needed."""
+    """`networks` whose forward passes are compiled; skips where they are needed."""
 
     def encode_frame(x: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
         h, skips = networks.encoder.forward(x)
         return h, skips if keep_skips else []
 
     # Not by calling the modules: Pyro's __call__ cannot be traced.
+    decoder: Part = networks.decoder
     return Networks(
-        _Compiled(encode_frame),
-        _Compiled(networks.decoder.forward, networks.decoder.prepare),
+        _Compiled(encode_frame), _Compiled(decoder.forward, decoder.prepare)
     )
 
 
 class _Compiled(nn.Module):
-    """A network that only generates: its forward pass compiled, its weights elsewhere."""
+    """A network that only generates: compiled, its weights elsewhere."""
 
     def __init__(
         self, forward: Callable[..., Any], prepare: Callable[..., Any] | None = None
@@ -156,7 +158,7 @@ class _Compiled(nn.Module):
         self.prepare = prepare
         self._run = torch.compile(forward, mode="reduce-overhead", dynamic=False)
 
-    def forward(self, *given: Any) -> Any:
+    def forward(self, *given: Part) -> Part:
         # A replayed CUDA graph writes its results over those of the time before.
         torch.compiler.cudagraph_mark_step_begin()
         try:

@@ -1,15 +1,14 @@
 """Which frame's skip connections decode which frame, prepared once for each of them."""
 
-from typing import Any
-
 import torch
 
 from svg_pyro.config import SVGConfig
 from svg_pyro.model.features import Features
+from svg_pyro.model.types import Part
 
 
 def skips_of_targets(
-    decoder: Any, features: Features, config: SVGConfig
+    decoder: Part, features: Features, config: SVGConfig
 ) -> list[torch.Tensor]:
     """Prepared skips for x_2..x_T; only distinct skip frames are prepared.
 
@@ -48,7 +47,7 @@ def _repeat_last(maps: torch.Tensor, steps: int) -> torch.Tensor:
 
 
 def skips_of_future(
-    decoder: Any, features: Features, config: SVGConfig
+    decoder: Part, features: Features, config: SVGConfig
 ) -> list[torch.Tensor]:
     """Prepared skips for the first frame after the context, and most often for all.
 
@@ -59,7 +58,7 @@ def skips_of_future(
     return _prepared(decoder, features, slice(last - 1, last))
 
 
-def _prepared(decoder: Any, features: Features, frames: slice) -> list[torch.Tensor]:
+def _prepared(decoder: Part, features: Features, frames: slice) -> list[torch.Tensor]:
     # As they lie in memory, channels last; their gradients then do so as well.
     skips = [s.movedim(-3, -1)[:, frames].movedim(-1, -3) for s in features.skips]
     prepared: list[torch.Tensor] = decoder.prepare(features.frames[:, frames], skips)

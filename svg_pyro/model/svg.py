@@ -1,35 +1,28 @@
 """SVG: the model p(x, z) and the guide q(z given x), side by side."""
 
 import contextlib
-from collections.abc import Iterator, Mapping
-from typing import Any
 
 import pyro
 import torch
 from pyro import poutine
-from pyro.infer.util import is_validation_enabled
-from pyro.nn import PyroModule, pyro_method
+from pyro.nn import pyro_method
 from torch import nn
 
 from svg_pyro.config import SVGConfig
-from svg_pyro.errors import ConfigError
 from svg_pyro.model import streaming
-from svg_pyro.model.checks import check_count, check_frames, latents
+from svg_pyro.model.checks import latents
 from svg_pyro.model.features import KEY, Features, encode, replayed
+from svg_pyro.model.generation import Generative
 from svg_pyro.model.guides import PriorGuide
-from svg_pyro.model.networks import folded
 from svg_pyro.model.parts import make_parts
-from svg_pyro.model.precision import autocast_dtype
-from svg_pyro.model.pyro_internals import rename, root_name
-from svg_pyro.model.rollout import gathered, join, roll_out
+from svg_pyro.model.rollout import join, roll_out
 from svg_pyro.model.skips import skips_of_targets
 from svg_pyro.model.streaming import State
+from svg_pyro.model.types import Distribution, Part, RecurrentState, Trace
 from svg_pyro.util.modes import evaluating
 
-_FRAMES_A_STEP = 256  # of all samples and clips together, where no chunk size is given
 
-
-class SVG(PyroModule):
+class SVG(Generative):
     r"""Stochastic video generation as a Pyro program (Denton & Fergus 2018).
 
     With h_t = Enc(x_t) and g_t = LSTM(h_{1:t-1}, z_{2:t})::
@@ -42,12 +35,13 @@ class SVG(PyroModule):
     config : SVGConfig
         Sizes, and the names of the parts that are not given.
     prior : torch.nn.Module, optional
-        Instead of the one that ``config.prior`` names; see `svg_pyro.model.priors.Prior`.
+        Instead of ``config.prior``; see `svg_pyro.model.priors.Prior`.
     guide : torch.nn.Module, optional
         Instead of ``config.guide``; see `svg_pyro.model.guides.Guide`. It becomes the
         attribute `posterior`; the method `guide` is the Pyro program around it.
     observation : torch.nn.Module, optional
-        Instead of ``config.observation``; see `svg_pyro.model.observations.Observation`.
+        Instead of ``config.observation``; see
+        `svg_pyro.model.observations.Observation`.
     backbone : tuple of torch.nn.Module, optional
         An encoder and a decoder instead of those that ``config.backbone`` names; see
         `svg_pyro.model.networks.Encoder`. They may be of any size of frames.
@@ -84,7 +78,7 @@ class SVG(PyroModule):
         backbone: tuple[nn.Module, nn.Module] | None = None,
         predictor: nn.Module | None = None,
     ) -> None:
-        super().__init__(root_name())
+        super().__init__()
         parts = make_parts(
             config,
             prior=prior,
@@ -145,7 +139,7 @@ class SVG(PyroModule):
             When the frames, or the horizon, are not what is said above.
         """
         score = horizon == 0 if score is None else score
-        self._check(frames, horizon, 2 if score else 1)
+        self.check(frames, horizon, 2 if score else 1)
         with evaluating(self) if horizon else contextlib.nullcontext():
             features = replayed(self.encoder, frames) or encode(self.encoder, frames)
             return self._model(features, horizon, score=score)
@@ -170,7 +164,7 @@ class SVG(PyroModule):
         FramesError
             As `model`.
         """
-        self._check(frames, horizon, 2 if horizon == 0 or score else 1)
+        self.check(frames, horizon, 2 if horizon == 0 or score else 1)
         if self.posterior is None or frames.shape[1] < 2:
             return
         with evaluating(self) if horizon else contextlib.nullcontext():
@@ -226,14 +220,15 @@ class SVG(PyroModule):
             return
         batch, steps = features.h.shape[0], features.h.shape[1] - 1
 
-        def infer() -> Any:
+        def infer() -> Distribution:
             _, state = self.posterior(features.h[:, :1])
             given = self.posterior(features.h[:, 1:], state)
             return latents("guide", given, self.config.z_dim)[0]
 
         posterior = features.once("posterior", infer)
         with pyro.plate("batch", batch, dim=-2), pyro.plate("time", steps, dim=-1):
-            pyro.sample("z", posterior, infer={KEY: features})
+            infer: Part = {KEY: features}
+            pyro.sample("z", posterior, infer=infer)
 
     def _model(
         self, features: Features, horizon: int, *, score: bool
@@ -247,14 +242,17 @@ class SVG(PyroModule):
                     self._observe(features, g)
             return roll_out(self, features, states, horizon) if horizon else None
 
-    def _teacher_forced(self, features: Features) -> tuple[torch.Tensor, Any]:
+    def _teacher_forced(
+        self, features: Features
+    ) -> tuple[torch.Tensor, tuple[RecurrentState, RecurrentState]]:
         """g_2..g_T and the states after frame T-1, from h_1..h_{T-1}."""
         h = features.h[:, :-1]
-        if self.prior is None:
+        prior_network = self.prior
+        if prior_network is None:
             g, state = self.frame_predictor(h)
             return g, (None, state)
         prior, prior_state = features.once(
-            "prior", lambda: latents("prior", self.prior(h), self.config.z_dim)
+            "prior", lambda: latents("prior", prior_network(h), self.config.z_dim)
         )
         with pyro.plate("time", h.shape[1], dim=-1):
             z = pyro.sample("z", prior)
@@ -275,130 +273,6 @@ class SVG(PyroModule):
         with pyro.plate("frames", target.shape[1], dim=-1):
             pyro.sample("x", x_dist, obs=target)
 
-    def predict(
-        self,
-        context: torch.Tensor,
-        horizon: int,
-        num_samples: int = 1,
-        *,
-        chunk_size: int | None = None,
-    ) -> torch.Tensor:
-        """Sampled futures: what ``Predictive(model, guide)`` gives, in bounded memory.
-
-        Parameters
-        ----------
-        context, horizon, num_samples, chunk_size
-            As in `futures`.
-
-        Returns
-        -------
-        torch.Tensor
-            Means, shape ``(num_samples, B, horizon, C, H, W)``, on the context's
-            device.
-
-        Raises
-        ------
-        FramesError
-            As `futures`.
-        """
-        chunks = self.futures(context, horizon, num_samples, chunk_size=chunk_size)
-        return gathered(chunks, context, horizon, num_samples)
-
-    def futures(
-        self,
-        context: torch.Tensor,
-        horizon: int,
-        num_samples: int = 1,
-        *,
-        chunk_size: int | None = None,
-    ) -> Iterator[torch.Tensor]:
-        """Sampled futures, a few at a time.
-
-        The context is encoded once for all samples. Each call copies and folds the
-        networks; a `Sampler` does so once for many calls.
-
-        Parameters
-        ----------
-        context : torch.Tensor
-            Shape ``(B, n, C, H, W)``, floats in [0, 1], n at least 1.
-        horizon : int
-            Frames to generate.
-        num_samples : int
-            Futures of each clip.
-        chunk_size : int, optional
-            Samples held at a time; by default so many that a step has 256 frames.
-
-        Returns
-        -------
-        iterator of torch.Tensor
-            Means, shapes ``(chunk_size, B, horizon, C, H, W)`` (the last one may be
-            shorter). A chunk is drawn when it is asked for.
-
-        Raises
-        ------
-        FramesError
-            When the context is not what is said above, or a number is below 1.
-        """
-        self.check_request(context, horizon, num_samples, chunk_size)
-        generating = self
-        with torch.no_grad(), evaluating(self):
-            # For a single frame the copy costs more than it saves.
-            if horizon > 1:
-                networks = folded(self, autocast_dtype(context.device))
-                generating = self.with_networks(networks.encoder, networks.decoder)
-            features = encode(generating.encoder, context, shared=True)
-        return generating.futures_of(
-            features, horizon, num_samples, chunk_size=chunk_size
-        )
-
-    def futures_of(
-        self,
-        features: Features,
-        horizon: int,
-        num_samples: int,
-        *,
-        chunk_size: int | None = None,
-        even: bool = False,
-    ) -> Iterator[torch.Tensor]:
-        """The chunks of `futures`, from the context's features.
-
-        Parameters
-        ----------
-        features : Features
-            Of the context, shared.
-        horizon, num_samples, chunk_size
-            As in `futures`, checked.
-        even : bool
-            Draw all chunks in one size, and cut the last one.
-        """
-        clips, future = len(features.frames), None
-        if chunk_size is None:
-            chunk_size = max(1, _FRAMES_A_STEP // clips)
-        for start in range(0, num_samples, chunk_size):
-            count = min(chunk_size, num_samples - start)
-            drawn = min(chunk_size, num_samples) if even else count
-            # A predictor without latents has one future.
-            if future is None or self.prior is not None:
-                future = None  # before the next one is drawn
-                _, model = self.sample_traces(features, drawn, horizon, score=False)
-                future = model.nodes["_RETURN"]["value"]
-                del model
-            yield future.expand(drawn, clips, horizon, *self.frame_shape)[:count]
-
-    def check_request(
-        self,
-        context: torch.Tensor,
-        horizon: int,
-        num_samples: int,
-        chunk_size: int | None,
-    ) -> None:
-        """Raise FramesError unless `futures` can be drawn with these arguments."""
-        check_count("horizon", horizon)
-        check_count("num_samples", num_samples)
-        if chunk_size is not None:
-            check_count("chunk_size", chunk_size)
-        self._check(context, horizon, 1)
-
     @pyro_method
     def sample_traces(
         self,
@@ -407,23 +281,9 @@ class SVG(PyroModule):
         horizon: int = 0,
         *,
         score: bool = True,
-    ) -> tuple[Any, Any]:
-        """Traces of the guide, and of the model under its latents, in evaluation mode.
-
-        Parameters
-        ----------
-        features : Features
-            Of a batch of clips.
-        num_samples : int, optional
-            Size of a plate "samples" at dim -3; without it there is no such plate.
-        horizon, score
-            As in `model`.
-
-        Returns
-        -------
-        guide, model : pyro.poutine.Trace
-        """
-        plate = contextlib.nullcontext()
+    ) -> tuple[Trace, Trace]:
+        """See `Generative.sample_traces`."""
+        plate: contextlib.AbstractContextManager[object] = contextlib.nullcontext()
         if num_samples is not None:
             plate = pyro.plate("samples", num_samples, dim=-3)
         with torch.no_grad(), evaluating(self), poutine.block(), plate:
@@ -432,71 +292,3 @@ class SVG(PyroModule):
             return guide, poutine.trace(replay).get_trace(
                 features, horizon, score=score
             )
-
-    def reconstruct(self, frames: torch.Tensor) -> torch.Tensor:
-        """Decoder means under one sample of the approximate posterior.
-
-        Parameters
-        ----------
-        frames : torch.Tensor
-            Shape ``(B, T, C, H, W)``, floats in [0, 1], T at least 2.
-
-        Returns
-        -------
-        torch.Tensor
-            Means of frames 2..T, shape ``(B, T-1, C, H, W)``.
-
-        Raises
-        ------
-        FramesError
-            When the frames are not what is said above.
-        """
-        self._check(frames, 0, 2)
-        with torch.no_grad(), evaluating(self):
-            features = encode(self.encoder, frames)
-        mean: torch.Tensor = self.sample_traces(features)[1].nodes["x"]["fn"].mean
-        return mean
-
-    def with_networks(self, encoder: nn.Module, decoder: nn.Module) -> "SVG":
-        """A model that has another encoder and decoder, and shares all other parts.
-
-        Parameters
-        ----------
-        encoder, decoder : torch.nn.Module
-            Of the same frames, features and skips: folded or compiled copies.
-        """
-        other = SVG.__new__(SVG)
-        # Not by `copy`, which would give the shared parts another root name.
-        other.__dict__.update(self.__dict__)
-        modules = {**self._modules, "encoder": encoder, "decoder": decoder}
-        other.__dict__["_modules"] = modules
-        return other
-
-    def load_state_dict(
-        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
-    ) -> Any:
-        """As of any module; also the weights of checkpoints whose field is `sigma`."""
-        weights = dict(state_dict)
-        if "log_sigma" in weights:
-            weights["observation.log_sigma"] = weights.pop("log_sigma")
-        for name, value in self.observation.named_buffers(prefix="observation"):
-            weights.setdefault(name, value)
-        return super().load_state_dict(weights, strict=strict, assign=assign)
-
-    def _check(self, frames: torch.Tensor, horizon: int, shortest: int) -> None:
-        check_count("horizon", horizon, least=0)
-        if torch.is_grad_enabled() and not all(
-            p.is_contiguous() for p in self.parameters()
-        ):
-            raise ConfigError(
-                "weights are not contiguous: Pyro's parameter store would train copies "
-                "of them; call svg.to(memory_format=torch.contiguous_format)"
-            )
-        # Looking at values waits for the device, as Pyro's own validation does.
-        check_frames(frames, self.frame_shape, shortest, values=is_validation_enabled())
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        # A copy that kept its root name would read the original's parameters in
-        # the store, and train nothing.
-        super().__setstate__(state)
-        rename(self, root_name())

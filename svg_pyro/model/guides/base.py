@@ -1,9 +1,9 @@
 """The contract of guides."""
 
-from typing import Any
-
 import torch
 from pyro.nn import PyroModule
+
+from svg_pyro.model.types import Distribution, RecurrentState
 
 
 class Guide(PyroModule):
@@ -21,7 +21,9 @@ class Guide(PyroModule):
     later frames) as well as filter.
     """
 
-    def forward(self, h: torch.Tensor, state: Any = None) -> tuple[Any, Any]:
+    def forward(
+        self, h: torch.Tensor, state: RecurrentState = None
+    ) -> tuple[Distribution, RecurrentState]:
         """The distributions of the latents of some frames.
 
         Parameters

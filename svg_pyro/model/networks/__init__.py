@@ -1,4 +1,4 @@
-"""Networks: encoder and decoder backbones, and recurrent networks with explicit state."""
+"""Networks: backbones of encoder and decoder, recurrent networks, explicit state."""
 
 from svg_pyro.model.networks.base import (
     Backbone,

@@ -4,6 +4,7 @@ A subclass only lists layers. Frames come with any number of leading dimensions,
 written ``*batch`` below; convolutions see them folded into one.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
 
@@ -20,7 +21,7 @@ from svg_pyro.model.networks.convolutions import (
 
 
 def normalisation(kind: str, channels: int) -> nn.Module:
-    """BatchNorm, or GroupNorm with at least 8 channels in a group (at most 32 groups)."""
+    """BatchNorm, or GroupNorm of at most 32 groups with at least 8 channels in each."""
     if kind == "batch":
         return nn.BatchNorm2d(channels)
     limit = max(1, min(32, channels // 8))
@@ -33,7 +34,8 @@ def init_weights(module: nn.Module) -> None:
     for layer in module.modules():
         if isinstance(layer, (nn.modules.conv._ConvNd, nn.Linear)):
             nn.init.normal_(layer.weight, 0.0, 0.02)
-            nn.init.zeros_(layer.bias)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
         elif isinstance(layer, nn.BatchNorm2d):
             nn.init.normal_(layer.weight, 1.0, 0.02)
             nn.init.zeros_(layer.bias)
@@ -45,10 +47,14 @@ class DecoderStage(nn.Module):
     Parameters
     ----------
     join : SplitConvTranspose or SplitConv
-    rest : torch.nn.Module
+        Enlarges d and joins it with the skip.
+    rest : torch.nn.Sequential
+        What follows.
     """
 
-    def __init__(self, join: "SplitConvTranspose | SplitConv", rest: nn.Module) -> None:
+    def __init__(
+        self, join: SplitConvTranspose | SplitConv, rest: nn.Sequential
+    ) -> None:
         super().__init__()
         self.join = join
         self.rest = rest
@@ -59,11 +65,13 @@ class DecoderStage(nn.Module):
         d = self.join.main(d)
         if len(d) == batch.numel():
             # In place, but not on a view: autograd copies what it writes through those.
-            return self.rest(d.add_(skip_half.flatten(0, -4)))
+            joined: torch.Tensor = self.rest(d.add_(skip_half.flatten(0, -4)))
+            return joined
         # Any leading dimension of d that the skip lacks (samples of one context)
         # is broadcast, so that the skip half is never copied.
         d = d.unflatten(0, (-1, *batch)) + skip_half
-        return self.rest(d.flatten(0, -4))
+        joined = self.rest(d.flatten(0, -4))
+        return joined
 
 
 class Encoder(PyroModule):
@@ -191,10 +199,11 @@ class StagedDecoder(Decoder):
     def prepare(
         self, frames: torch.Tensor, skips: list[torch.Tensor]
     ) -> list[torch.Tensor]:
-        """See `Decoder.prepare`; the skip halves from coarse to fine, then the frames."""
+        """See `Decoder.prepare`; the skip halves, coarse to fine, then the frames."""
+        stages = cast("list[DecoderStage]", self.stages)
         halves = [
-            _stage(stage).join.skip(fold(skip)).unflatten(0, skip.shape[:-3])
-            for stage, skip in zip(self.stages, reversed(skips), strict=True)
+            stage.join.skip(fold(skip)).unflatten(0, skip.shape[:-3])
+            for stage, skip in zip(stages, reversed(skips), strict=True)
         ]
         return [*halves, frames]
 
@@ -219,26 +228,22 @@ class StagedDecoder(Decoder):
         return torch.lerp(d[..., :-1, :, :], frames, d[..., -1:, :, :])
 
 
-def _stage(stage: nn.Module) -> DecoderStage:
-    return cast(DecoderStage, stage)
-
-
 @dataclass(frozen=True)
 class Backbone:
     """An encoder and a decoder that belong together, and the sizes that they can do.
 
     Parameters
     ----------
-    encoder : type
+    encoder : callable
         Called with the configuration.
-    decoder : type
+    decoder : callable
         Called with the configuration and the number of extra channels.
     sizes : tuple of int
         Heights (equal to the widths) of the frames that they can do, in pixels.
     """
 
-    encoder: type[Encoder]
-    decoder: type[Decoder]
+    encoder: Callable[[SVGConfig], Encoder]
+    decoder: Callable[[SVGConfig, int], Decoder]
     sizes: tuple[int, ...]
 
     def __call__(

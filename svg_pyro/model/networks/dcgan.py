@@ -1,5 +1,7 @@
 """The DCGAN backbone (Radford et al. 2016) as SVG uses it: strided 4x4 convolutions."""
 
+import itertools
+
 from torch import nn
 
 from svg_pyro.config import SVGConfig
@@ -44,7 +46,7 @@ class DCGANEncoder(StagedEncoder):
         widths = _widths(config)
         self.stages = nn.ModuleList(
             nn.Sequential(ShrinkingConv(before, after), *_finish(config, after))
-            for before, after in zip([config.channels, *widths], widths)
+            for before, after in itertools.pairwise([config.channels, *widths])
         )
         self.head = nn.Sequential(
             MapToVector(widths[-1], config.g_dim),

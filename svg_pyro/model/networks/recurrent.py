@@ -10,7 +10,9 @@ import torch
 from pyro.nn import PyroModule
 from torch import nn
 
+from svg_pyro.config import SVGConfig
 from svg_pyro.model.networks.base import init_weights
+from svg_pyro.model.types import Distribution, RecurrentState
 
 
 class Recurrent(PyroModule):
@@ -26,13 +28,15 @@ class Recurrent(PyroModule):
         Stacked LSTM layers.
     """
 
-    def __init__(self, in_size, rnn_size, layers):
+    def __init__(self, in_size: int, rnn_size: int, layers: int) -> None:
         super().__init__()
         self.embed = nn.Linear(in_size, rnn_size)
         self.lstm = nn.LSTM(rnn_size, rnn_size, layers, batch_first=True)
         init_weights(self)
 
-    def forward(self, x, state=None):
+    def forward(
+        self, x: torch.Tensor, state: tuple[torch.Tensor, ...] | None = None
+    ) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
         """Run over a sequence; a single step is a sequence of length 1.
 
         Parameters
@@ -74,19 +78,22 @@ class FramePredictor(PyroModule):
     Parameters
     ----------
     config : SVGConfig
+        Gives the length of features, the width and the layers of the LSTM.
     z_dim : int
         Length of the latent vector; 0 for the deterministic predictor.
     """
 
-    def __init__(self, config, z_dim):
+    def __init__(self, config: SVGConfig, z_dim: int) -> None:
         super().__init__()
         in_size = config.g_dim + z_dim
         self.recurrent = Recurrent(in_size, config.rnn_size, config.predictor_layers)
         self.out = nn.Linear(config.rnn_size, config.g_dim)
         init_weights(self.out)
 
-    def forward(self, x, state=None):
-        """Predict features ``(*batch, T, g_dim)`` in [-1, 1]; see `Recurrent.forward`."""
+    def forward(
+        self, x: torch.Tensor, state: tuple[torch.Tensor, ...] | None = None
+    ) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
+        """Features ``(*batch, T, g_dim)`` in [-1, 1]; see `Recurrent.forward`."""
         x, state = self.recurrent(x, state)
         with torch.autocast(x.device.type, enabled=False):
             return self.out(x).tanh(), state
@@ -98,11 +105,12 @@ class GaussianLSTM(PyroModule):
     Parameters
     ----------
     config : SVGConfig
+        Gives the lengths of features and latents, and the width of the LSTM.
     layers : int
         Stacked LSTM layers.
     """
 
-    def __init__(self, config, layers):
+    def __init__(self, config: SVGConfig, layers: int) -> None:
         super().__init__()
         self.recurrent = Recurrent(config.g_dim, config.rnn_size, layers)
         self.loc = nn.Linear(config.rnn_size, config.z_dim)
@@ -110,7 +118,9 @@ class GaussianLSTM(PyroModule):
         init_weights(self.loc)
         init_weights(self.log_variance)
 
-    def forward(self, h, state=None):
+    def forward(
+        self, h: torch.Tensor, state: RecurrentState = None
+    ) -> tuple[Distribution, RecurrentState]:
         """Run over features; the contract of `svg_pyro.model.priors.Prior`."""
         x, state = self.recurrent(h, state)
         with torch.autocast(x.device.type, enabled=False):

@@ -50,7 +50,7 @@ class VGGEncoder(StagedEncoder):
 
     def __init__(self, config: SVGConfig) -> None:
         super().__init__()
-        before, stages = config.channels, []
+        before, stages = config.channels, list[nn.Module]()
         for multiples in _ENCODER[config.image_size]:
             widths = [config.width * n for n in multiples]
             pool = [nn.MaxPool2d(2)] if stages else []

@@ -1,9 +1,9 @@
 """The contract of observation models: how a frame varies around its mean."""
 
-from typing import Any
-
 import torch
 from torch import nn
+
+from svg_pyro.model.types import Distribution
 
 
 class Observation(nn.Module):
@@ -37,7 +37,7 @@ class Observation(nn.Module):
         mean: torch.Tensor,
         extra: torch.Tensor,
         target: torch.Tensor | None = None,
-    ) -> Any:
+    ) -> Distribution:
         """The distribution of frames.
 
         Parameters
@@ -58,7 +58,7 @@ class Observation(nn.Module):
         raise NotImplementedError
 
     def split(self, decoded: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """What a decoder gave, ``(*batch, C + extra_channels, H, W)``, as mean and extra."""
+        """Mean and extra out of what a decoder gave, ``(*batch, C + extra, H, W)``."""
         channels = decoded.shape[-3] - self.extra_channels
         # Without extra channels the mean is the tensor itself, not a view of it.
         mean = decoded[..., :channels, :, :] if self.extra_channels else decoded

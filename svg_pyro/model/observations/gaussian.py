@@ -1,7 +1,5 @@
 """Gaussian observation models whose standard deviation is one number for all pixels."""
 
-from typing import Any
-
 import pyro.distributions as dist
 import torch
 from torch import nn
@@ -9,6 +7,7 @@ from torch import nn
 from svg_pyro.config import SVGConfig, noise_of_beta
 from svg_pyro.model.observations.base import Observation
 from svg_pyro.model.registry import register
+from svg_pyro.model.types import Distribution
 
 _FINEST = 0.5 / 255  # half a grey level is the least that 8-bit video can mean
 
@@ -40,7 +39,7 @@ class _Scaled(Observation):
         mean: torch.Tensor,
         extra: torch.Tensor,
         target: torch.Tensor | None = None,
-    ) -> Any:
+    ) -> Distribution:
         """See `Observation.forward`."""
         return dist.Normal(mean, self.sigma(mean, target)).to_event(3)
 

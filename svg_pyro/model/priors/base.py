@@ -1,9 +1,9 @@
 """The contract of priors."""
 
-from typing import Any
-
 import torch
 from pyro.nn import PyroModule
+
+from svg_pyro.model.types import Distribution, RecurrentState
 
 
 class Prior(PyroModule):
@@ -18,7 +18,9 @@ class Prior(PyroModule):
     ``SVG(config, prior=...)``.
     """
 
-    def forward(self, h: torch.Tensor, state: Any = None) -> tuple[Any, Any]:
+    def forward(
+        self, h: torch.Tensor, state: RecurrentState = None
+    ) -> tuple[Distribution, RecurrentState]:
         """The distributions of the latents that follow each of some frames.
 
         Parameters
