@@ -75,7 +75,10 @@ def test_names_are_given_once(tiny):
 @pytest.mark.parametrize(
     "changes, words",
     [
-        ({"prior": "flwo"}, "prior is 'flwo'; choose one of ['fixed', 'learned'"),
+        (
+            {"prior": "flwo"},
+            "prior is 'flwo'; choose one of ['autoregressive', 'fixed', 'flow', 'learned'",
+        ),
         ({"guide": "backwards"}, "guide is 'backwards'; choose one of ['filtering'"),
         ({"observation": "poisson"}, "observation is 'poisson'; choose one of"),
         ({"backbone": "resnet"}, "backbone is 'resnet'; choose one of ['dcgan', 'vgg'"),
