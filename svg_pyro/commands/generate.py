@@ -17,7 +17,7 @@ from svg_pyro.config import PRECISIONS
 from svg_pyro.data import find_sources, first_frames
 from svg_pyro.data.videos.decode import FITS, Source
 from svg_pyro.errors import ConfigError, DataError
-from svg_pyro.plots.strips import draw_gif, draw_mp4, draw_strip
+from svg_pyro.plots.strips import draw_gif, draw_mp4, draw_strip, rows_of
 from svg_pyro.util.files import free_folder, written_beside
 from svg_pyro.util.modes import seeded
 from svg_pyro.util.tensors import to_float
@@ -184,15 +184,18 @@ def _draw(
     clip: Tensor, futures: Tensor, n_past: int, out: Path, options: GenerateOptions
 ) -> None:
     """A strip and two films: the truth where the video goes on, and some futures."""
-    rows = {}
-    if len(clip) == n_past + options.horizon:
-        rows["truth"] = clip
-    for i, future in enumerate(futures[: options.shown], 1):
-        rows[f"sample {i}"] = torch.cat([clip[:n_past], future])
+    known = len(clip) == n_past + options.horizon
+    shown = enumerate(futures[: options.shown], 1)
+    rows = rows_of(
+        clip[:n_past],
+        {f"sample {i}": future for i, future in shown},
+        truth=clip[n_past:] if known else None,
+    )
     scale = max(1, 128 // clip.shape[-1])
-    draw_strip(rows, n_past, out.with_name(out.name + ".png"), scale)
-    draw_gif(rows, n_past, out.with_name(out.name + ".gif"), scale, options.fps)
-    draw_mp4(rows, n_past, out.with_name(out.name + ".mp4"), scale, options.fps)
+    draw_strip(rows, out.with_name(out.name + ".png"), scale=scale)
+    for draw, ending in ((draw_gif, ".gif"), (draw_mp4, ".mp4")):
+        path = out.with_name(out.name + ending)
+        draw(rows, path, scale=scale, frames_per_second=options.fps)
 
 
 def unused_name(source: Source, taken: Container[str]) -> str:

@@ -16,7 +16,7 @@ from svg_pyro.evaluation import paper as analysis
 from svg_pyro.metrics.curves import Estimate
 from svg_pyro.model.svg import SVG
 from svg_pyro.plots import paper as figures
-from svg_pyro.plots.strips import draw_gif, draw_strip
+from svg_pyro.plots.strips import draw_gif, draw_strip, rows_of
 from svg_pyro.util.files import write_json
 from svg_pyro.util.modes import seeded
 from svg_pyro.util.tensors import to_float
@@ -206,15 +206,16 @@ class Figures:
         data = self._data(self.n_past + self.settings.long)
         for i, clip in enumerate(first_clips(data, self.settings.pictures), 1):
             truth = to_float(clip)
-            context, rows = truth[: self.n_past], {"truth": truth}
+            context, futures = truth[: self.n_past], {}
             for name, svg in self.models.items():
                 device = next(svg.parameters()).device
                 with seeded(self.settings.seed, device):
                     future = svg.predict(context[None].to(device), self.settings.long)
-                rows[name] = torch.cat([context, future[0, 0].cpu()])
+                futures[name] = future[0, 0]
             path = self.out / f"rollouts_{i}"
-            draw_strip(rows, self.n_past, path.with_suffix(".png"))
-            draw_gif(rows, self.n_past, path.with_suffix(".gif"), frames_per_second=10)
+            rows = rows_of(context, futures, truth=truth[self.n_past :])
+            draw_strip(rows, path.with_suffix(".png"))
+            draw_gif(rows, path.with_suffix(".gif"), frames_per_second=10)
         return f"{self.settings.long} frames of {i} clips"
 
     def _held_out(self) -> Tensor:

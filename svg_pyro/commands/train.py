@@ -181,8 +181,8 @@ def draw_futures(
     for i, clip in enumerate(clips[: options.pictures], 1):
         rows = picture_rows(trainer.svg, clip, n_past, options.num_samples)
         path = trainer.out / "pictures" / f"{name}_clip_{i}"
-        draw_strip(rows, n_past, path.with_suffix(".png"), scale)
-        draw_gif(rows, n_past, path.with_suffix(".gif"), scale)
+        draw_strip(rows, path.with_suffix(".png"), scale=scale)
+        draw_gif(rows, path.with_suffix(".gif"), scale=scale)
 
 
 def report(

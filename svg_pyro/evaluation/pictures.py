@@ -1,12 +1,13 @@
 """Sampled futures of test clips as rows of frames: best, worst, spread and error."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from matplotlib import colormaps
 
 from svg_pyro.evaluation.candidates import sampled_futures
 from svg_pyro.metrics.moments import Running
+from svg_pyro.plots.strips import Rows, rows_of
 
 SHOWN = 3  # samples that are drawn besides the best and the worst
 _HEAT = torch.tensor(colormaps["inferno"].colors, dtype=torch.float32)
@@ -21,16 +22,15 @@ class Picture:
     clip : int
     name : str
         Of the predictor.
-    rows : dict of str to torch.Tensor
-        Titles to frames ``(T, C or 3, H, W)`` in [0, 1], on the CPU, the context's
-        first.
+    rows : Rows
+        What is drawn, the context's frames first.
     scale : float or None
         The spread or error from which on pixels are brightest; None without them.
     """
 
     clip: int
     name: str
-    rows: dict
+    rows: Rows
     scale: float | None
 
 
@@ -81,17 +81,15 @@ def _of_batch(scorer, frames, first, count):
         if candidate.stochastic:
             futures = {"best": kept[b, best], "worst": kept[b, worst]}
             futures |= {f"sample {i + 1}": kept[b, i] for i in range(asked)}
-        rows = {"truth": truth}
-        rows |= {k: _after(truth, v, settings) for k, v in futures.items()}
-        scale = None
+        scale, own = None, {}
         if candidate.stochastic and done > 1:
             maps, scale = _maps(moments, b, truth, settings)
-            rows |= maps
+            futures["mean"] = maps.pop("mean")
+            own = maps
+        future = truth[settings.n_past :]
+        rows = rows_of(truth[: settings.n_past], futures, truth=future)
+        rows = replace(rows, frames={**rows.frames, **own})
         yield Picture(first + b, candidate.name, rows, scale)
-
-
-def _after(truth, future, settings):
-    return torch.cat([truth[: settings.n_past], future])
 
 
 def _maps(moments, b, truth, settings):
@@ -108,7 +106,6 @@ def _maps(moments, b, truth, settings):
     spread, error = (
         heat(torch.cat([nothing, v])[:, 0] / scale) for v in (spread, error)
     )
-    mean = _after(truth, mean, settings)
     return {"mean": mean, "spread": spread, "error": error}, scale
 
 

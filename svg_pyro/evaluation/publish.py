@@ -45,7 +45,7 @@ def publish(evaluation):
 
 
 def _draw_pictures(evaluation):
-    out, n_past = evaluation.out / "pictures", evaluation.settings.n_past
+    out = evaluation.out / "pictures"
     names = [c.name for c in evaluation.candidates if c.svg is not None]
     count = len(names) * min(evaluation.settings.pictures, evaluation.clips)
     scale = max(1, 128 // evaluation.data.image_size)  # so that 64 pixels can be seen
@@ -58,15 +58,15 @@ def _draw_pictures(evaluation):
                 r"\W+", "_", f"clip_{picture.clip + 1}_{number}_{picture.name}"
             )
             gif, png = out / f"{name}.gif", out / f"{name}.png"
-            draw_gif(picture.rows, n_past, gif, scale)
-            draw_strip(picture.rows, n_past, png)
+            draw_gif(picture.rows, gif, scale=scale)
+            draw_strip(picture.rows, png)
             drawn.append(_entry(evaluation, picture, gif, png))
             bar.update()
     return drawn
 
 
 def _entry(evaluation, picture, gif, png):
-    words = "Context framed green, predicted frames red."
+    words = "Context framed green, the true future blue, predicted frames orange."
     if picture.scale is not None:
         protocol = evaluation.settings.protocols[0]
         words += (

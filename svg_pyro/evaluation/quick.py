@@ -1,11 +1,12 @@
 """How good sampled futures are, beside repeating the last frame that was seen."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
 from svg_pyro.errors import DataError
 from svg_pyro.metrics import clip_mse, psnr
+from svg_pyro.plots.strips import rows_of
 from svg_pyro.util.modes import seeded
 from svg_pyro.util.progress import progress
 from svg_pyro.util.tensors import to_float
@@ -96,9 +97,9 @@ def picture_rows(svg, clip, n_past, num_samples=20, num_shown=3, seed=0):
 
     Returns
     -------
-    dict of str to torch.Tensor
-        Titles to frames ``(T, C, H, W)`` in [0, 1], on the CPU. In sampled rows the
-        context is the truth; in the posterior's row the first frame is.
+    Rows
+        In sampled rows the context is the truth; in the posterior's row the first
+        frame is.
     """
     device = next(svg.parameters()).device
     with seeded(seed, device):
@@ -107,11 +108,13 @@ def picture_rows(svg, clip, n_past, num_samples=20, num_shown=3, seed=0):
         posterior = svg.reconstruct(truth[None])[0]
         samples = svg.predict(context, len(future), num_samples)[:, 0]
     best = clip_mse(samples, future).argmin()
-    rows = {
-        "truth": truth,
-        "posterior": torch.cat([truth[:1], posterior]),
-        f"best of {num_samples}": torch.cat([context[0], samples[best]]),
+    futures = {
+        "posterior": posterior[n_past - 1 :],
+        f"best of {num_samples}": samples[best],
     }
-    for i, sample in enumerate(samples[:num_shown]):
-        rows[f"sample {i + 1}"] = torch.cat([context[0], sample])
-    return {title: frames.cpu() for title, frames in rows.items()}
+    shown = enumerate(samples[:num_shown], 1)
+    futures |= {f"sample {i}": sample for i, sample in shown}
+    rows = rows_of(context[0], futures, truth=future)
+    # The approximate posterior decodes every frame but the first.
+    own = {"posterior": torch.cat([truth[:1], posterior]).cpu()}
+    return replace(rows, frames={**rows.frames, **own}, given={"posterior": 1})

@@ -1,121 +1,203 @@
-"""Pictures: strips and animations of futures, and the curve of a training run."""
+"""Rows of frames as pictures: strips (PNG) and animations (GIF, mp4).
 
+Green frames were given to the model, blue ones are the true future, orange ones were
+predicted; a divider stands between the context and what follows it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 
-import av
 import numpy as np
+import torch
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from svg_pyro.util.files import written_beside
 
-CONTEXT, PREDICTED = (40, 160, 60), (205, 45, 40)
+# Of Okabe and Ito (2008), which readers of every colour vision tell apart.
+CONTEXT = (0, 158, 115)
+TRUTH = (0, 114, 178)
+PREDICTED = (213, 94, 0)
+
 _EDGE = 2  # pixels of the coloured frame
 _GAP = 2
 _LABEL = 92  # width of the column of row titles
 _HEAD = 18  # height of the line of titles
-_COLUMNS = 24  # frames in a strip at most,
-_CONTEXT_COLUMNS = 4  # and of them the context's, in such a long one
+_DIVIDER = 8  # width of the room between context and future
+_COLUMNS = 12  # frames in a strip at most,
+_CONTEXT_COLUMNS = 3  # and of them the context's, in such a long one
+_LEAST = 96  # pixels of a frame's side in a strip, to which small frames are enlarged
 
 
-def _panel(frame, colour, scale):
-    """One video frame (C, H, W) in [0, 1] as RGB pixels with a coloured border."""
-    pixels = np.asarray(frame).clip(0, 1) * 255
-    pixels = pixels.round().astype(np.uint8).transpose(1, 2, 0)
-    pixels = np.broadcast_to(pixels, (*pixels.shape[:2], 3))
-    pixels = pixels.repeat(scale, 0).repeat(scale, 1)
-    edges = ((_EDGE, _EDGE), (_EDGE, _EDGE))
-    bordered = [
-        np.pad(pixels[..., i], edges, constant_values=colour[i]) for i in range(3)
-    ]
-    return Image.fromarray(np.stack(bordered, -1))
+@dataclass(frozen=True)
+class Rows:
+    """What a picture shows: a line of frames for each title.
+
+    Attributes
+    ----------
+    frames : dict of str to torch.Tensor
+        Titles to frames ``(T, C, H, W)`` in [0, 1], on the CPU; C is 1 or 3.
+    n_past : int
+        Frames of context, the first of each row.
+    true : frozenset of str
+        Titles of rows whose later frames are the truth, not predictions.
+    given : dict of str to int
+        Titles to how many frames the row was given, where not `n_past`.
+    """
+
+    frames: Mapping[str, torch.Tensor]
+    n_past: int
+    true: frozenset[str] = frozenset({"truth"})
+    given: Mapping[str, int] | None = None
+
+    def colour(self, title: str, t: int) -> tuple[int, int, int]:
+        """The colour around frame `t`, counted from 0, of a row."""
+        if t < (self.given or {}).get(title, self.n_past):
+            return CONTEXT
+        return TRUTH if title in self.true else PREDICTED
+
+    @property
+    def steps(self) -> int:
+        """Frames of a row."""
+        return len(next(iter(self.frames.values())))
+
+    @property
+    def height(self) -> int:
+        """Of a frame, in pixels."""
+        return next(iter(self.frames.values())).shape[-2]
+
+    @property
+    def width(self) -> int:
+        """Of a frame, in pixels."""
+        return next(iter(self.frames.values())).shape[-1]
 
 
-def _colour(title, t, n_past):
-    """Green where the picture shows what was given, red where it was predicted."""
-    return CONTEXT if title == "truth" or t < n_past else PREDICTED
-
-
-def _posterior_start(title, n_past):
-    # The approximate posterior decodes every frame but the first.
-    return 1 if title == "posterior" else n_past
-
-
-def draw_strip(rows, n_past, path, scale=1):
-    """One line of frames for each row, time from left to right, as PNG.
+def rows_of(
+    context: torch.Tensor,
+    futures: Mapping[str, torch.Tensor],
+    *,
+    truth: torch.Tensor | None = None,
+) -> Rows:
+    """The rows of a picture of one clip: the truth, and futures after their context.
 
     Parameters
     ----------
-    rows : dict of str to torch.Tensor
-        Titles to frames ``(T, C, H, W)`` in [0, 1].
-    n_past : int
-        Frames framed green (context); later ones are red (predicted).
-    path : str or Path
-    scale : int
-        Screen pixels for each pixel.
+    context : torch.Tensor
+        The given frames, ``(n_past, C, H, W)`` in [0, 1].
+    futures : dict of str to torch.Tensor
+        Titles to predicted frames ``(T - n_past, C, H, W)`` in [0, 1].
+    truth : torch.Tensor, optional
+        The true future, of the same shape; there is no such row without it.
 
-    Notes
-    -----
-    Of more than 24 frames, all of the context's last four and evenly spaced later
-    ones are shown.
+    Returns
+    -------
+    Rows
+        On the CPU: "truth", then the futures in their order.
     """
+    later = dict(futures) if truth is None else {"truth": truth, **futures}
+    context = context.cpu()
+    frames = {k: torch.cat([context, v.cpu()]) for k, v in later.items()}
+    return Rows(frames, len(context))
+
+
+def draw_strip(rows: Rows, path: str | Path, *, scale: int | None = None) -> None:
+    """One line of frames for each row, time from left to right, as PNG.
+
+    Of more than 12 frames, the context's last three and evenly spaced later ones are
+    shown, the last one among them.
+
+    Parameters
+    ----------
+    rows : Rows
+        What is drawn.
+    path : str or Path
+        PNG to write.
+    scale : int, optional
+        Screen pixels for each pixel; enough for a side of 96 if not given.
+    """
+    scale = scale or max(1, -(-_LEAST // rows.width))
     font = ImageFont.load_default(13)
-    first = next(iter(rows.values()))
-    times, side = _shown(len(first), n_past), first.shape[-1] * scale + 2 * _EDGE + _GAP
-    size = (_LABEL + len(times) * side, _HEAD + len(rows) * side)
+    times = _shown(rows.steps, rows.n_past)
+    side = rows.width * scale + 2 * _EDGE + _GAP
+    high = rows.height * scale + 2 * _EDGE + _GAP
+    places, divider = _columns(times, rows.n_past, side)
+    size = (places[-1] + side, _HEAD + len(rows.frames) * high)
     sheet = Image.new("RGB", size, "white")
     pen = ImageDraw.Draw(sheet)
-    for column, t in enumerate(times):
-        x = _LABEL + column * side + side // 2
-        pen.text((x, _HEAD // 2), f"t={t + 1}", "black", font, anchor="mm")
-    for row, (title, frames) in enumerate(rows.items()):
-        y = _HEAD + row * side
-        pen.text((_LABEL - 6, y + side // 2), title, "black", font, anchor="rm")
-        for column, t in enumerate(times):
-            colour = _colour(title, t, _posterior_start(title, n_past))
-            place = (_LABEL + column * side, y)
-            sheet.paste(_panel(frames[t], colour, scale), place)
+    for x, t in zip(places, times, strict=True):
+        pen.text((x + side // 2, _HEAD // 2), f"t={t + 1}", "black", font, anchor="mm")
+    for row, (title, frames) in enumerate(rows.frames.items()):
+        y = _HEAD + row * high
+        pen.text((_LABEL - 6, y + high // 2), title, "black", font, anchor="rm")
+        for x, t in zip(places, times, strict=True):
+            sheet.paste(_panel(frames[t], rows.colour(title, t), scale), (x, y))
+    if divider is not None:
+        pen.line((divider, 0, divider, size[1]), "black", 2)
     with written_beside(path) as beside:
         sheet.save(beside)
 
 
-def _shown(steps, n_past):
-    """The times of which a strip shows the frames, counted from 0."""
-    if steps <= _COLUMNS:
-        return range(steps)
-    context = list(range(n_past))[-_CONTEXT_COLUMNS:]
-    future = np.linspace(n_past, steps - 1, _COLUMNS - len(context))
-    return [*context, *np.unique(future.round().astype(int)).tolist()]
-
-
-def draw_gif(rows, n_past, path, scale=2, frames_per_second=5):
-    """All rows side by side, moving in time, as GIF.
+def draw_gif(
+    rows: Rows,
+    path: str | Path,
+    *,
+    scale: int = 2,
+    frames_per_second: float = 5,
+) -> None:
+    """All rows side by side, moving in time, as GIF with a count of its frames.
 
     Parameters
     ----------
-    rows, n_past, path, scale
-        As in `draw_strip`.
+    rows : Rows
+        What is drawn.
+    path : str or Path
+        GIF to write.
+    scale : int
+        Screen pixels for each pixel.
     frames_per_second : float
+        Speed.
     """
-    stills = _stills(rows, n_past, scale)
-    # One palette for all frames: per-frame palettes flicker and are larger.
-    palette = _joined(stills).quantize(256, dither=Image.Dither.NONE)
+    stills = _stills(rows, scale)
+    # One palette for all frames: per-frame palettes flicker and are larger. By octree:
+    # the median cut gives rare colours to their neighbours (purple becomes maroon).
+    palette = _joined(stills).quantize(
+        256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE
+    )
     stills = [s.quantize(palette=palette, dither=Image.Dither.NONE) for s in stills]
     with written_beside(path) as beside:
         stills[0].save(
-            beside, save_all=True, append_images=stills[1:], loop=0,
+            beside,
+            save_all=True,
+            append_images=stills[1:],
+            loop=0,
             duration=round(1000 / frames_per_second),
-        )  # fmt: skip
+        )
 
 
-def draw_mp4(rows, n_past, path, scale=2, frames_per_second=5):
+def draw_mp4(
+    rows: Rows,
+    path: str | Path,
+    *,
+    scale: int = 2,
+    frames_per_second: float = 5,
+) -> None:
     """All rows side by side, moving in time, as an mp4 film (H.264).
 
     Parameters
     ----------
-    rows, n_past, path, scale, frames_per_second
-        As in `draw_gif`.
+    rows : Rows
+        What is drawn.
+    path : str or Path
+        mp4 to write.
+    scale : int
+        Screen pixels for each pixel.
+    frames_per_second : float
+        Speed.
     """
-    stills = _stills(rows, n_past, scale)
+    import av
+
+    stills = _stills(rows, scale)
     rate = Fraction(frames_per_second).limit_denominator(1000)
     with written_beside(path) as beside, av.open(str(beside), "w") as film:
         # Players take only this pixel format, and with it only even sizes.
@@ -124,29 +206,70 @@ def draw_mp4(rows, n_past, path, scale=2, frames_per_second=5):
         stream.pix_fmt = "yuv420p"
         for still in stills:
             still = ImageOps.pad(still, (stream.width, stream.height), color="white")
-            film.mux(stream.encode(av.VideoFrame.from_image(still)))
+            picture = av.VideoFrame.from_ndarray(np.asarray(still), format="rgb24")
+            film.mux(stream.encode(picture))
         film.mux(stream.encode())
 
 
-def _stills(rows, n_past, scale):
-    """A picture of all rows side by side for each time."""
+def _panel(
+    frame: torch.Tensor,
+    colour: tuple[int, int, int],
+    scale: int,
+) -> Image.Image:
+    """One video frame (C, H, W) in [0, 1] as RGB pixels with a coloured border."""
+    values = np.asarray(frame).clip(0, 1) * 255
+    pixels = values.round().astype(np.uint8).transpose(1, 2, 0)
+    pixels = np.broadcast_to(pixels, (*pixels.shape[:2], 3))
+    pixels = pixels.repeat(scale, 0).repeat(scale, 1)
+    return ImageOps.expand(Image.fromarray(pixels), _EDGE, colour)
+
+
+def _shown(steps: int, n_past: int) -> Sequence[int]:
+    """The times of which a strip shows the frames, counted from 0."""
+    if steps <= _COLUMNS:
+        return range(steps)
+    context = list(range(min(n_past, steps)))[-_CONTEXT_COLUMNS:]
+    future = np.linspace(n_past, steps - 1, _COLUMNS - len(context))
+    return [*context, *np.unique(future.round().astype(int)).tolist()]
+
+
+def _columns(
+    times: Sequence[int],
+    n_past: int,
+    side: int,
+) -> tuple[list[int], int | None]:
+    """Where columns begin, and where the divider between context and future stands."""
+    context = sum(t < n_past for t in times)
+    room = _DIVIDER if 0 < context < len(times) else 0
+    places = [
+        _LABEL + i * side + (room if i >= context else 0) for i in range(len(times))
+    ]
+    return places, places[context] - room // 2 - _GAP // 2 if room else None
+
+
+def _stills(rows: Rows, scale: int) -> list[Image.Image]:
+    """A picture of all rows side by side for each time, with its number below."""
     font = ImageFont.load_default(13)
-    first = next(iter(rows.values()))
-    side = first.shape[-1] * scale + 2 * _EDGE + _GAP
+    side = rows.width * scale + 2 * _EDGE + _GAP
+    high = rows.height * scale + 2 * _EDGE + _GAP
     stills = []
-    for t in range(len(first)):
-        sheet = Image.new("RGB", (len(rows) * side, _HEAD + side), "white")
+    for t in range(rows.steps):
+        size = (len(rows.frames) * side, high + 2 * _HEAD)
+        sheet = Image.new("RGB", size, "white")
         pen = ImageDraw.Draw(sheet)
-        for i, (title, frames) in enumerate(rows.items()):
+        for i, (title, frames) in enumerate(rows.frames.items()):
             x = i * side + side // 2
             pen.text((x, _HEAD // 2), title, "black", font, anchor="mm")
-            colour = _colour(title, t, _posterior_start(title, n_past))
+            colour = rows.colour(title, t)
             sheet.paste(_panel(frames[t], colour, scale), (i * side, _HEAD))
+        words = f"{t + 1}/{rows.steps}"
+        place = (size[0] - 4, size[1] - _HEAD // 2)
+        pen.text(place, words, "black", font, anchor="rm")
         stills.append(sheet)
     return stills
 
 
-def _joined(stills):
+def _joined(stills: Sequence[Image.Image]) -> Image.Image:
     """The stills one below the other."""
     width, height = stills[0].size
     sheet = Image.new("RGB", (width, height * len(stills)))

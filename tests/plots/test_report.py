@@ -22,6 +22,7 @@ from svg_pyro.evaluation import Candidate, pictures, publish, results_of
 from svg_pyro.metrics import PROTOCOLS
 from svg_pyro.plots import evaluation as evaluation_plots
 from svg_pyro.plots.report import number, score_rows, write_report
+from svg_pyro.plots.strips import CONTEXT, PREDICTED, TRUTH
 
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))),
@@ -197,8 +198,8 @@ def test_a_browser_shows_the_page(folder, tmp_path):
     browse(profile, *flags, (folder / "report.html").as_uri())
     with Image.open(shot) as image:
         pixels = np.asarray(image.convert("RGB"))
-    # The borders of context and of predicted frames, which only pictures have.
-    for colour in ((40, 160, 60), (205, 45, 40)):
+    # The borders of context, true and predicted frames, which only pictures have.
+    for colour in (CONTEXT, TRUTH, PREDICTED):
         assert (np.abs(pixels.astype(int) - colour).max(-1) < 12).sum() > 300
 
 
@@ -245,7 +246,7 @@ def test_pictures_show_the_chosen_samples(tmp_path):
     found = list(pictures.pictures(run))
     assert [p.clip for p in found] == [0, 1, 2]
     for picture in found:
-        b, rows = picture.clip, picture.rows
+        b, rows = picture.clip, picture.rows.frames
         want = {
             "best": samples[scores[:, b].argmax(), b],
             "worst": samples[scores[:, b].argmin(), b],
