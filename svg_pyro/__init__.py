@@ -10,9 +10,10 @@ from svg_pyro.errors import (
     SVGError,
     TrainingError,
 )
-from svg_pyro.model.checkpoint import load, save
+from svg_pyro.model.checkpoint import from_pretrained, load, save
 from svg_pyro.model.guides import FilteringGuide, Guide
 from svg_pyro.model.observations import Observation
+from svg_pyro.model.pretrained import save_pretrained, shipped
 from svg_pyro.model.priors import FixedPrior, LearnedPrior, Prior
 from svg_pyro.model.registry import register
 from svg_pyro.model.sampler import Sampler
@@ -42,9 +43,12 @@ __all__ = [
     "State",
     "TrainingConfig",
     "TrainingError",
+    "from_pretrained",
     "futures_to",
     "load",
     "log_evidence",
     "register",
     "save",
+    "save_pretrained",
+    "shipped",
 ]

@@ -8,6 +8,12 @@ import torch
 
 from svg_pyro.config import SVGConfig
 from svg_pyro.errors import CheckpointError, ConfigError
+from svg_pyro.model.pretrained import (
+    check_tensors,
+    is_pretrained,
+    read_pretrained,
+    unknown,
+)
 from svg_pyro.model.svg import SVG
 from svg_pyro.model.types import Part
 from svg_pyro.util.files import written_beside
@@ -68,7 +74,8 @@ def load(
     Parameters
     ----------
     path : str or Path
-        A file that `save` wrote.
+        A file that `save` wrote, the folder of a training run, a folder that
+        `save_pretrained` wrote, or the name of a model that ships with the package.
     map_location : str or torch.device
         Where its weights go.
     **parts
@@ -83,17 +90,57 @@ def load(
     Raises
     ------
     CheckpointError
-        When there is no such file, it is not a checkpoint of this package, it is
-        truncated, or it is of another architecture.
+        When there is no such file or name, it is not a checkpoint of this package, it
+        is truncated, or it is of another architecture.
     """
     return from_content(read(path, map_location), path, **parts)
 
 
+def from_pretrained(
+    source: str | Path, map_location: str | torch.device = "cpu", **parts: Any
+) -> SVG:
+    """The model in a folder that `save_pretrained` wrote, on the hub, or shipped.
+
+    Parameters
+    ----------
+    source : str or Path
+        A folder; the name of a model that ships with the package, see `shipped`; or
+        "owner/name" on the Hugging Face hub, for which the package huggingface_hub
+        must be installed.
+    map_location : str or torch.device
+        Where its weights go.
+    **parts
+        As in `load`.
+
+    Returns
+    -------
+    SVG
+        In evaluation mode.
+
+    Raises
+    ------
+    CheckpointError
+        When there is no such model, a file is missing, broken or foreign, or tensors
+        are missing, left over or of another shape.
+    """
+    content = read_pretrained(source)
+    return from_content(content, content["file"], **parts).to(map_location)
+
+
 def read(path: str | Path, map_location: str | torch.device = "cpu") -> dict[str, Any]:
-    """The content of a checkpoint as `save` wrote it; raises as `load` does."""
-    path = Path(path)
+    """The content of a checkpoint as `save` wrote it, whatever `load` was given.
+
+    Beside what `save` wrote it has "file", the path that was read. Raises as `load`.
+    """
+    if is_pretrained(path):
+        content = read_pretrained(path)
+        content["weights"] = {
+            k: v.to(map_location) for k, v in content["weights"].items()
+        }
+        return content
+    path = run_checkpoint(path)
     if not path.is_file():
-        raise CheckpointError(f"no checkpoint at {path}; give the path of a saved one")
+        raise CheckpointError(unknown(str(path)))
     try:
         content = torch.load(path, map_location=map_location, weights_only=True)
     # A file of another kind can make the unpickler fail in any way.
@@ -111,7 +158,13 @@ def read(path: str | Path, map_location: str | torch.device = "cpu") -> dict[str
             f"{path} is of checkpoint version {content['version']}, this svg_pyro "
             f"reads up to {VERSION}; install a newer svg_pyro"
         )
-    return content
+    return {**content, "file": path}
+
+
+def run_checkpoint(path: str | Path) -> Path:
+    """The file of a checkpoint: the path itself, or that of a run's folder."""
+    inside = Path(path) / "checkpoint.pt"
+    return inside if inside.is_file() else Path(path)
 
 
 def from_content(content: dict[str, Any], path: str | Path, **parts: Part) -> SVG:
@@ -126,6 +179,8 @@ def from_content(content: dict[str, Any], path: str | Path, **parts: Part) -> SV
         svg = SVG(config, **parts)
     except ConfigError as error:
         raise CheckpointError(f"{path} cannot be built: {error}") from error
+    if content["training"] is None and "about" in content:
+        check_tensors(svg.state_dict(), content["weights"], path)
     used = {"prior": svg.prior, "guide": svg.posterior, "observation": svg.observation}
     for name, module in used.items():
         if content.get(name, type(module).__name__) != type(module).__name__:

@@ -1,0 +1,263 @@
+"""Models as a folder of ``config.json`` and ``model.safetensors``, and those that ship.
+
+That is the convention of the Hugging Face hub: nothing in such a folder can run code.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from svg_pyro.errors import CheckpointError
+from svg_pyro.model.svg import SVG
+from svg_pyro.util.files import write_json, written_beside
+
+FORMAT = "svg_pyro model"
+CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
+_SHIPPED = Path(__file__).parent / "weights"
+
+
+def shipped() -> list[str]:
+    """Names of the models whose weights come with the package."""
+    return sorted(path.parent.name for path in _SHIPPED.glob(f"*/{CONFIG_FILE}"))
+
+
+def save_pretrained(
+    svg: SVG, folder: str | Path, about: dict[str, Any] | None = None
+) -> None:
+    """Write a model as ``config.json`` and ``model.safetensors``.
+
+    Parameters
+    ----------
+    svg : SVG
+        Of registered parts: only their names are written, not their code.
+    folder : str or Path
+        Made if need be.
+    about : dict, optional
+        What a reader should know: data, commands, steps, scores; goes into the JSON.
+
+    Raises
+    ------
+    CheckpointError
+        When the files cannot be written.
+    """
+    from safetensors.torch import save as to_bytes
+
+    folder = Path(folder)
+    weights = {k: v.detach().cpu().contiguous() for k, v in svg.state_dict().items()}
+    content = {
+        "format": FORMAT,
+        "version": 1,
+        "config": dataclasses.asdict(svg.config),
+        "parts": svg.names,
+        "about": about or {},
+    }
+    try:
+        with written_beside(folder / WEIGHTS_FILE) as beside:
+            beside.write_bytes(to_bytes(weights))
+        write_json(folder / CONFIG_FILE, content)
+    except OSError as error:
+        raise CheckpointError(
+            f"cannot write {error.filename or folder}: {error.strerror or error}; "
+            "free space or choose another folder"
+        ) from error
+
+
+def read_pretrained(source: str | Path) -> dict[str, Any]:
+    """What a checkpoint's content would be, from a folder, the hub or a shipped model.
+
+    Parameters
+    ----------
+    source : str or Path
+        As `svg_pyro.from_pretrained` takes it.
+
+    Returns
+    -------
+    dict
+        "config", "weights" (tensors by name, on the CPU), "training" (None), "about"
+        and "file", the path of the weights.
+
+    Raises
+    ------
+    CheckpointError
+        When there is no such model, or a file is missing, broken or foreign.
+    """
+    folder = _folder(source)
+    content = read_config(folder)
+    return {
+        "config": content["config"],
+        "weights": _read_weights(folder / WEIGHTS_FILE),
+        "training": None,
+        "about": content.get("about", {}),
+        "file": folder / WEIGHTS_FILE,
+    }
+
+
+def is_pretrained(source: str | Path) -> bool:
+    """Whether a source is a folder of `save_pretrained`, or a shipped model's name."""
+    return (Path(source) / CONFIG_FILE).is_file() or str(source) in shipped()
+
+
+def read_config(folder: str | Path) -> dict[str, Any]:
+    """The content of ``config.json``: "config", "parts" and "about".
+
+    Parameters
+    ----------
+    folder : str or Path
+        That `save_pretrained` wrote.
+
+    Raises
+    ------
+    CheckpointError
+        When it is missing, is no JSON, or is not of this package.
+    """
+    path = Path(folder) / CONFIG_FILE
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CheckpointError(
+            f"{folder} holds no {CONFIG_FILE}; give a folder that save_pretrained wrote"
+        ) from None
+    except (ValueError, RecursionError, OSError) as error:
+        raise CheckpointError(
+            f"{path} cannot be read ({str(error).splitlines()[0]}); fetch it again"
+        ) from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise CheckpointError(
+            f"{path} is not of svg_pyro; give a folder that save_pretrained wrote"
+        )
+    if content.get("version") != 1 or not isinstance(content.get("config"), dict):
+        raise CheckpointError(
+            f"{path} is of version {content.get('version')!r}, this svg_pyro reads 1; "
+            "install a newer svg_pyro"
+        )
+    return content
+
+
+def check_tensors(
+    wanted: dict[str, torch.Tensor], given: dict[str, torch.Tensor], where: str | Path
+) -> None:
+    """Refuse weights that do not fit a model; nothing is loaded by half.
+
+    Parameters
+    ----------
+    wanted, given : dict of str to torch.Tensor
+        The model's own weights and those of a file, by name.
+    where : str or Path
+        The file, for the message.
+
+    Raises
+    ------
+    CheckpointError
+        When a tensor is missing, left over, of another shape, or not finite.
+    """
+    missing = [name for name in wanted if name not in given]
+    surplus = [name for name in given if name not in wanted]
+    shared = [name for name in wanted if name in given]
+    misshaped = [n for n in shared if wanted[n].shape != given[n].shape]
+    faults = []
+    if missing:
+        faults.append(_some("lacks", missing))
+    if surplus:
+        faults.append(_some("has beside it", surplus))
+    if misshaped:
+        name = misshaped[0]
+        shapes = f"{tuple(given[name].shape)} for {tuple(wanted[name].shape)}"
+        faults.append(_some("has in other shapes", misshaped) + f", {shapes}")
+    if faults:
+        raise CheckpointError(
+            f"{where} does not fit the model: it {'; it '.join(faults)}; of "
+            f"{len(wanted)} tensors {len(shared) - len(misshaped)} fit"
+        )
+    for name, tensor in given.items():
+        if tensor.is_floating_point() and not tensor.isfinite().all():
+            raise CheckpointError(f"{where}: {name} holds NaN or infinity")
+
+
+def _some(words: str, names: list[str]) -> str:
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    return f"{words} {names[0]}{more}"
+
+
+def _read_weights(path: Path) -> dict[str, torch.Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    if not path.is_file():
+        raise CheckpointError(
+            f"{path.parent} holds no {path.name}; give a folder that save_pretrained "
+            "wrote"
+        )
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(
+            f"{path} cannot be read ({str(error).splitlines()[0]}); it is truncated or "
+            "of another program: fetch it again"
+        ) from error
+
+
+def _folder(source: str | Path) -> Path:
+    path = Path(source)
+    if path.is_dir():
+        return path
+    name = str(source)
+    if name in shipped():
+        return _SHIPPED / name
+    if name.count("/") == 1 and not path.is_absolute() and not name.startswith("."):
+        return _from_hub(name)
+    raise CheckpointError(unknown(name))
+
+
+def unknown(name: str) -> str:
+    """What to say of a name that is no file, no folder and not shipped."""
+    names = shipped()
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    there = f", or the name of a model that ships ({', '.join(names)})" if names else ""
+    return f"no checkpoint at {name}; {hint}give the path of a saved one{there}"
+
+
+def _from_hub(name: str) -> Path:
+    try:
+        from huggingface_hub import snapshot_download
+    except ImportError:
+        raise CheckpointError(
+            f"no folder {name}; to fetch it from the hub install huggingface_hub "
+            "(pip install 'svg_pyro[hub]')"
+        ) from None
+    try:
+        return Path(snapshot_download(name, allow_patterns=[CONFIG_FILE, WEIGHTS_FILE]))
+    # The hub's errors, those of HTTP clients and of sockets have no common class.
+    except Exception as error:
+        reason = " ".join(str(error).split())[:120]
+        raise CheckpointError(
+            f"{name} is no folder here, and cannot be had from the hub ({reason})"
+        ) from error
+
+
+def start_from(svg: SVG, other: SVG, where: str = "the model given") -> None:
+    """Give a new model the weights of another one of the same architecture.
+
+    Parameters
+    ----------
+    svg : SVG
+        That is to be trained on.
+    other : SVG
+        Whose weights it starts from.
+    where : str
+        What to call `other` in a message.
+
+    Raises
+    ------
+    CheckpointError
+        When a tensor is missing, left over or of another shape; nothing is changed.
+    """
+    weights = other.state_dict()
+    check_tensors(svg.state_dict(), weights, where)
+    svg.load_state_dict(weights)

@@ -1,0 +1,126 @@
+"""Folders of config.json and model.safetensors: whole, or one line that says why not."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+import svg_pyro
+from svg_pyro import SVG, CheckpointError, SVGConfig
+from svg_pyro.model import pretrained
+
+CONFIG = SVGConfig(channels=1, width=2, g_dim=5, z_dim=2, rnn_size=6, n_past=2)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    torch.manual_seed(0)
+    svg = SVG(CONFIG).eval()
+    svg_pyro.save_pretrained(svg, tmp_path / "model", {"steps": 7})
+    return tmp_path / "model", svg
+
+
+def message(call):
+    with pytest.raises(CheckpointError) as caught:
+        call()
+    text = str(caught.value)
+    assert "\n" not in text and len(text) < 300
+    return text
+
+
+def test_a_model_comes_back_as_it_was(folder):
+    path, svg = folder
+    for loaded in (svg_pyro.from_pretrained(path), svg_pyro.load(path)):
+        assert loaded.config == svg.config and not loaded.training
+        for name, value in svg.state_dict().items():
+            assert torch.equal(loaded.state_dict()[name], value), name
+    about = pretrained.read_config(path)["about"]
+    assert about == {"steps": 7}
+
+
+def test_a_run_s_folder_is_its_checkpoint(tmp_path, folder):
+    _, svg = folder
+    svg_pyro.save(svg, tmp_path / "run" / "checkpoint.pt")
+    loaded = svg_pyro.load(tmp_path / "run")
+    assert torch.equal(loaded.encoder.head[0].weight, svg.encoder.head[0].weight)
+
+
+def test_shipped_models_are_loaded_by_name_and_others_named(monkeypatch, folder):
+    path, svg = folder
+    monkeypatch.setattr(pretrained, "_SHIPPED", path.parent)
+    assert pretrained.shipped() == ["model"]
+    assert svg_pyro.load("model").config == svg.config
+    said = message(lambda: svg_pyro.load("modle"))
+    assert "did you mean 'model'" in said and "ships (model)" in said
+
+
+def test_every_shipped_model_predicts():
+    for name in pretrained.shipped():
+        svg = svg_pyro.load(name)
+        shape = svg.frame_shape
+        context = torch.rand(1, svg.config.n_past, *shape)
+        futures = svg.predict(context, 2, 2)
+        assert futures.shape == (2, 1, 2, *shape) and futures.isfinite().all()
+        folder = pretrained._SHIPPED / name
+        assert sum(p.stat().st_size for p in folder.iterdir()) < 8e6
+        about = pretrained.read_config(folder)["about"]
+        assert {"data", "command", "steps", "cpu_hours", "scores"} <= about.keys()
+
+
+@pytest.mark.parametrize("fault", ["missing", "surplus", "misshaped", "nan"])
+def test_tensors_that_do_not_fit_are_named(folder, fault):
+    path, _ = folder
+    file = path / pretrained.WEIGHTS_FILE
+    weights = load_file(file)
+    name = "posterior.loc.weight"
+    if fault == "missing":
+        del weights[name]
+    elif fault == "surplus":
+        weights["extra"] = torch.zeros(3)
+    elif fault == "misshaped":
+        weights[name] = torch.zeros(3, 3)
+    else:
+        weights[name][0, 0] = float("nan")
+    save_file(weights, file)
+    said = message(lambda: svg_pyro.load(path))
+    assert ("extra" if fault == "surplus" else name) in said
+    if fault == "misshaped":
+        assert "(3, 3) for (2, 6)" in said
+
+
+def test_broken_files_are_one_line(folder, tmp_path):
+    path, _ = folder
+    weights = (path / pretrained.WEIGHTS_FILE).read_bytes()
+    config = (path / pretrained.CONFIG_FILE).read_text()
+    for cut in (0, 4, 100, len(weights) - 1):
+        (path / pretrained.WEIGHTS_FILE).write_bytes(weights[:cut])
+        assert "truncated" in message(lambda: svg_pyro.load(path))
+    (path / pretrained.WEIGHTS_FILE).write_bytes(weights)
+    for text in ("", "{", "[]", "{}", "[" * 100_000):
+        (path / pretrained.CONFIG_FILE).write_text(text)
+        message(lambda: svg_pyro.load(path))
+    changed = json.loads(config)
+    changed["config"]["widht"] = 3
+    (path / pretrained.CONFIG_FILE).write_text(json.dumps(changed))
+    assert "did you mean 'width'" in message(lambda: svg_pyro.load(path))
+    (path / pretrained.CONFIG_FILE).unlink()
+    message(lambda: svg_pyro.load(path))
+    shutil.rmtree(path)
+    message(lambda: svg_pyro.from_pretrained(path))
+
+
+def test_a_model_starts_from_other_weights(folder):
+    _, svg = folder
+    torch.manual_seed(1)
+    other = SVG(CONFIG)
+    pretrained.start_from(other, svg)
+    assert torch.equal(other.encoder.head[0].weight, svg.encoder.head[0].weight)
+    wider = SVG(replace(CONFIG, z_dim=3))
+    before = {k: v.clone() for k, v in wider.state_dict().items()}
+    said = message(lambda: pretrained.start_from(wider, svg))
+    assert "other shapes" in said and "of 97 tensors 88 fit" in said
+    for name, value in wider.state_dict().items():
+        assert torch.equal(value, before[name]), name  # nothing half-loaded
