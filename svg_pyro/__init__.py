@@ -20,6 +20,7 @@ from svg_pyro.model.sampler import Sampler
 from svg_pyro.model.smc import GuidedFutures, futures_to, log_evidence
 from svg_pyro.model.streaming import State
 from svg_pyro.model.svg import SVG
+from svg_pyro.util.allocator import keep_freed_memory
 
 __version__ = "0.1.0"
 
@@ -45,6 +46,7 @@ __all__ = [
     "TrainingError",
     "from_pretrained",
     "futures_to",
+    "keep_freed_memory",
     "load",
     "log_evidence",
     "register",

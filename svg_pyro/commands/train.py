@@ -8,12 +8,13 @@ import torch
 from torch import Tensor
 
 from svg_pyro.commands.datasets import first_clips
+from svg_pyro.commands.fields import flag_of
 from svg_pyro.commands.parser import Parser, one_line_errors
 from svg_pyro.commands.presets import PRESETS
 from svg_pyro.commands.settings import Run, RunOptions, RunRequest, plan
 from svg_pyro.commands.sources import TRAINING_DATA, MakeClips
 from svg_pyro.config import SVGConfig, TrainingConfig
-from svg_pyro.evaluation import picture_rows, score_futures
+from svg_pyro.evaluation import FutureScores, concerns, picture_rows, score_futures
 from svg_pyro.model.svg import SVG
 from svg_pyro.plots.strips import draw_gif, draw_strip
 from svg_pyro.plots.training import draw_training
@@ -131,6 +132,8 @@ def run_training(run: Run, make_clips: MakeClips) -> None:
         if test is not None and trainer.step < training.steps:
             draw_training(trainer.log_path, run.out / "training.png")
             draw_futures(trainer, test, run.options, f"step_{trainer.step:06d}")
+            few = score_futures(svg, test[:16], config.n_past, num_samples=5)
+            print_concerns(few, svg)
 
     trainer = Trainer(
         svg,
@@ -204,9 +207,8 @@ def report(
     elbo = ELBOS[trainer.config.elbo]()
     nll, kl = held_out_terms(svg, elbo, validation)
     scores = score_futures(svg, test, svg.config.n_past, num_samples)
-    best, mean, copy = (
-        s.mean().item() for s in (scores.best, scores.mean, scores.copy)
-    )
+    best, mean, copy = scores.averages()
+    motionless = len(test) - int(scores.moving.sum())
     results = {
         "clips": len(test),
         "horizon": test.shape[1] - svg.config.n_past,
@@ -215,14 +217,37 @@ def report(
         "psnr_mean": mean,
         "psnr_copy_last_frame": copy,
         "gain": scores.gain,
+        "motionless_clips": motionless,
+        "spread_skill": scores.spread_skill,
         "nll": nll,
         "kl": kl,
         "step": trainer.step,
     }
     write_json(trainer.out / "results.json", results)
-    print(
-        f"held-out PSNR over {results['horizon']} predicted frames, {len(test)} clips: "
-        f"best of {num_samples} samples {best:.2f} dB, mean sample {mean:.2f} dB, "
-        f"last context frame repeated {copy:.2f} dB; gain {scores.gain:+.2f} dB"
-    )
+    if motionless < len(test):
+        print(
+            f"held-out PSNR over {results['horizon']} predicted frames, {len(test)} "
+            f"clips: best of {num_samples} samples {best:.2f} dB, mean sample "
+            f"{mean:.2f} dB, last context frame repeated {copy:.2f} dB; gain "
+            f"{scores.gain:+.2f} dB"
+        )
+    if motionless:
+        print(
+            f"{motionless} of the {len(test)} clips, where nothing moves, are left out"
+        )
     print(f"held-out KL {kl:.2f} nats a frame")
+    print_concerns(scores, svg)
+
+
+def print_concerns(scores: FutureScores, svg: SVG) -> None:
+    """Say in words what is plainly wrong with futures, and which flags may mend it.
+
+    Parameters
+    ----------
+    scores : FutureScores
+        Of held-out clips.
+    svg : SVG
+        Whose futures they are.
+    """
+    for concern in concerns(scores, stochastic=svg.prior is not None):
+        print(f"{concern.words} (See {', '.join(map(flag_of, concern.advice))}.)")

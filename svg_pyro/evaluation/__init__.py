@@ -7,6 +7,7 @@ protocols, as distributions and by likelihood, in bounded memory, and can be int
 """
 
 from svg_pyro.evaluation.candidates import COPY, Candidate, load_candidates
+from svg_pyro.evaluation.judgement import Concern, concerns
 from svg_pyro.evaluation.publish import publish
 from svg_pyro.evaluation.quick import FutureScores, picture_rows, score_futures
 from svg_pyro.evaluation.results import results_of
@@ -16,9 +17,11 @@ from svg_pyro.evaluation.settings import EvaluationSettings
 __all__ = [
     "COPY",
     "Candidate",
+    "Concern",
     "Evaluation",
     "EvaluationSettings",
     "FutureScores",
+    "concerns",
     "load_candidates",
     "picture_rows",
     "publish",

@@ -6,6 +6,7 @@ import torch
 
 from svg_pyro.errors import DataError
 from svg_pyro.metrics import clip_mse, psnr
+from svg_pyro.metrics.ensembles import spread_skill_of
 from svg_pyro.plots.strips import rows_of
 from svg_pyro.util.modes import seeded
 from svg_pyro.util.progress import progress
@@ -21,17 +22,53 @@ class FutureScores:
     best, mean : torch.Tensor
         Of the best of a clip's samples, and the mean over its samples; ``(B,)``.
     copy : torch.Tensor
-        Of the last context frame repeated; ``(B,)``.
+        Of the last context frame repeated; ``(B,)``. Infinite for a clip in which
+        nothing moves.
+    variance : torch.Tensor
+        Among a clip's samples, mean over its values; ``(B,)``. NaN for one sample.
+    error : torch.Tensor
+        Mean squared error of the mean over samples; ``(B,)``.
+    num_samples : int
+        Futures of each clip.
     """
 
     best: torch.Tensor
     mean: torch.Tensor
     copy: torch.Tensor
+    variance: torch.Tensor
+    error: torch.Tensor
+    num_samples: int
 
     @property
-    def gain(self):
-        """Mean over clips of the best sample's PSNR, less that of copying; dB."""
-        return (self.best.mean() - self.copy.mean()).item()
+    def moving(self) -> torch.Tensor:
+        """Which clips are compared: those in which something moves; bool, ``(B,)``."""
+        return self.copy.isfinite()
+
+    def averages(self) -> tuple[float, float, float]:
+        """Means of `best`, `mean` and `copy` over the moving clips; NaN without any."""
+        best, mean, copy = (
+            scores[self.moving].mean().item()
+            for scores in (self.best, self.mean, self.copy)
+        )
+        return best, mean, copy
+
+    @property
+    def gain(self) -> float:
+        """Mean over moving clips of the best sample's PSNR, less copying's; dB."""
+        best, _, copy = self.averages()
+        return best - copy
+
+    @property
+    def spread_skill(self) -> float:
+        """How far samples lie apart over how far their mean is from the truth.
+
+        1 where calibrated, 0 where all samples are the same; see
+        `svg_pyro.metrics.spread_skill`.
+        """
+        ratio = spread_skill_of(
+            self.variance.mean(), self.error.mean(), self.num_samples
+        )
+        return float(ratio)
 
 
 def score_futures(svg, clips, n_past, num_samples=20, batch_size=16, seed=0):
@@ -67,17 +104,23 @@ def score_futures(svg, clips, n_past, num_samples=20, batch_size=16, seed=0):
             "of context; give longer clips"
         )
     device = next(svg.parameters()).device
-    best, mean, copy = [], [], []
+    columns: list[tuple[torch.Tensor, ...]] = []
     with seeded(seed, device):
         for batch in progress(clips.split(batch_size), desc="scoring", unit="batch"):
             batch = to_float(batch, device)
             context, truth = batch[:, :n_past], batch[:, n_past:]
             futures = svg.predict(context, horizon, num_samples)
             scores = psnr(clip_mse(futures, truth))
-            best.append(scores.amax(0).cpu())
-            mean.append(scores.mean(0).cpu())
-            copy.append(psnr(clip_mse(context[:, -1:], truth)).cpu())
-    return FutureScores(torch.cat(best), torch.cat(mean), torch.cat(copy))
+            copy = psnr(clip_mse(context[:, -1:], truth))
+            variance = torch.full_like(copy, torch.nan)
+            if num_samples > 1:
+                variance = futures.var(0).flatten(1).mean(1)
+            error = clip_mse(futures.mean(0), truth)
+            columns.append((scores.amax(0), scores.mean(0), copy, variance, error))
+    best, mean, copy, variance, error = (
+        torch.cat(each).cpu() for each in zip(*columns, strict=True)
+    )
+    return FutureScores(best, mean, copy, variance, error, num_samples)
 
 
 def picture_rows(svg, clip, n_past, num_samples=20, num_shown=3, seed=0):

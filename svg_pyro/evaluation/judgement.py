@@ -1,0 +1,64 @@
+"""What is plainly wrong with sampled futures, in words, and what to try."""
+
+from dataclasses import dataclass
+
+from svg_pyro.evaluation.quick import FutureScores
+
+# Samples that lie less far apart, beside their error, look the same. Trained models of
+# simulated pushing have 0.4 to 0.6; a model whose latents say nothing has 0.00 to 0.02.
+ALIKE = 0.1
+
+
+@dataclass(frozen=True)
+class Concern:
+    """Something that is wrong with a model's futures.
+
+    Attributes
+    ----------
+    words : str
+        What, and what to try: plain sentences.
+    advice : tuple of str
+        Names of the settings (fields of a configuration) that may mend it.
+    """
+
+    words: str
+    advice: tuple[str, ...]
+
+
+def concerns(scores: FutureScores, *, stochastic: bool = True) -> list[Concern]:
+    """What is plainly wrong with futures that `score_futures` scored.
+
+    Parameters
+    ----------
+    scores : FutureScores
+        Of held-out clips.
+    stochastic : bool
+        Whether the model has latents; without, its samples are meant to be alike.
+
+    Returns
+    -------
+    list of Concern
+        Empty if the best sample beats repetition and the samples differ.
+    """
+    wrong = []
+    if scores.gain < 0:
+        wrong.append(
+            Concern(
+                "Held-out futures are worse than repeating the last frame: the best of "
+                f"{scores.num_samples} has {-scores.gain:.2f} dB less. Train for more "
+                "steps, let the decoder copy pixels (pixel_skip), lower beta, or train "
+                "on more clips.",
+                ("steps", "pixel_skip", "beta"),
+            )
+        )
+    if stochastic and scores.spread_skill < ALIKE:
+        wrong.append(
+            Concern(
+                "The samples of a clip hardly differ: they lie "
+                f"{scores.spread_skill:.2f} times as far apart as they miss the truth, "
+                "where 1 would be right. The latents are hardly used: lower beta, or "
+                "train for more steps.",
+                ("beta", "steps"),
+            )
+        )
+    return wrong

@@ -1,0 +1,81 @@
+"""What is said of futures that are plainly wrong, and of clips where nothing moves."""
+
+import dataclasses
+import math
+
+import pytest
+import torch
+
+from svg_pyro import SVG
+from svg_pyro.evaluation import FutureScores, concerns, score_futures
+from svg_pyro.metrics import spread_skill
+
+
+def scores(best=(22.0, 24.0), copy=(20.0, 21.0), variance=0.01):
+    best, copy = torch.tensor(best), torch.tensor(copy)
+    return FutureScores(
+        best=best,
+        mean=best - 1,
+        copy=copy,
+        variance=torch.full_like(best, variance),
+        error=torch.full_like(best, 0.01),
+        num_samples=20,
+    )
+
+
+def test_nothing_is_said_of_good_futures():
+    assert concerns(scores()) == []
+
+
+def test_futures_worse_than_repetition_are_told_in_words():
+    (concern,) = concerns(scores(copy=(23.0, 24.0)))
+    assert "worse than repeating the last frame" in concern.words
+    assert "0.50 dB less" in concern.words and "--" not in concern.words
+    assert concern.advice == ("steps", "pixel_skip", "beta")
+
+
+@pytest.mark.parametrize("stochastic", [True, False])
+def test_samples_that_are_alike_are_told_of_a_model_with_latents(stochastic):
+    # 0.05 of the error: sqrt(21 / 20 * 0.0025).
+    told = concerns(scores(variance=0.01 * 0.05**2), stochastic=stochastic)
+    assert [c.advice for c in told] == [("beta", "steps")] * stochastic
+    assert all("0.05 times as far apart" in c.words for c in told)
+
+
+def test_one_sample_shows_no_spread_and_is_not_judged_by_it():
+    assert concerns(scores(variance=math.nan)) == []
+
+
+def test_clips_where_nothing_moves_are_left_out_of_the_means():
+    some = scores(best=(22.0, 24.0, 90.0), copy=(20.0, 21.0, math.inf))
+    assert some.moving.tolist() == [True, True, False]
+    assert some.averages() == (23.0, 22.0, 20.5) and some.gain == 2.5
+    none = scores(copy=(math.inf, math.inf))
+    assert all(map(math.isnan, none.averages())) and concerns(none) == []
+
+
+def clips_of(count=5):
+    generator = torch.Generator().manual_seed(4)
+    return torch.randint(
+        0, 256, (count, 5, 1, 64, 64), dtype=torch.uint8, generator=generator
+    )
+
+
+def test_spread_is_that_of_the_metrics(tiny):
+    svg = SVG(tiny)
+    clips = clips_of(4)
+    found = score_futures(svg, clips, n_past=2, num_samples=6, batch_size=4, seed=3)
+    torch.manual_seed(3)
+    frames = clips.float() / 255
+    futures = svg.predict(frames[:, :2], 3, 6)
+    want = spread_skill(futures, frames[:, 2:]).item()
+    assert want > 0 and found.spread_skill == pytest.approx(want, rel=1e-5)
+
+
+def test_a_model_that_ignores_its_latents_is_told(tiny):
+    svg = SVG(dataclasses.replace(tiny, prior="fixed"))
+    first = next(svg.frame_predictor.parameters())  # of the embedding of h and z
+    with torch.no_grad():
+        first[:, -tiny.z_dim :] = 0
+    told = concerns(score_futures(svg, clips_of(), n_past=2, num_samples=4))
+    assert ("beta", "steps") in [c.advice for c in told]
