@@ -79,7 +79,7 @@ def _train(
     training = TrainingConfig(lr=LR, lr_end=0.0, steps=steps)
     schedule = Schedule(make_adam(ours.svg.parameters(), training), training)
     ours.svi.optim = schedule.optimiser
-    data = MovingMNIST(load_scikit_digits("train"), "train", FRAMES, 1, seed=seed)
+    data = MovingMNIST(load_scikit_digits("train"), "train", FRAMES, num_digits=1, seed=seed)
     torch.manual_seed(seed)
     for step in range(steps):
         frames, _ = batch_of(data, BATCH, step, seed)
@@ -90,7 +90,7 @@ def _train(
 
 def _score(svg: SVG, device: torch.device, precision: str) -> tuple[float, float]:
     """Held-out PSNR of sampled futures, and the KL."""
-    data = MovingMNIST(load_scikit_digits("test"), "test", FRAMES, 1)
+    data = MovingMNIST(load_scikit_digits("test"), "test", FRAMES, num_digits=1)
     clips = torch.stack([data.clip(i) for i in range(CLIPS)])
     with autocast(device, precision):
         _, kl = held_out_terms(svg, SyncFreeMeanFieldELBO(), clips)

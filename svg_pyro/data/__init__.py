@@ -5,18 +5,25 @@ fly; `KTH` (`download_kth`) and `BairPush`, the BAIR robot pushing set
 (`download_bair`, or a simulated stand-in of its layout by `make_simulated_push`),
 as they are published; `VideoFolder`, anybody's videos. `first_frames` gives the
 start of a video for a prediction.
+
+Each name is loaded when it is first asked for: what reads videos or simulates pushes
+costs nothing where it is not used.
 """
 
-from svg_pyro.data.bair.dataset import BairPush
-from svg_pyro.data.base import ClipDataset
-from svg_pyro.data.digits import find_digits
-from svg_pyro.data.download.published import download_bair, download_kth
-from svg_pyro.data.moving_mnist import MovingMNIST
-from svg_pyro.data.simulated_push.dataset import make_simulated_push
-from svg_pyro.data.videos.first_frames import first_frames
-from svg_pyro.data.videos.folder import VideoFolder, find_sources
-from svg_pyro.data.videos.kth import KTH
-from svg_pyro.util.tensors import to_float
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from svg_pyro.data.bair.dataset import BairPush
+    from svg_pyro.data.base import ClipDataset
+    from svg_pyro.data.digits import find_digits
+    from svg_pyro.data.download.published import download_bair, download_kth
+    from svg_pyro.data.moving_mnist import MovingMNIST
+    from svg_pyro.data.simulated_push.dataset import make_simulated_push
+    from svg_pyro.data.videos.first_frames import first_frames
+    from svg_pyro.data.videos.folder import VideoFolder, find_sources
+    from svg_pyro.data.videos.kth import KTH
+    from svg_pyro.util.tensors import to_float
 
 __all__ = [
     "KTH",
@@ -32,3 +39,30 @@ __all__ = [
     "make_simulated_push",
     "to_float",
 ]
+
+_MODULES = {
+    "KTH": "svg_pyro.data.videos.kth",
+    "BairPush": "svg_pyro.data.bair.dataset",
+    "ClipDataset": "svg_pyro.data.base",
+    "MovingMNIST": "svg_pyro.data.moving_mnist",
+    "VideoFolder": "svg_pyro.data.videos.folder",
+    "download_bair": "svg_pyro.data.download.published",
+    "download_kth": "svg_pyro.data.download.published",
+    "find_digits": "svg_pyro.data.digits",
+    "find_sources": "svg_pyro.data.videos.folder",
+    "first_frames": "svg_pyro.data.videos.first_frames",
+    "make_simulated_push": "svg_pyro.data.simulated_push.dataset",
+    "to_float": "svg_pyro.util.tensors",
+}
+
+
+def __getattr__(name: str) -> Any:  # mypy knows each name from above
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(_MODULES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

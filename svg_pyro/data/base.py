@@ -3,10 +3,11 @@
 import abc
 
 import numpy as np
+import torch
 from torch.utils.data import Dataset
 
 
-class ClipDataset(Dataset, abc.ABC):
+class ClipDataset(Dataset[torch.Tensor], abc.ABC):
     """A set of videos from which clips of `n_frames` frames are cut.
 
     A subclass gives `__len__` and `clip`. A clip depends on
@@ -28,11 +29,11 @@ class ClipDataset(Dataset, abc.ABC):
     image_size: int
 
     @abc.abstractmethod
-    def __len__(self):
+    def __len__(self) -> int:
         """Number of videos."""
 
     @abc.abstractmethod
-    def clip(self, index, epoch=0):
+    def clip(self, index: int, epoch: int = 0) -> torch.Tensor:
         """One clip of video `index`.
 
         Parameters
@@ -48,14 +49,14 @@ class ClipDataset(Dataset, abc.ABC):
             uint8, shape ``(T, C, H, W)``, values 0 to 255.
         """
 
-    def name(self, index):
+    def name(self, index: int) -> str:
         """Words by which a person finds video `index`, for messages."""
         return f"clip {index}"
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: int) -> torch.Tensor:
         return self.clip(index)
 
 
-def clip_rng(seed, epoch, index):
+def clip_rng(seed: int, epoch: int, index: int) -> np.random.Generator:
     """A generator that is a function of ``(seed, epoch, index)`` alone."""
     return np.random.default_rng([seed, epoch, index])

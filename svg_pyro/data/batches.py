@@ -4,15 +4,28 @@ import atexit
 import functools
 import os
 import signal
+from collections.abc import Iterator
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from svg_pyro.data.base import ClipDataset
 from svg_pyro.errors import ConfigError, DataError, SVGError
 
+# Frames uint8 (B, T, C, H, W), and the numbers of their videos.
+Batch = tuple[torch.Tensor, list[int]]
 
-def batch_of(dataset, batch_size, step, seed=0, rank=0, ranks=1):
+
+def batch_of(
+    dataset: ClipDataset,
+    batch_size: int,
+    step: int,
+    seed: int = 0,
+    *,
+    rank: int = 0,
+    ranks: int = 1,
+) -> Batch:
     """The batch that training step `step` sees: a function of its arguments alone.
 
     Every epoch visits the videos once, in an order drawn from ``(seed, epoch)``. A
@@ -22,11 +35,13 @@ def batch_of(dataset, batch_size, step, seed=0, rank=0, ranks=1):
     Parameters
     ----------
     dataset : ClipDataset
+        The videos.
     batch_size : int
         Clips of all ranks together, a multiple of `ranks`.
     step : int
         Training step, counted from 0.
     seed : int
+        Draws the order of every epoch.
     rank, ranks : int
         Of the processes that train together, each gets the clips `rank`,
         ``rank + ranks``, ... of the batch: no two get the same.
@@ -41,48 +56,78 @@ def batch_of(dataset, batch_size, step, seed=0, rank=0, ranks=1):
     Raises
     ------
     DataError
-        The data set is empty.
+        The data set is empty, or a clip is not what `ClipDataset` promises: uint8,
+        of its frames, channels and size.
     ConfigError
-        The batch cannot be shared equally.
+        `batch_size` is no multiple of `ranks`.
     """
     if len(dataset) == 0:
         raise DataError("the data set is empty: it holds no video to train on")
     if batch_size % ranks:
         raise ConfigError(
             f"a batch of {batch_size} clips cannot be shared by {ranks} processes; "
-            f"make --batch-size a multiple of {ranks}"
+            f"make batch_size a multiple of {ranks}"
         )
     positions = range(step * batch_size + rank, (step + 1) * batch_size, ranks)
     places = [divmod(position, len(dataset)) for position in positions]
     drawn = [
         (epoch, _order(len(dataset), seed, epoch)[place]) for epoch, place in places
     ]
-    clips = [dataset.clip(index, epoch) for epoch, index in drawn]
+    clips = [_checked_clip(dataset, index, epoch) for epoch, index in drawn]
     return torch.stack(clips), [index for _, index in drawn]
 
 
+def _checked_clip(dataset: ClipDataset, index: int, epoch: int) -> torch.Tensor:
+    """A clip, if it keeps the contract: floats would be divided by 255 in silence."""
+    clip = dataset.clip(index, epoch)
+    size = dataset.image_size
+    wanted = (dataset.n_frames, dataset.channels, size, size)
+    if not isinstance(clip, torch.Tensor):
+        what = f"a {type(clip).__name__}"
+    elif clip.dtype != torch.uint8 or clip.shape != wanted:
+        what = f"{str(clip.dtype).removeprefix('torch.')} {tuple(clip.shape)}"
+    else:
+        return clip
+    raise DataError(
+        f"{type(dataset).__name__}: {dataset.name(index)} is {what}; clip() must give "
+        f"a uint8 tensor (T, C, H, W) = {wanted}, values 0 to 255"
+    )
+
+
 @functools.lru_cache(maxsize=4)
-def _order(count, seed, epoch):
+def _order(count: int, seed: int, epoch: int) -> list[int]:
     """The order in which an epoch visits the videos."""
-    return np.random.default_rng([seed, epoch]).permutation(count).tolist()
+    order: list[int]
+    order = np.random.default_rng([seed, epoch]).permutation(count).tolist()
+    return order
 
 
-class _Steps(Dataset):
+class _Steps(Dataset[Batch | SVGError]):
     """Whole batches, numbered by the step that sees them."""
 
-    def __init__(self, dataset, batch_size, seed, rank, ranks):
-        self.arguments = dataset, batch_size
-        self.options = {"seed": seed, "rank": rank, "ranks": ranks}
+    def __init__(
+        self, dataset: ClipDataset, batch_size: int, options: dict[str, int]
+    ) -> None:
+        self._dataset, self._batch_size, self._options = dataset, batch_size, options
 
-    def __getitem__(self, step):
-        dataset, batch_size = self.arguments
+    def __getitem__(self, step: int) -> Batch | SVGError:
         try:
-            return batch_of(dataset, batch_size, step, **self.options)
+            return batch_of(self._dataset, self._batch_size, step, **self._options)
         except SVGError as error:
             return error  # raised by a worker, it would come as a page of text
 
 
-def batches(dataset, batch_size, steps, seed=0, workers=0, rank=0, ranks=1, pin=False):
+def batches(
+    dataset: ClipDataset,
+    batch_size: int,
+    steps: range,
+    *,
+    seed: int = 0,
+    workers: int = 0,
+    rank: int = 0,
+    ranks: int = 1,
+    pin: bool = False,
+) -> Iterator[Batch]:
     """The batches of some training steps in their order, read ahead by processes.
 
     What is read does not depend on `workers`.
@@ -107,19 +152,27 @@ def batches(dataset, batch_size, steps, seed=0, workers=0, rank=0, ranks=1, pin=
 
     Raises
     ------
-    ConfigError, DataError
-        As `batch_of`; also if a worker dies.
+    ConfigError
+        `batch_size` is no multiple of `ranks`, or `workers` is negative.
+    DataError
+        The data set is empty, a clip cannot be read or is not what `ClipDataset`
+        promises, or a worker dies.
     """
     if workers < 0:
         raise ConfigError(f"workers is {workers}; give 0 or more")
     # "spawn" is safe whatever threads the caller has started.
-    ahead = {"multiprocessing_context": "spawn", "worker_init_fn": _prepare_worker}
-    loader = DataLoader(
-        _Steps(dataset, batch_size, seed, rank, ranks), batch_size=None, sampler=steps,
-        num_workers=workers, pin_memory=pin,
+    options = {"seed": seed, "rank": rank, "ranks": ranks}
+    loader: DataLoader[Batch | SVGError] = DataLoader(
+        _Steps(dataset, batch_size, options),
+        batch_size=None,
+        sampler=steps,
+        num_workers=workers,
+        pin_memory=pin,
         # Its own, or it would take numbers from the global random state.
-        generator=torch.Generator(), **(ahead if workers else {}),
-    )  # fmt: skip
+        generator=torch.Generator(),
+        multiprocessing_context="spawn" if workers else None,
+        worker_init_fn=_prepare_worker if workers else None,
+    )
     try:
         for batch in loader:
             if isinstance(batch, SVGError):
@@ -130,11 +183,11 @@ def batches(dataset, batch_size, steps, seed=0, workers=0, rank=0, ranks=1, pin=
             raise
         raise DataError(
             "a process that reads clips ahead has died, most likely for want of "
-            "memory; lower --workers"
+            "memory; ask for fewer workers"
         ) from error
 
 
-def _prepare_worker(_):
+def _prepare_worker(_: int) -> None:
     # Ctrl-C, and torchrun's SIGTERM, reach the workers too, but it is the training loop
     # that answers them.
     for number in (signal.SIGINT, signal.SIGTERM):

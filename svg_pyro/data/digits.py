@@ -4,6 +4,7 @@ import contextlib
 import gzip
 import hashlib
 import socket
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 from PIL import Image
 
 from svg_pyro.errors import DataError
+from svg_pyro.util.optional import need
 
 SPLITS = ("train", "test")
 # Name and md5 of the uncompressed IDX files of LeCun, Cortes and Burges.
@@ -25,7 +27,7 @@ _TEST_SHARE = 6  # every sixth of scikit-learn's digits is for testing, as in MN
 _TIMEOUT = 10  # seconds without an answer of a download server
 
 
-def load_mnist(root, split):
+def load_mnist(root: str | Path, split: str) -> torch.Tensor:
     """MNIST's images, from the IDX files as they are published.
 
     Parameters
@@ -44,7 +46,8 @@ def load_mnist(root, split):
     Raises
     ------
     DataError
-        No such file, or its md5 is not that of MNIST.
+        The split is unknown; there is no such file, it cannot be read, or its md5 is
+        not that of MNIST.
     """
     name, md5 = _FILES[_check_split(split)]
     path = _find(Path(root), name)
@@ -54,17 +57,17 @@ def load_mnist(root, split):
             data = gzip.decompress(data)
     except (OSError, EOFError) as error:
         raise DataError(f"{path}: cannot be read ({error}); fetch it again") from error
-    found = hashlib.md5(data, usedforsecurity=False).hexdigest()
-    if found != md5:
+    digest = hashlib.md5(data, usedforsecurity=False).hexdigest()
+    if digest != md5:
         raise DataError(
-            f"{path}: md5 is {found}, MNIST's is {md5}; the file is damaged or another "
-            "one: fetch it again"
+            f"{path}: md5 is {digest}, MNIST's is {md5}; the file is damaged or "
+            "another one: fetch it again"
         )
     pixels = np.frombuffer(data, np.uint8, offset=_HEADER)
     return torch.from_numpy(pixels.reshape(-1, _SIDE, _SIDE).copy())
 
 
-def download_mnist(root):
+def download_mnist(root: str | Path) -> Path:
     """Fetch MNIST (11 MB) by torchvision, unless it is there.
 
     Parameters
@@ -88,7 +91,7 @@ def download_mnist(root):
     from torchvision.datasets import MNIST  # an import of a second, rarely needed
 
     try:
-        with _impatient():
+        with _socket_timeout():
             for split in SPLITS:
                 MNIST(str(root), train=split == "train", download=True)
     except (RuntimeError, OSError) as error:
@@ -100,7 +103,7 @@ def download_mnist(root):
     return root
 
 
-def load_scikit_digits(split):
+def load_scikit_digits(split: str) -> torch.Tensor:
     """scikit-learn's 1,797 bundled 8x8 digits in the form of MNIST's.
 
     Enlarged (bicubic) to 22 pixels, stretched to the full range and centred.
@@ -114,24 +117,34 @@ def load_scikit_digits(split):
     -------
     torch.Tensor
         uint8, shape ``(N, 28, 28)``, values 0 to 255.
-    """
-    from sklearn.datasets import load_digits  # an import of a second, rarely needed
 
-    small = (load_digits().images * (255 / 16)).astype(np.uint8)
+    Raises
+    ------
+    DataError
+        The split is unknown, or scikit-learn is not installed.
+    """
+    datasets = need("sklearn.datasets", "scikit-learn", "its handwritten digits")
+    small = (datasets.load_digits().images * (255 / 16)).astype(np.uint8)
     of_test = np.arange(len(small)) % _TEST_SHARE == 0
     small = small[of_test == (_check_split(split) == "test")]
     digits = np.zeros((len(small), _SIDE, _SIDE), np.uint8)
     edge = (_SIDE - _SIDE_OF_SMALL) // 2
     inside = slice(edge, edge + _SIDE_OF_SMALL)
-    for digit, image in zip(digits, small):
-        size = (_SIDE_OF_SMALL, _SIDE_OF_SMALL)
-        large = np.asarray(Image.fromarray(image).resize(size, Image.BICUBIC), float)
+    size = (_SIDE_OF_SMALL, _SIDE_OF_SMALL)
+    for digit, image in zip(digits, small, strict=True):
+        picture = Image.fromarray(image).resize(size, Image.Resampling.BICUBIC)
+        large = np.asarray(picture, np.float64)
         low, high = large.min(), large.max()
         digit[inside, inside] = ((large - low) * 255 / (high - low)).round()
     return torch.from_numpy(digits)
 
 
-def find_digits(root=None, download_to="data/mnist", bundled=False):
+def find_digits(
+    root: str | Path | None = None,
+    *,
+    download_to: str | Path = "data/mnist",
+    bundled: bool = False,
+) -> tuple[Callable[[str], torch.Tensor], str]:
     """MNIST where it can be had, else scikit-learn's digits, and a line that says so.
 
     Parameters
@@ -140,6 +153,7 @@ def find_digits(root=None, download_to="data/mnist", bundled=False):
         The folder of the IDX files. Without it, `download_to` is looked at, and
         the files are fetched there where the network allows.
     download_to : str or Path
+        The folder that gets ``MNIST/raw`` where `root` is not given.
     bundled : bool
         Take scikit-learn's digits at once.
 
@@ -175,20 +189,20 @@ def find_digits(root=None, download_to="data/mnist", bundled=False):
     )
 
 
-def _check_split(split):
+def _check_split(split: str) -> str:
     if split not in SPLITS:
         raise DataError(f"unknown split {split!r} of digits; there are {SPLITS}")
     return split
 
 
-def _is_there(root):
+def _is_there(root: Path) -> bool:
     try:
         return all(_find(root, name) for name, _ in _FILES.values())
     except DataError:
         return False
 
 
-def _find(root, name):
+def _find(root: Path, name: str) -> Path:
     folders = (root, root / "raw", root / "MNIST" / "raw")
     for folder in folders:
         for path in (folder / name, folder / f"{name}.gz"):
@@ -201,7 +215,7 @@ def _find(root, name):
 
 
 @contextlib.contextmanager
-def _impatient():
+def _socket_timeout() -> Iterator[None]:
     """Let a server that does not answer not hang the program."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(_TIMEOUT)

@@ -16,8 +16,8 @@ TRAIN_CLIPS = 60_000
 class MovingMNIST(ClipDataset):
     """Digits that move about a canvas and bounce off its edges, made on the fly.
 
-    A digit of 32x32 pixels starts anywhere with a velocity of -4 to 4 pixels a
-    frame along each axis. Where it would leave the canvas it is put on the edge;
+    A digit of 32x32 pixels starts somewhere on the canvas, with a velocity of -4 to
+    4 pixels a frame along each axis. Where it would leave the canvas it is put on the edge;
     there its velocity is redrawn, away from the edge along its normal and free
     along the other axis (stochastic), or reflected (deterministic). Digits are
     added and clipped.
@@ -30,6 +30,7 @@ class MovingMNIST(ClipDataset):
         "train": 60,000 clips, which are others in every epoch; "test": 5,000, the
         same for every epoch and a function of `seed` alone.
     n_frames : int
+        Frames in a clip.
     num_digits : int
         Digits in a clip.
     deterministic : bool
@@ -37,21 +38,45 @@ class MovingMNIST(ClipDataset):
     image_size : int
         Height and width of the canvas, above 32.
     seed : int
+        Draws the digits and their motion, 0 or more.
     synchronised : bool
         All clips of an epoch move and bounce as clip 0 does; only their digits
         differ (the paper's Figure 6).
+    positions : int, optional
+        Along each axis a digit starts at 0 to ``positions - 1`` pixels. By default
+        all that fit: 0 to 32 of a canvas of 64; the first code drew 0 to 31, which
+        is 32.
+
+    Raises
+    ------
+    DataError
+        The split is unknown, a number is out of its range, or `digits` are not uint8
+        images ``(N, h, h)``.
     """
 
     channels = 1
 
     def __init__(
-        self, digits, split="train", n_frames=15, num_digits=2, deterministic=False,
-        image_size=64, seed=0, synchronised=False,
-    ):  # fmt: skip
+        self,
+        digits: torch.Tensor,
+        split: str = "train",
+        n_frames: int = 15,
+        *,
+        num_digits: int = 2,
+        deterministic: bool = False,
+        image_size: int = 64,
+        seed: int = 0,
+        synchronised: bool = False,
+        positions: int | None = None,
+    ) -> None:
         if split not in SPLITS:
             raise DataError(f"MovingMNIST: unknown split {split!r}; there are {SPLITS}")
-        least = {"n_frames": (n_frames, 1), "num_digits": (num_digits, 1),
-                 "image_size": (image_size, DIGIT_SIZE + 1), "seed": (seed, 0)}  # fmt: skip
+        least = {
+            "n_frames": (n_frames, 1),
+            "num_digits": (num_digits, 1),
+            "image_size": (image_size, DIGIT_SIZE + 1),
+            "seed": (seed, 0),
+        }
         for name, (value, low) in least.items():
             if value < low:
                 raise DataError(f"MovingMNIST: {name} is {value}; give {low} or more")
@@ -64,17 +89,30 @@ class MovingMNIST(ClipDataset):
         self.num_digits, self.deterministic = num_digits, deterministic
         self.image_size, self.seed = image_size, seed
         self.synchronised = synchronised
+        self.positions = image_size - DIGIT_SIZE + 1 if positions is None else positions
+        if not 1 <= self.positions <= image_size - DIGIT_SIZE + 1:
+            raise DataError(
+                f"MovingMNIST: positions is {positions}; give 1 to "
+                f"{image_size - DIGIT_SIZE + 1}"
+            )
         self._enlarge = _bilinear(digits.shape[1], DIGIT_SIZE)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return TRAIN_CLIPS if self.split == "train" else TEST_CLIPS
 
-    def clip(self, index, epoch=0):
+    def clip(self, index: int, epoch: int = 0) -> torch.Tensor:
         """One clip: uint8, shape ``(T, 1, H, W)``, values 0 to 255."""
         return self.clip_with_bounces(index, epoch)["frames"]
 
-    def clip_with_bounces(self, index, epoch=0):
+    def clip_with_bounces(self, index: int, epoch: int = 0) -> dict[str, torch.Tensor]:
         """One clip, with where its digits were and when they bounced.
+
+        Parameters
+        ----------
+        index : int
+            The clip, ``0 <= index < len(self)``.
+        epoch : int
+            The pass over the data; of the test split all are the same.
 
         Returns
         -------
@@ -82,7 +120,7 @@ class MovingMNIST(ClipDataset):
             "frames", uint8 ``(T, 1, H, W)``; "positions", int64 ``(T, D, 2)``, the
             top left corner (y, x) of each digit in pixels; "bounces", bool
             ``(T, D)``, whether the velocity by which the digit leaves frame t was
-            drawn anew (or reflected) there: what cannot be foreseen is seen in
+            drawn again (or reflected) there: what cannot be foreseen is seen in
             frame t + 1.
         """
         if not 0 <= index < len(self):
@@ -92,9 +130,9 @@ class MovingMNIST(ClipDataset):
         if self.synchronised:
             rng = self._rng(0, epoch)
             self._choice(rng)  # clip 0 drew its digits before its motion
-        paths, bounces = zip(*(self._path(rng) for _ in which))
+        paths, bounces = zip(*(self._path(rng) for _ in which), strict=True)
         frames = self._drawn(which[0], paths[0])
-        for number, path in zip(which[1:], paths[1:]):
+        for number, path in zip(which[1:], paths[1:], strict=True):
             # Added without overflow: no more than what is left up to 255.
             frames += np.minimum(self._drawn(number, path), 255 - frames)
         bounced = np.zeros((self.n_frames, self.num_digits), bool)
@@ -106,15 +144,19 @@ class MovingMNIST(ClipDataset):
             "bounces": torch.from_numpy(bounced),
         }
 
-    def _rng(self, index, epoch):
+    def _rng(self, index: int, epoch: int) -> np.random.Generator:
         number = SPLITS.index(self.split)
         epoch = epoch if self.split == "train" else 0
         return np.random.default_rng([self.seed, number, epoch, index])
 
-    def _choice(self, rng):
-        return rng.integers(len(self.digits), size=self.num_digits)
+    def _choice(self, rng: np.random.Generator) -> list[int]:
+        """The numbers of the clip's digits."""
+        chosen: list[int] = rng.integers(
+            len(self.digits), size=self.num_digits
+        ).tolist()
+        return chosen
 
-    def _drawn(self, number, path):
+    def _drawn(self, number: int, path: list[tuple[int, int]]) -> np.ndarray:
         """One digit along its path: uint8 ``(T, H, W)``."""
         frames = np.zeros((self.n_frames, self.image_size, self.image_size), np.uint8)
         image = self._enlarge @ self.digits[number].numpy().astype(np.float32)
@@ -123,12 +165,15 @@ class MovingMNIST(ClipDataset):
             frames[t, y : y + DIGIT_SIZE, x : x + DIGIT_SIZE] = image
         return frames
 
-    def _path(self, rng):
+    def _path(
+        self, rng: np.random.Generator
+    ) -> tuple[list[tuple[int, int]], list[int]]:
         """Places (y, x) in each frame, and the frames in which one digit bounced."""
         last = self.image_size - DIGIT_SIZE
-        place = rng.integers(last + 1, size=2).tolist()
+        place = rng.integers(self.positions, size=2).tolist()
         speed = rng.integers(-TOP_SPEED, TOP_SPEED + 1, size=2).tolist()
-        path, bounces = [], []
+        path: list[tuple[int, int]] = []
+        bounces: list[int] = []
         for t in range(self.n_frames):
             for axis in (0, 1):
                 if 0 <= place[axis] <= last:
@@ -146,7 +191,7 @@ class MovingMNIST(ClipDataset):
         return path, bounces
 
 
-def _bilinear(small, large):
+def _bilinear(small: int, large: int) -> np.ndarray:
     """The matrix that enlarges `small` samples to `large`, corners not aligned.
 
     For 28 to 32 its entries are sixteenths, so that scaling pixels by it is exact in
@@ -154,4 +199,5 @@ def _bilinear(small, large):
     """
     at = np.clip((np.arange(large) + 0.5) * small / large - 0.5, 0, small - 1)
     distance = np.abs(at[:, None] - np.arange(small))
-    return np.clip(1 - distance, 0, None).astype(np.float32)
+    result: np.ndarray = np.clip(1 - distance, 0, None).astype(np.float32)
+    return result

@@ -199,10 +199,10 @@ class Trainer:
             self.data,
             config.batch_size,
             range(self.step, config.steps),
-            config.seed,
-            config.workers,
-            self.rank,
-            self.ranks,
+            seed=config.seed,
+            workers=config.workers,
+            rank=self.rank,
+            ranks=self.ranks,
             pin=self.device.type == "cuda",
         )
 

@@ -1,6 +1,7 @@
 """What a training step sees: for any number of workers, after a stop, on every rank."""
 
 import itertools
+import re
 
 import pytest
 import torch
@@ -67,7 +68,7 @@ def test_ranks_share_a_batch_without_overlap(ranks):
 
 
 def test_a_batch_that_cannot_be_shared():
-    with pytest.raises(ConfigError, match="make --batch-size a multiple of 5"):
+    with pytest.raises(ConfigError, match="make batch_size a multiple of 5"):
         batch_of(Numbers(20), 12, 0, ranks=5)
 
 
@@ -113,5 +114,34 @@ class Dies(Numbers):
 
 
 def test_a_worker_that_dies_is_said_in_one_line():
-    with pytest.raises(DataError, match=r"has died.*lower --workers"):
+    with pytest.raises(DataError, match=r"has died.*ask for fewer workers"):
         list(batches(Dies(4), 2, range(2), workers=1))
+
+
+class Wrong(Numbers):
+    """A set of one's own that does not keep the contract."""
+
+    def __init__(self, clip):
+        super().__init__(4)
+        self.given = clip
+
+    def clip(self, index, epoch=0):
+        return self.given
+
+
+@pytest.mark.parametrize(
+    "clip, words",
+    [
+        (torch.zeros(2, 1, 1, 1), r"is float32 \(2, 1, 1, 1\)"),
+        (torch.zeros(3, 1, 1, 1, dtype=torch.uint8), r"is uint8 \(3, 1, 1, 1\)"),
+        (torch.zeros(2, 1, 1, dtype=torch.uint8), r"is uint8 \(2, 1, 1\)"),
+        (torch.zeros(2, 1, 1, 3, dtype=torch.uint8), r"is uint8 \(2, 1, 1, 3\)"),
+        ([[0]], "is a list"),
+    ],
+)
+def test_a_clip_that_breaks_the_contract_is_named(clip, words):
+    wanted = r"Wrong: clip \d .*uint8 tensor \(T, C, H, W\) = \(2, 1, 1, 1\)"
+    for workers in (0, 1) if clip == [[0]] else (0,):
+        with pytest.raises(DataError, match=words) as caught:
+            next(batches(Wrong(clip), 2, range(2), workers=workers))
+        assert re.match(wanted, str(caught.value)) and "\n" not in str(caught.value)

@@ -40,7 +40,9 @@ def drawn(digit, y, x):
 @pytest.mark.parametrize("num_digits", [1, 2, 3])
 @pytest.mark.parametrize("deterministic", [False, True])
 def test_frames_are_the_digits_at_their_positions(images, num_digits, deterministic):
-    data = MovingMNIST(images, "train", 6, num_digits, deterministic)
+    data = MovingMNIST(
+        images, "train", 6, num_digits=num_digits, deterministic=deterministic
+    )
     for index in range(4):
         got = data.clip_with_bounces(index, epoch=1)
         rng = np.random.default_rng([0, 0, 1, index])
@@ -64,7 +66,7 @@ def steps_of(data, clips):
 
 
 def test_motion_is_straight_between_bounces_and_stays_on_the_canvas(images):
-    data = MovingMNIST(images, "test", 60, 2)
+    data = MovingMNIST(images, "test", 60, num_digits=2)
     before = {}
     for index, d, _, place, step, bounced in steps_of(data, 20):
         assert (place >= 0).all() and (place <= LAST).all()
@@ -81,7 +83,7 @@ def test_motion_is_straight_between_bounces_and_stays_on_the_canvas(images):
 
 def test_a_redrawn_speed_leads_away_and_is_uniform(images):
     """After bounces, chi-square of the normal speed (1..4) and the free one (-4..4)."""
-    data = MovingMNIST(images[:1], "train", 100, 1, seed=7)
+    data = MovingMNIST(images[:1], "train", 100, num_digits=1, seed=7)
     normal, free = [], []
     for _, _, _, place, step, bounced in steps_of(data, 300):
         at_edge = (place == 0) | (place == LAST)
@@ -106,7 +108,7 @@ def test_a_redrawn_speed_leads_away_and_is_uniform(images):
 
 def test_deterministic_digits_keep_their_speed(images):
     """Reflection: |step| along an axis is constant but where an edge cut it short."""
-    data = MovingMNIST(images, "test", 80, 1, deterministic=True)
+    data = MovingMNIST(images, "test", 80, num_digits=1, deterministic=True)
     for index in range(10):
         got = data.clip_with_bounces(index)
         places = got["positions"][:, 0].numpy()
@@ -121,7 +123,7 @@ def test_stochastic_futures_of_one_past_differ_and_deterministic_do_not():
     one = torch.full((1, 28, 28), 255, dtype=torch.uint8)
     seen = {}
     for deterministic in (False, True):
-        data = MovingMNIST(one, "train", 30, 1, deterministic)
+        data = MovingMNIST(one, "train", 30, num_digits=1, deterministic=deterministic)
         turns = set()
         for index in range(400):
             got = data.clip_with_bounces(index)
@@ -299,3 +301,15 @@ def test_real_mnist():
     # Means of MNIST's pixels, known as 0.1307 and 0.1325.
     assert train.float().mean().item() / 255 == pytest.approx(0.1307, abs=5e-5)
     assert test.float().mean().item() / 255 == pytest.approx(0.1325, abs=5e-5)
+
+
+def test_digits_may_be_placed_as_in_the_first_code(images):
+    """It draws 0 to 31, where 0 to 32 fit: all else is the same draw."""
+    data = MovingMNIST(images, n_frames=1, num_digits=1, positions=32)
+    places = torch.cat(
+        [data.clip_with_bounces(i)["positions"].flatten() for i in range(400)]
+    )
+    assert set(places.tolist()) == set(range(32))  # P(one missing) < 32 e**-25
+    for positions in (0, 34):
+        with pytest.raises(DataError, match=f"positions is {positions}; give 1 to 33"):
+            MovingMNIST(images, positions=positions)

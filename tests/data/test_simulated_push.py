@@ -9,6 +9,7 @@ import pytest
 from svg_pyro.data import BairPush, make_simulated_push
 from svg_pyro.data.simulated_push.renderer import project, render
 from svg_pyro.data.simulated_push.shapes import MISS, Box, Capsule, Cylinder
+from svg_pyro.data.simulated_push.simulator import simulate
 from svg_pyro.data.simulated_push.world import (
     CLEAR,
     GRIPPER_RADIUS,
@@ -16,7 +17,6 @@ from svg_pyro.data.simulated_push.world import (
     HALF_WIDTH,
     LOW,
     Block,
-    simulate,
 )
 from svg_pyro.errors import DataError
 
@@ -189,7 +189,9 @@ def test_rays_meet_the_solids(kind):
     shape = {
         "box": Box((0.1, -0.2, 0.3), (0.3, 0.2, 0.25), 0.7, (1, 1, 1), 0),
         "cylinder": Cylinder((0.1, -0.2, 0.3), 0.3, 0.2, (1, 1, 1), 0),
-        "capsule": Capsule((-0.3, 0.1, 0.2), (0.2, 0.3, 0.6), 0.15, (1, 1, 1), 0, 0),
+        "capsule": Capsule(
+            (-0.3, 0.1, 0.2), (0.2, 0.3, 0.6), 0.15, (1, 1, 1), 0, gloss=0
+        ),
     }[kind]
     rng = np.random.default_rng(1)
     rays = rng.normal(size=(3, 2000))

@@ -69,7 +69,7 @@ def test_a_wave_and_its_blur_are_as_sharp_as_theory_says(waves, blur):
 
 
 def test_the_mean_of_futures_is_less_sharp_than_each(images):
-    data = MovingMNIST(images, "test", 2, 1)
+    data = MovingMNIST(images, "test", 2, num_digits=1)
     frames = clips_of(data, 40)[:, 0] / 255
     each = analysis.sharpness(frames).mean()
     assert analysis.sharpness(frames.mean(0)) < 0.5 * each
@@ -79,7 +79,7 @@ def test_the_mean_of_futures_is_less_sharp_than_each(images):
 
 def test_sharpness_curves_against_a_loop(tiny, images):
     (svg,) = models(tiny, lp="learned").values()
-    clips = clips_of(MovingMNIST(images, "test", 5, 1), 6)
+    clips = clips_of(MovingMNIST(images, "test", 5, num_digits=1), 6)
     truth, own = analysis.sharpness_curves(svg, clips, 2, 3, seed=1)
     x = clips / 255
     torch.testing.assert_close(truth, analysis.sharpness(x[:, 2:]).mean(0))
@@ -94,7 +94,7 @@ def test_sharpness_curves_against_a_loop(tiny, images):
 
 def test_sampled_futures_are_a_function_of_the_seed(tiny, images):
     both = models(tiny, lp="learned", det="none")
-    clips = clips_of(MovingMNIST(images, "test", 5, 1), 5)
+    clips = clips_of(MovingMNIST(images, "test", 5, num_digits=1), 5)
     clips[2] = clips[0]  # the first of another batch
 
     def draw(name, seed):
@@ -120,7 +120,7 @@ def test_sampled_futures_are_a_function_of_the_seed(tiny, images):
 
 def test_score_curves_against_the_metrics_themselves(tiny, images):
     (svg,) = models(tiny, det="none").values()
-    clips = clips_of(MovingMNIST(images, "test", 6, 1), 4)
+    clips = clips_of(MovingMNIST(images, "test", 6, num_digits=1), 4)
     found = analysis.score_curves(svg, clips, 2, 9, "srvp")
     x = clips / 255
     future = svg.predict(x[:, :2], 4)[0]
@@ -136,7 +136,7 @@ def test_score_curves_against_the_metrics_themselves(tiny, images):
 
 @pytest.mark.parametrize("image_size", [64, 128])
 def test_a_digit_is_located_exactly(images, image_size):
-    data = MovingMNIST(images, "test", 30, 1, image_size=image_size)
+    data = MovingMNIST(images, "test", 30, num_digits=1, image_size=image_size)
     for index in range(5):
         clip = data.clip_with_bounces(index)
         frames, places = clip["frames"][:, 0] / 255, clip["positions"][:, 0]
@@ -162,7 +162,7 @@ def test_location_is_that_of_least_squares():
 
 def test_bounces_are_found_and_go_the_way_of_the_rule(images):
     """Away from the edge: uniform on 1..4; along it: within -4..4, without a side."""
-    data = MovingMNIST(images, "test", 45, 1, seed=2)
+    data = MovingMNIST(images, "test", 45, num_digits=1, seed=2)
     bounces = analysis.find_bounces(data, 5, 400)
     assert bounces.clips.shape == (400, 6, 1, 64, 64)
     edge = bounces.places[torch.arange(400), bounces.axis]
@@ -182,7 +182,7 @@ def test_bounces_are_found_and_go_the_way_of_the_rule(images):
 
 
 def test_bounces_cut_the_clip_where_its_generator_says(images, monkeypatch):
-    data = MovingMNIST(images, "test", 60, 1)
+    data = MovingMNIST(images, "test", 60, num_digits=1)
     bounces = analysis.find_bounces(data, 3, 1)
     clip = data.clip_with_bounces(0)
     at_edge = ((clip["positions"] == 0) | (clip["positions"] == 32)).sum(-1) == 1
@@ -191,7 +191,7 @@ def test_bounces_cut_the_clip_where_its_generator_says(images, monkeypatch):
     assert torch.equal(bounces.clips[0], clip["frames"][t - 2 : t + 2])
     with pytest.raises(EvaluationError, match="clips of 2 digits"):
         analysis.find_bounces(MovingMNIST(images), 3, 1)
-    short = MovingMNIST(images, "test", 3, 1)
+    short = MovingMNIST(images, "test", 3, num_digits=1)
     monkeypatch.setattr(MovingMNIST, "__len__", lambda _: 30)
     with pytest.raises(EvaluationError, match="no clip of 3 frames"):
         analysis.find_bounces(short, 3, 1)
@@ -201,7 +201,7 @@ def test_bounces_cut_the_clip_where_its_generator_says(images, monkeypatch):
 def test_displacements_of_known_futures(tiny, images, monkeypatch, shift):
     """A "model" that repeats the truth, or moves the digit so far from the edge."""
     (svg,) = models(tiny, lp="learned").values()
-    bounces = analysis.find_bounces(MovingMNIST(images, "test", 45, 1), 5, 20)
+    bounces = analysis.find_bounces(MovingMNIST(images, "test", 45, num_digits=1), 5, 20)
     truth = iter(bounces.clips[:, -1].split(16))
     sides = iter(zip(bounces.axis.split(16), bounces.inward.split(16), strict=True))
 
@@ -282,7 +282,7 @@ def test_frames_after_bounces_are_those_that_motion_does_not_foresee(images):
 
     A bounce itself can be foreseen, since it only cuts the step short at the edge.
     """
-    data = MovingMNIST(images[:1], "test", 60, 1)
+    data = MovingMNIST(images[:1], "test", 60, num_digits=1)
     clips = [data.clip_with_bounces(i) for i in range(60)]
     places = torch.stack([c["positions"][:, 0] for c in clips])
     bounces = torch.stack([c["bounces"] for c in clips])
@@ -308,7 +308,7 @@ def test_prior_statistics_against_single_steps(tiny, images):
             if weight.dim() == 1:
                 continue
             weight.normal_(0, 0.3)
-    clips = clips_of(MovingMNIST(images, "test", 6, 2), 5)
+    clips = clips_of(MovingMNIST(images, "test", 6, num_digits=2), 5)
     got = analysis.prior_statistics(svg.train(), clips, batch_size=2)
     assert svg.training
     svg.eval()
@@ -335,7 +335,7 @@ def test_prior_statistics_against_single_steps(tiny, images):
 
 def test_priors_that_know_nothing_of_bounces(tiny, images):
     both = models(tiny, fp="fixed", det="none")
-    data = MovingMNIST(images, "test", 30, 1)
+    data = MovingMNIST(images, "test", 30, num_digits=1)
     clips = [data.clip_with_bounces(i) for i in range(4)]
     frames, bounces = (
         torch.stack([c[k] for c in clips]) for k in ("frames", "bounces")

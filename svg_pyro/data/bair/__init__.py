@@ -1,0 +1,1 @@
+"""The BAIR robot pushing set: TFRecord files, read without TensorFlow."""

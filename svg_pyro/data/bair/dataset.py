@@ -1,7 +1,9 @@
 """The BAIR robot pushing set (Ebert et al. 2017), read where it lies."""
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +16,7 @@ from svg_pyro.errors import DataError
 from svg_pyro.util.progress import progress
 
 SPLITS = ("train", "test")
+STARTS = ("random", "first")
 _FOLDER = "softmotion30_44k"
 _SIZE = 64
 _FRAME_BYTES = _SIZE * _SIZE * 3
@@ -40,32 +43,41 @@ class BairPush(ClipDataset):
         Draws the windows of the train split, together with epoch and index.
     cache : str or Path, optional
         A folder in which to keep the index of each file between runs.
+    start : str
+        Where a clip of the train split starts in its record: "random", or "first",
+        always at frame 0, as in the code that the paper's figures come from.
 
     Raises
     ------
     DataError
-        There is no such data set, it lacks the camera or has fewer frames, or a
-        file is truncated or corrupt.
+        There is no such data set, it lacks the camera or has fewer frames, a file is
+        truncated or corrupt, or an argument is none of those named above.
     """
 
     channels = 3
     image_size = _SIZE
 
     def __init__(
-        self, root, split="train", n_frames=12, camera="aux1", seed=0, cache=None
-    ):
+        self,
+        root: str | Path,
+        split: str = "train",
+        n_frames: int = 12,
+        *,
+        camera: str = "aux1",
+        seed: int = 0,
+        cache: str | Path | None = None,
+        start: str = "random",
+    ) -> None:
         if split not in SPLITS:
             raise DataError(
                 f"BairPush: unknown split {split!r}; there are 'train' and 'test'"
             )
         if n_frames < 1:
             raise DataError(f"BairPush: n_frames is {n_frames}; give at least 1")
-        self.split, self.n_frames, self.camera, self.seed = (
-            split,
-            n_frames,
-            camera,
-            seed,
-        )
+        if start not in STARTS:
+            raise DataError(f"BairPush: unknown start {start!r}; there are {STARTS}")
+        self.split, self.n_frames, self.camera = split, n_frames, camera
+        self.seed, self.start = seed, start
         self._files = find_files(root, split)
         bar = progress(
             self._files, desc=f"indexing {split}", unit="file", delay=1, leave=False
@@ -74,21 +86,21 @@ class BairPush(ClipDataset):
         self._index = bair_index.join(parts)
         self._sizes = [len(p.counts) for p in parts]
         self._starts = np.cumsum([0, *self._sizes])
-        self._maps = {}
+        self._maps: dict[int, np.ndarray] = {}
         self._check_frames()
 
-    def __len__(self):
+    def __len__(self) -> int:
         return int(self._starts[-1])
 
-    def __getstate__(self):
+    def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_maps": {}}  # each process maps the files itself
 
-    def name(self, index):
+    def name(self, index: int) -> str:
         """The file and the record of video `index`."""
         file, record = self._place(index)
         return f"{self._files[file]}, record {record}"
 
-    def clip(self, index, epoch=0):
+    def clip(self, index: int, epoch: int = 0) -> torch.Tensor:
         """One clip of video `index`.
 
         Parameters
@@ -96,7 +108,7 @@ class BairPush(ClipDataset):
         index : int
             The video, ``0 <= index < len(self)``.
         epoch : int
-            In "train" the window is drawn by ``(seed, epoch, index)``.
+            In "train" a random window is drawn by ``(seed, epoch, index)``.
 
         Returns
         -------
@@ -111,8 +123,13 @@ class BairPush(ClipDataset):
             flat[t] = data[offset : offset + _FRAME_BYTES]
         return torch.from_numpy(np.ascontiguousarray(frames.transpose(0, 3, 1, 2)))
 
-    def clip_with_actions(self, index, epoch=0):
+    def clip_with_actions(self, index: int, epoch: int = 0) -> dict[str, torch.Tensor]:
         """One clip, with what the robot was told and where its hand was.
+
+        Parameters
+        ----------
+        index, epoch : int
+            As in `clip`.
 
         Returns
         -------
@@ -127,7 +144,7 @@ class BairPush(ClipDataset):
         """
         start = self._window(index, epoch)
         window = slice(start, start + self.n_frames)
-        found = {"frames": self.clip(index, epoch)}
+        values = {"frames": self.clip(index, epoch)}
         for name, key, size in (
             ("actions", "action", 4),
             ("endeffector", "endeffector_pos", 3),
@@ -137,29 +154,29 @@ class BairPush(ClipDataset):
             if (offsets < 0).any():
                 t = start + int(np.argmax(offsets < 0))
                 raise DataError(
-                    f"{self.name(index)}: holds no {size} floats under {t}/{key}; read the "
-                    "frames alone with clip()"
+                    f"{self.name(index)}: holds no {size} floats under {t}/{key}; "
+                    "read the frames alone with clip()"
                 )
             places = offsets[:, None] + strides[:, None] * np.arange(size)
             places = places[..., None] + np.arange(4)
-            values = self._data(index)[places].view("<f4")[..., 0]
-            found[name] = torch.from_numpy(values.astype(np.float32))
-        return found
+            floats = self._data(index)[places].view("<f4")[..., 0]
+            values[name] = torch.from_numpy(floats.astype(np.float32))
+        return values
 
-    def _window(self, index, epoch):
+    def _window(self, index: int, epoch: int) -> int:
         """First frame of the clip."""
         spare = int(self._index.counts[index]) - self.n_frames
-        if self.split == "test" or spare == 0:
+        if self.split == "test" or self.start == "first" or spare == 0:
             return 0
         return int(clip_rng(self.seed, epoch, index).integers(spare + 1))
 
-    def _place(self, index):
+    def _place(self, index: int) -> tuple[int, int]:
         if not 0 <= index < len(self):
             raise IndexError(f"video {index} of {len(self)}")
         file = int(np.searchsorted(self._starts, index, side="right")) - 1
         return file, int(index - self._starts[file])
 
-    def _data(self, index):
+    def _data(self, index: int) -> np.ndarray:
         """The bytes of the file that holds video `index`."""
         file = self._place(index)[0]
         if file not in self._maps:
@@ -167,7 +184,7 @@ class BairPush(ClipDataset):
             self._maps[file] = np.frombuffer(open_buffer(self._files[file]), np.uint8)
         return self._maps[file]
 
-    def _check_frames(self):
+    def _check_frames(self) -> None:
         shortest = int(self._index.counts.argmin())
         count = int(self._index.counts[shortest])
         if count < self.n_frames:
@@ -177,12 +194,20 @@ class BairPush(ClipDataset):
             )
 
 
-def find_files(root, split):
+def find_files(root: str | Path, split: str) -> list[Path]:
     """The TFRecord files of a split, in the order of their numbers.
+
+    Parameters
+    ----------
+    root : str or Path
+        As `BairPush` takes it.
+    split : str
+        "train" or "test".
 
     Returns
     -------
     list of Path
+        At least one.
 
     Raises
     ------
@@ -204,8 +229,13 @@ def find_files(root, split):
     )
 
 
-def verify(root):
+def verify(root: str | Path) -> int:
     """Check the CRCs of every record of both splits.
+
+    Parameters
+    ----------
+    root : str or Path
+        As `BairPush` takes it.
 
     Returns
     -------
@@ -218,10 +248,9 @@ def verify(root):
         Names the file, the record and the byte of the first fault.
     """
     files = [path for split in SPLITS for path in find_files(root, split)]
-    return sum(
-        verify_file(path) for path in progress(files, desc="verifying", unit="file")
-    )
+    bar: Iterable[Path] = progress(files, desc="verifying", unit="file")
+    return sum(verify_file(path) for path in bar)
 
 
-def _by_number(path):
+def _by_number(path: Path) -> tuple[list[int], str]:
     return [int(n) for n in re.findall(r"\d+", path.name)], path.name

@@ -4,9 +4,12 @@ Example{1: Features{1: map<string, Feature>}}, where a Feature holds one of
 BytesList (1), FloatList (2) and Int64List (3), each with its values in field 1.
 """
 
+import itertools
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 _KINDS = {1: "bytes", 2: "float", 3: "int64"}
 
@@ -25,7 +28,7 @@ class Span(NamedTuple):
     stride: int = 4
 
 
-def encode_example(features):
+def encode_example(features: Mapping[str, bytes | npt.ArrayLike]) -> bytes:
     """Serialise one tf.train.Example; the same features give the same bytes.
 
     Parameters
@@ -37,6 +40,7 @@ def encode_example(features):
     Returns
     -------
     bytes
+        The message.
     """
     entries = []
     for key in sorted(features):
@@ -49,12 +53,13 @@ def encode_example(features):
     return _field(1, b"".join(entries))
 
 
-def parse_features(data):
+def parse_features(data: bytes) -> dict[str, Span]:
     """Find the features of a serialised tf.train.Example.
 
     Parameters
     ----------
     data : bytes
+        The message.
 
     Returns
     -------
@@ -67,7 +72,7 @@ def parse_features(data):
     ValueError, IndexError
         The bytes are no protobuf message of this kind.
     """
-    features = {}
+    features: dict[str, Span] = {}
     for number, start, end in _fields(data, 0, len(data)):
         if number == 1:
             for entry, first, last in _fields(data, start, end):
@@ -76,8 +81,9 @@ def parse_features(data):
     return features
 
 
-def _read_entry(data, start, end, features):
-    key, span = None, None
+def _read_entry(data: bytes, start: int, end: int, features: dict[str, Span]) -> None:
+    key: str | None = None
+    span: Span | None = None
     for number, first, last in _fields(data, start, end):
         if number == 1:
             key = bytes(data[first:last]).decode()
@@ -87,7 +93,7 @@ def _read_entry(data, start, end, features):
         features[key] = span
 
 
-def _read_feature(data, start, end):
+def _read_feature(data: bytes, start: int, end: int) -> Span | None:
     for number, first, last in _fields(data, start, end):
         if number in _KINDS:
             values = [v for v in _fields(data, first, last) if v[0] == 1]
@@ -95,19 +101,19 @@ def _read_feature(data, start, end):
     return None
 
 
-def _read_list(kind, values):
+def _read_list(kind: str, values: list[tuple[int, int, int]]) -> Span | None:
     if not values:
         return None
     _, first, last = values[0]
     if kind == "float" and len(values) > 1:
         # Unpacked: a tag byte and four bytes for each value, one after another.
-        if {b[1] - a[1] for a, b in zip(values, values[1:])} != {5}:
+        if {b[1] - a[1] for a, b in itertools.pairwise(values)} != {5}:
             raise ValueError("a float list that is packed in part")
         return Span(first, 4 * len(values), "float scattered", 5)
     return Span(first, last - first, kind)
 
 
-def _fields(data, start, end):
+def _fields(data: bytes, start: int, end: int) -> Iterator[tuple[int, int, int]]:
     """All fields between two offsets: (number, start, end) of each value.
 
     The numbers of one byte are read in place: a file has thousands of them.
@@ -134,7 +140,7 @@ def _fields(data, start, end):
         start = last
 
 
-def _decode_varint(data, offset):
+def _decode_varint(data: bytes, offset: int) -> tuple[int, int]:
     value = shift = 0
     while True:
         byte = data[offset]
@@ -147,12 +153,12 @@ def _decode_varint(data, offset):
             raise ValueError("a number of more than 64 bits")
 
 
-def _field(number, data):
+def _field(number: int, data: bytes) -> bytes:
     """A length-delimited protobuf field."""
     return bytes([number << 3 | 2]) + _encode_varint(len(data)) + data
 
 
-def _encode_varint(value):
+def _encode_varint(value: int) -> bytes:
     out = bytearray()
     while value > 127:
         out.append(value & 127 | 128)

@@ -4,11 +4,13 @@ import hashlib
 import os
 import re
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
 
+from svg_pyro.data.bair.example_proto import Span
 from svg_pyro.data.bair.tfrecord import (
     check_record,
     open_buffer,
@@ -38,19 +40,22 @@ class Index:
     endeffector_pos_stride: np.ndarray  # int8
 
 
-def load(path, camera, cache=None):
+def load(path: Path, camera: str, cache: str | Path | None = None) -> Index:
     """The index of one file, from `cache` where it is there and up to date.
 
     Parameters
     ----------
     path : Path
+        The TFRecord file.
     camera : str
+        Whose images are looked for, "aux1" or "main".
     cache : str or Path, optional
         Folder of saved indexes, made where it does not exist.
 
     Returns
     -------
     Index
+        A row for each record.
 
     Raises
     ------
@@ -70,17 +75,25 @@ def load(path, camera, cache=None):
     return index
 
 
-def build(path, camera):
+def build(path: Path, camera: str) -> Index:
     """Read one file from end to end and note where everything lies.
+
+    Parameters
+    ----------
+    path : Path
+        The TFRecord file.
+    camera : str
+        Whose images are looked for, "aux1" or "main".
 
     Returns
     -------
     Index
+        A row for each record.
 
     Raises
     ------
     DataError
-        As `load`.
+        The file is truncated, corrupt, of another kind, or lacks the camera.
     """
     buffer = open_buffer(path)
     rows = []
@@ -89,23 +102,24 @@ def build(path, camera):
         try:
             rows.append(_index_record(features, camera, f"{path}, record {number}"))
         except DataError:
-            check_record(
-                buffer, record, number, path
-            )  # corruption is the better reason
+            # Corruption is the better reason.
+            check_record(buffer, record, number, path)
             raise
     return join(rows)
 
 
-def join(parts):
+def join(parts: Sequence[Index]) -> Index:
     """One index of several, one after the other.
 
     Parameters
     ----------
     parts : sequence of Index
+        Of files of one camera, at least one.
 
     Returns
     -------
     Index
+        The rows of all of them.
     """
     width = max(p.image.shape[1] for p in parts)
     columns = {"counts": np.concatenate([p.counts for p in parts])}
@@ -122,14 +136,15 @@ def join(parts):
     return Index(**columns)
 
 
-def _index_record(features, camera, where):
+def _index_record(features: dict[str, Span], camera: str, where: str) -> Index:
     """The index of one record, one row."""
-    image = []
+    image: list[int] = []
     while (span := features.get(f"{len(image)}/image_{camera}/encoded")) is not None:
         if span.kind != "bytes" or span.length != _FRAME_BYTES:
             raise DataError(
-                f"{where}: image {len(image)} of camera {camera} has {span.length} bytes, not "
-                f"{_FRAME_BYTES} (64 x 64 x 3); give the BAIR set of raw 64x64 frames"
+                f"{where}: image {len(image)} of camera {camera} has {span.length} "
+                f"bytes, not {_FRAME_BYTES} (64 x 64 x 3); give the BAIR set of raw "
+                "64x64 frames"
             )
         image.append(span.offset)
     if not image:
@@ -139,35 +154,33 @@ def _index_record(features, camera, where):
         offsets, strides = [], []
         for t in range(len(image)):
             span = features.get(f"{t}/{key}")
-            good = (
-                span is not None
-                and span.kind.startswith("float")
-                and span.length == 4 * size
-            )
-            offsets.append(span.offset if good else -1)
-            strides.append(span.stride if good else -1)
+            if span is None or span.length != 4 * size or span.kind[:5] != "float":
+                span = Span(-1, 0, "none", -1)
+            offsets.append(span.offset)
+            strides.append(span.stride)
         columns[key] = np.array([offsets])
         columns[key + "_stride"] = np.array([strides], np.int8)
     return Index(**columns)
 
 
-def _no_camera(features, camera, where):
+def _no_camera(features: dict[str, Span], camera: str, where: str) -> str:
     names = [re.fullmatch(r"0/image_(.+)/encoded", key) for key in features]
     there = ", ".join(sorted(n[1] for n in names if n))
     if there:
         return f"{where}: holds no images of camera {camera!r}; there are: {there}"
     return (
-        f"{where}: holds no images (looked for 0/image_{camera}/encoded); give a folder of "
-        "the BAIR data set"
+        f"{where}: holds no images (looked for 0/image_{camera}/encoded); give a "
+        "folder of the BAIR data set"
     )
 
 
-def _cache_name(path, camera):
+def _cache_name(path: Path, camera: str) -> str:
     state = os.stat(path)
-    key = f"{_VERSION}/{path.parent.name}/{path.name}/{state.st_size}/{state.st_mtime_ns}/{camera}"
+    name = f"{path.parent.name}/{path.name}"
+    key = f"{_VERSION}/{name}/{state.st_size}/{state.st_mtime_ns}/{camera}"
     return f"{path.stem}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npz"
 
 
-def _save(index, saved):
+def _save(index: Index, saved: Path) -> None:
     with written_beside(saved) as beside:
         np.savez(beside, **vars(index))

@@ -8,13 +8,16 @@ serialised tf.train.Example.
 import mmap
 import os
 import struct
+from collections.abc import Iterable
+from pathlib import Path
+from types import ModuleType
 
-import google_crc32c
 import numpy as np
 
-from svg_pyro.data.bair.example_proto import encode_example, parse_features
+from svg_pyro.data.bair.example_proto import Span, encode_example, parse_features
 from svg_pyro.errors import DataError
 from svg_pyro.util.files import written_beside
+from svg_pyro.util.optional import need
 
 __all__ = [
     "check_record",
@@ -28,37 +31,51 @@ __all__ = [
     "write_records",
 ]
 
+Buffer = mmap.mmap | bytes
 _HEADER, _FOOTER = 12, 4
 _ADVICE = "delete the file and get it again"
 
 
-def masked_crc(data):
+def masked_crc(data: bytes) -> int:
     """The CRC-32C of `data`, masked as TFRecord files store it.
 
     Parameters
     ----------
     data : bytes
+        A length or a payload.
 
     Returns
     -------
     int
+        32 bits, without sign.
+
+    Raises
+    ------
+    DataError
+        google-crc32c is not installed.
     """
-    crc = google_crc32c.value(bytes(data))
+    crc = int(_crc32c().value(bytes(data)))
     return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF
 
 
-def write_records(path, examples):
+def _crc32c() -> ModuleType:
+    return need("google_crc32c", "google-crc32c", "checking TFRecord files")
+
+
+def write_records(path: str | Path, examples: Iterable[bytes]) -> None:
     """Write serialised examples; the file appears under its name when complete.
 
     Parameters
     ----------
     path : str or Path
+        The file; its folder is made if need be.
     examples : iterable of bytes
+        The payloads in their order.
 
     Raises
     ------
     DataError
-        The file cannot be written.
+        The file cannot be written, or google-crc32c is not installed.
     """
     try:
         with written_beside(path) as beside, open(beside, "wb") as file:
@@ -69,13 +86,18 @@ def write_records(path, examples):
                 file.write(struct.pack("<I", masked_crc(data)))
     except OSError as error:
         raise DataError(
-            f"{path}: cannot be written ({error.strerror}); see that the folder may be written "
-            "to and the disk has room"
+            f"{path}: cannot be written ({error.strerror}); see that the folder may be "
+            "written to and the disk has room"
         ) from error
 
 
-def open_buffer(path):
+def open_buffer(path: str | Path) -> Buffer:
     """Map a file into memory, read-only.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file.
 
     Returns
     -------
@@ -96,7 +118,7 @@ def open_buffer(path):
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
 
 
-def scan_records(buffer, path):
+def scan_records(buffer: Buffer, path: str | Path) -> np.ndarray:
     """Find the records of a file by their lengths.
 
     The CRC of each length is checked, for a wrong length would lose all that
@@ -119,7 +141,8 @@ def scan_records(buffer, path):
     DataError
         The file is empty or truncated, or a length is corrupt.
     """
-    size, offset, records = len(buffer), 0, []
+    size, offset = len(buffer), 0
+    records: list[tuple[int, int]] = []
     while offset < size:
         where = f"{path}, record {len(records)}, byte {offset}"
         header = bytes(buffer[offset : offset + _HEADER])
@@ -143,18 +166,21 @@ def scan_records(buffer, path):
     return np.array(records, np.int64)
 
 
-def read_features(buffer, record, number, path):
+def read_features(
+    buffer: Buffer, record: np.ndarray, number: int, path: str | Path
+) -> dict[str, Span]:
     """`parse_features` on one record; a failure says whether its CRC matches.
 
     Parameters
     ----------
     buffer : bytes-like
         The whole file.
-    record : pair of int
-        Offset and length of the payload, as `scan_records` gives them.
+    record : numpy.ndarray
+        Offset and length of the payload, a row of `scan_records`.
     number : int
         The record's number, for messages.
     path : str or Path
+        The file's name, for messages.
 
     Returns
     -------
@@ -168,18 +194,31 @@ def read_features(buffer, record, number, path):
     """
     offset, length = int(record[0]), int(record[1])
     try:
-        found = parse_features(buffer[offset : offset + length])
+        features = parse_features(buffer[offset : offset + length])
     except (ValueError, IndexError) as error:
         check_record(buffer, record, number, path)
         raise DataError(
-            f"{path}, record {number}, byte {offset}: is not a tf.train.Example ({error}); "
-            "give a folder of the BAIR data set"
+            f"{path}, record {number}, byte {offset}: is not a tf.train.Example "
+            f"({error}); give a folder of the BAIR data set"
         ) from error
-    return {k: s._replace(offset=s.offset + offset) for k, s in found.items()}
+    return {k: s._replace(offset=s.offset + offset) for k, s in features.items()}
 
 
-def check_record(buffer, record, number, path):
+def check_record(
+    buffer: Buffer, record: np.ndarray, number: int, path: str | Path
+) -> None:
     """Compare one payload with its CRC.
+
+    Parameters
+    ----------
+    buffer : bytes-like
+        The whole file.
+    record : numpy.ndarray
+        Offset and length of the payload, a row of `scan_records`.
+    number : int
+        The record's number, for messages.
+    path : str or Path
+        The file's name, for messages.
 
     Raises
     ------
@@ -190,12 +229,18 @@ def check_record(buffer, record, number, path):
     (crc,) = struct.unpack("<I", buffer[end : end + _FOOTER])
     if masked_crc(buffer[offset:end]) != crc:
         raise DataError(
-            f"{path}, record {number}, byte {offset}: corrupt (CRC does not match); {_ADVICE}"
+            f"{path}, record {number}, byte {offset}: corrupt (CRC does not match); "
+            f"{_ADVICE}"
         )
 
 
-def verify(path):
+def verify(path: str | Path) -> int:
     """Check both CRCs of every record of a file.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file.
 
     Returns
     -------

@@ -7,8 +7,10 @@ import urllib.error
 import urllib.request
 import zipfile
 import zlib
+from collections.abc import Callable
 from http.client import HTTPException
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -19,12 +21,18 @@ _CHUNK = 1 << 20
 _TIMEOUT = 60  # seconds without a byte
 
 
-def make_folder(path):
+def make_folder(path: str | Path) -> Path:
     """Make `path` and what is above it, where they do not exist.
+
+    Parameters
+    ----------
+    path : str or Path
+        The folder.
 
     Returns
     -------
     Path
+        The same.
 
     Raises
     ------
@@ -41,7 +49,7 @@ def make_folder(path):
     return path
 
 
-def fetch(url, path):
+def fetch(url: str, path: Path) -> None:
     """Fetch `url` to the file `path`, going on where an earlier call broke off.
 
     A partial file stays beside it, ``.part`` added to its name, until the fetch is
@@ -50,9 +58,10 @@ def fetch(url, path):
     Parameters
     ----------
     url : str
+        The address, of http or https.
     path : Path
-        In a folder that exists, on a disk with room for the file and, where it is
-        an archive, as much again for what is in it.
+        The file that results, in a folder that exists, on a disk with room for the
+        file and, where it is an archive, as much again for what is in it.
 
     Raises
     ------
@@ -74,13 +83,21 @@ def fetch(url, path):
         if have > size:
             part.unlink()  # left from another file: it can never be completed
         raise DataError(
-            f"{url}: truncated download, {have} of {size} bytes in {part}; run it again to go on"
+            f"{url}: truncated download, {have} of {size} bytes in {part}; run it "
+            "again to go on"
         )
     os.replace(part, path)
 
 
-def unpack(archive, name, extract, check, what):
-    """Give an archive's contents the name `name`, beside the archive, if they are right.
+def unpack(
+    archive: Path,
+    name: str,
+    extract: Callable[[Path, Path], None],
+    check: Callable[[Path], object],
+    *,
+    what: str,
+) -> None:
+    """Give an archive's contents a name beside the archive, if they are right.
 
     They are unpacked into a hidden folder and checked there; the archive is
     deleted when they have their name.
@@ -88,6 +105,7 @@ def unpack(archive, name, extract, check, what):
     Parameters
     ----------
     archive : Path
+        The file, in a folder that gets `name`.
     name : str
         The folder that results.
     extract : callable
@@ -113,7 +131,8 @@ def unpack(archive, name, extract, check, what):
             check(fresh)
         except DataError as error:
             raise DataError(
-                f"{archive}: is damaged or not {what} ({error}); delete it and download again"
+                f"{archive}: is damaged or not {what} ({error}); delete it and "
+                "download again"
             ) from error
         os.replace(fresh / name, root / name)
     finally:
@@ -121,9 +140,11 @@ def unpack(archive, name, extract, check, what):
     archive.unlink()
 
 
-def _extract(archive, folder, extract):
-    faults = tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError
-    faults += (RuntimeError,)  # zipfile's, for a password or another compression
+def _extract(
+    archive: Path, folder: Path, extract: Callable[[Path, Path], None]
+) -> None:
+    # RuntimeError is zipfile's, for a password or another compression.
+    faults = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
     try:
         extract(archive, folder)
     except faults as error:
@@ -132,16 +153,29 @@ def _extract(archive, folder, extract):
         ) from error
     except OSError as error:
         raise DataError(
-            f"{archive}: cannot be unpacked ({_words(error)}); see that the disk has room"
+            f"{archive}: cannot be unpacked ({_words(error)}); see that the disk has "
+            "room"
         ) from error
 
 
-def extract_tar(archive, folder):
+def extract_tar(archive: Path, folder: Path) -> None:
     """Unpack a tar file; members that would lie outside `folder` are refused.
+
+    Parameters
+    ----------
+    archive : Path
+        The tar file.
+    folder : Path
+        Gets what is in it.
 
     Raises
     ------
-    tarfile.TarError, EOFError, OSError
+    tarfile.TarError
+        It is no tar file, or a member would lie outside the folder.
+    EOFError
+        It is cut short.
+    OSError
+        It cannot be read, or the folder not written.
     """
     # Not in the first releases of 3.10 and 3.11.
     filtered = hasattr(tarfile, "data_filter")
@@ -154,7 +188,7 @@ def extract_tar(archive, folder):
                 tar.extract(member, folder)
 
 
-def _check_member(member, folder):
+def _check_member(member: tarfile.TarInfo, folder: Path) -> None:
     """Refuse what would not be a plain file or folder inside `folder`."""
     if not _lies_in(folder, member.name):
         raise tarfile.TarError(f"{member.name!r} would lie outside the folder")
@@ -162,12 +196,26 @@ def _check_member(member, folder):
         raise tarfile.TarError(f"{member.name!r} is neither a file nor a folder")
 
 
-def extract_zip(archive, folder):
+def extract_zip(archive: Path, folder: Path) -> None:
     """Unpack a zip file, testing the CRC of every member, as `extract_tar` does.
+
+    Parameters
+    ----------
+    archive : Path
+        The zip file.
+    folder : Path
+        Gets what is in it.
 
     Raises
     ------
-    zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, OSError
+    DataError
+        The disk has no room for what is in it.
+    zipfile.BadZipFile, zlib.error, EOFError
+        It is no zip file or damaged, or a member would lie outside the folder.
+    RuntimeError
+        A member has a password or an unknown compression.
+    OSError
+        It cannot be read, or the folder not written.
     """
     with zipfile.ZipFile(archive) as file:
         members = file.infolist()
@@ -181,31 +229,31 @@ def extract_zip(archive, folder):
             file.extract(member, folder)
 
 
-def _lies_in(folder, name):
+def _lies_in(folder: Path, name: str) -> bool:
     return (folder / name).resolve().is_relative_to(folder.resolve())
 
 
-def _size_of(url):
+def _size_of(url: str) -> int | None:
     """Content-Length in bytes, or None where the server does not say."""
     with _open(urllib.request.Request(url, method="HEAD")) as answer:
         length = answer.headers.get("Content-Length")
     return None if length is None else int(length)
 
 
-def _check_space(folder, needed):
+def _check_space(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise DataError(
-            f"{folder}: disk too small, {_amount(needed)} are needed and {_amount(free)} "
-            "are free; free some, or give another folder"
+            f"{folder}: disk too small, {_amount(needed)} are needed and "
+            f"{_amount(free)} are free; free some, or give another folder"
         )
 
 
-def _amount(size):
-    return tqdm.format_sizeof(size, "B")
+def _amount(size: int) -> str:
+    return str(tqdm.format_sizeof(size, "B"))
 
 
-def _append(url, part, have, size):
+def _append(url: str, part: Path, have: int, size: int | None) -> None:
     """Append what is missing to `part`."""
     if have and have == size:
         return
@@ -228,8 +276,8 @@ def _append(url, part, have, size):
                     bar.update(len(data))
         except (HTTPException, OSError) as error:
             raise DataError(
-                f"{url}: download broken off ({_words(error)}), {part.stat().st_size} bytes are "
-                f"kept in {part}; run it again to go on"
+                f"{url}: download broken off ({_words(error)}), "
+                f"{part.stat().st_size} bytes are kept in {part}; run it again to go on"
             ) from error
 
 
@@ -237,7 +285,7 @@ class _RangeRefused(Exception):
     """HTTP 416: the range asked for begins at or after the end."""
 
 
-def _open(request):
+def _open(request: urllib.request.Request) -> Any:
     try:
         return urllib.request.urlopen(request, timeout=_TIMEOUT)
     except urllib.error.HTTPError as error:
@@ -245,15 +293,17 @@ def _open(request):
         if error.code == 416:
             raise _RangeRefused from error
         raise DataError(
-            f"{request.full_url}: HTTP error {error.code} ({error.reason}); check the address"
+            f"{request.full_url}: HTTP error {error.code} ({error.reason}); check "
+            "the address"
         ) from error
     except (urllib.error.URLError, HTTPException, OSError, ValueError) as error:
         raise DataError(
-            f"{request.full_url}: cannot be reached ({_words(error)}); check the network and "
-            "the address"
+            f"{request.full_url}: cannot be reached ({_words(error)}); check the "
+            "network and the address"
         ) from error
 
 
-def _words(error):
+def _words(error: Exception) -> str:
     reason = getattr(error, "reason", error)
-    return getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
+    words = getattr(reason, "strerror", None) or reason
+    return str(words) or type(reason).__name__

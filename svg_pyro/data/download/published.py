@@ -1,5 +1,6 @@
 """Fetch and unpack the published data sets: BAIR and KTH."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from svg_pyro.data.bair import dataset as bair
@@ -19,7 +20,7 @@ KTH_URL = "https://www.csc.kth.se/cvap/actions/"
 _BAIR_FOLDER = "softmotion30_44k"
 
 
-def download_bair(root, url=BAIR_URL):
+def download_bair(root: str | Path, url: str = BAIR_URL) -> Path:
     """Download the BAIR pushing set (about 30 GB), unpack and check it.
 
     Goes on where an earlier call broke off. Needs about twice the size of the
@@ -50,11 +51,13 @@ def download_bair(root, url=BAIR_URL):
         return root
     archive = make_folder(root) / Path(url).name
     fetch(url, archive)
-    unpack(archive, _BAIR_FOLDER, extract_tar, _check_bair, "the BAIR set")
+    unpack(archive, _BAIR_FOLDER, extract_tar, _check_bair, what="the BAIR set")
     return root
 
 
-def download_kth(root, url=KTH_URL, actions=kth.ACTIONS):
+def download_kth(
+    root: str | Path, url: str = KTH_URL, actions: Iterable[str] = kth.ACTIONS
+) -> Path:
     """Download the KTH actions (six archives, about 1.1 GB), unpack and check them.
 
     Goes on where an earlier call broke off; an action whose folder is there is not
@@ -93,7 +96,7 @@ def download_kth(root, url=KTH_URL, actions=kth.ACTIONS):
     return root
 
 
-def _check_bair(root):
+def _check_bair(root: Path) -> None:
     """See that both splits hold files whose first record can be read."""
     for split in bair.SPLITS:
         for path in bair.find_files(root / _BAIR_FOLDER, split):
@@ -101,7 +104,7 @@ def _check_bair(root):
             read_features(buffer, scan_records(buffer, path)[0], 0, path)
 
 
-def _fetch_action(root, url, action):
+def _fetch_action(root: Path, url: str, action: str) -> None:
     archive = root / f"{action}.zip"
     fetch(f"{url}/{archive.name}", archive)
     unpack(
@@ -109,11 +112,11 @@ def _fetch_action(root, url, action):
         action,
         lambda archive, folder: extract_zip(archive, folder / action),
         lambda folder: _check_kth(folder, action),
-        f"KTH's {action} videos",
+        what=f"KTH's {action} videos",
     )
 
 
-def _check_kth(root, action):
+def _check_kth(root: Path, action: str) -> None:
     """See that the folder of an action holds videos of it."""
     folder = root / action
     if not any(video.action == action for video in kth.find_videos(folder)):

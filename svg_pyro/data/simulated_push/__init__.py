@@ -1,0 +1,1 @@
+"""Clips of a robot arm that pushes blocks, simulated and stored as BAIR's are."""

@@ -29,7 +29,7 @@ class View:
         float32, shape ``(3, SIDE * SIDE)``, row by row.
     """
 
-    def __init__(self, rng, camera):
+    def __init__(self, rng: np.random.Generator, camera: str) -> None:
         where, target, focal = _VIEWS[camera]
         eye = np.array(where) + rng.uniform(-0.03, 0.03, 3)
         ahead = np.array(target) + rng.uniform(-0.015, 0.015, 3) - eye
@@ -44,15 +44,20 @@ class View:
         rays = across * place[None, :] + down * place[:, None] + forth
         self.rays = (rays / np.sqrt((rays**2).sum(axis=0))).reshape(3, -1)
 
-    def project(self, points):
+    def project(self, points: np.ndarray) -> np.ndarray:
         """Column and row in rays, shape ``(2, ...)``, of points ``(3, ...)``."""
-        x, y, z = (p - e for p, e in zip(points, self.eye))
+        x, y, z = (p - e for p, e in zip(points, self.eye, strict=True))
         seen = [a[0] * x + a[1] * y + a[2] * z for a in self._axes]
         scale = self._focal / np.maximum(seen[2], np.float32(1e-3))
         return np.stack([seen[0] * scale, seen[1] * scale]) + SIDE / 2
 
-    def rectangles(self, corners):
-        """Rays that a hull of `corners` ``(3, F, K)`` can cover in each frame.
+    def rectangles(self, corners: np.ndarray) -> np.ndarray:
+        """Rays that a convex hull can cover in each frame.
+
+        Parameters
+        ----------
+        corners : numpy.ndarray
+            Points whose hull it is, shape ``(3, F, K)``, bin units.
 
         Returns
         -------
@@ -65,4 +70,5 @@ class View:
         wide, tall = np.maximum((high - low).max(axis=-1), 0)
         column = np.minimum(low[0], SIDE - wide)[:, None, None] + np.arange(wide)
         row = np.minimum(low[1], SIDE - tall)[:, None, None] + np.arange(tall)[:, None]
-        return row * SIDE + column
+        result: np.ndarray = row * SIDE + column
+        return result

@@ -6,10 +6,13 @@ import multiprocessing.connection
 import os
 import signal
 import threading
+from collections.abc import Container, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,7 +20,7 @@ from svg_pyro.data.bair.tfrecord import encode_example, write_records
 from svg_pyro.data.download.fetch import make_folder
 from svg_pyro.data.simulated_push.camera import CAMERAS
 from svg_pyro.data.simulated_push.renderer import render
-from svg_pyro.data.simulated_push.world import simulate
+from svg_pyro.data.simulated_push.simulator import simulate
 from svg_pyro.errors import DataError
 from svg_pyro.util.files import written_beside
 from svg_pyro.util.progress import progress
@@ -29,31 +32,60 @@ _SPLITS = ("train", "test")
 _VERSION = 1  # raise it when the same seed gives another picture
 
 
+@dataclass(frozen=True)
+class _Settings:
+    """What the bytes of the files depend on, beside the number of clips."""
+
+    seed: int
+    n_frames: int
+    cameras: tuple[str, ...]
+
+    def note(self) -> str:
+        """As it lies beside the files, to know them again."""
+        return json.dumps({"version": _VERSION} | asdict(self), sort_keys=True) + "\n"
+
+
+class _Job(NamedTuple):
+    """A file to be made."""
+
+    path: Path
+    split: int  # its number
+    first: int  # the number of its first clip
+    size: int  # clips in it
+
+
 def make_simulated_push(
-    root, n_train=640, n_test=128, n_frames=30, camera="aux1", seed=0, workers=None
-):
+    root: str | Path,
+    n_train: int = 640,
+    n_test: int = 128,
+    *,
+    n_frames: int = 30,
+    camera: str | Sequence[str] = "aux1",
+    seed: int = 0,
+    workers: int | None = None,
+) -> Path:
     """Simulate clips of a robot arm pushing blocks and store them like BAIR.
 
     Writes ``root/softmotion30_44k/{train,test}/traj_{a}_to_{b}.tfrecords`` with 64
     clips each. Clip i of a split depends on ``(seed, split, i)`` alone: the same
     arguments give the same bytes for any number of workers. Files that are
     already there from the same settings are kept, so an interrupted run goes on
-    where it stopped; with other settings they are made anew.
+    where it stopped; with other settings they are made again.
 
     Parameters
     ----------
     root : str or Path
-        Made where it does not exist.
+        The folder of the set, made where it does not exist.
     n_train, n_test : int
         Clips in each split, at least 1.
     n_frames : int
         Frames in a clip, at least 1.
     camera : str or sequence of str
-        "aux1", "main", or both.
+        The view or views that are drawn: "aux1", "main", or both.
     seed : int
-        Not negative.
+        Draws the clips; 0 or more.
     workers : int, optional
-        Processes; 1 works in this process. By default one for each core. With
+        Processes that draw; 1 works in this process. By default one for each core. With
         more than one, a script must call this under ``if __name__ == "__main__":``,
         as for all processes that Python spawns.
 
@@ -65,51 +97,41 @@ def make_simulated_push(
     Raises
     ------
     DataError
-        An argument is out of range, or the folder holds files from elsewhere.
+        An argument is out of range; the folder holds files from elsewhere or cannot
+        be written; pymunk or google-crc32c is not installed; a worker process died.
     """
     root = Path(root)
     cameras = (camera,) if isinstance(camera, str) else tuple(camera)
-    settings = {
-        "version": _VERSION,
-        "seed": seed,
-        "n_frames": n_frames,
-        "cameras": cameras,
-    }
+    settings = _Settings(seed, n_frames, cameras)
     counts = {"train": n_train, "test": n_test}
     _check(settings, counts)
     jobs = _plan(root, counts, settings)
     if jobs:
-        _run(jobs, settings, os.cpu_count() if workers is None else workers)
+        _run(jobs, settings, (os.cpu_count() or 1) if workers is None else workers)
     return root
 
 
-def _check(settings, counts):
-    sizes = {f"n_{k}": v for k, v in counts.items()} | {
-        "n_frames": settings["n_frames"]
-    }
+def _check(settings: _Settings, counts: dict[str, int]) -> None:
+    sizes = {f"n_{split}": count for split, count in counts.items()}
+    sizes["n_frames"] = settings.n_frames
     for name, value in sizes.items():
         if value < 1:
             raise DataError(f"make_simulated_push: {name} is {value}; give at least 1")
-    if settings["seed"] < 0:
-        raise DataError(
-            f"make_simulated_push: seed is {settings['seed']}; give 0 or more"
-        )
-    unknown = [c for c in settings["cameras"] if c not in CAMERAS]
-    if unknown or not settings["cameras"]:
+    if settings.seed < 0:
+        raise DataError(f"make_simulated_push: seed is {settings.seed}; give 0 or more")
+    unknown = [c for c in settings.cameras if c not in CAMERAS]
+    if unknown or not settings.cameras:
         raise DataError(
             f"make_simulated_push: unknown camera {unknown}; there are {CAMERAS}"
         )
 
 
-def _plan(root, counts, settings):
-    """Clear what is of other settings away and list the files to be made.
-
-    Each job is (path, split number, first clip, number of clips).
-    """
+def _plan(root: Path, counts: dict[str, int], settings: _Settings) -> list[_Job]:
+    """Clear what is of other settings away and list the files to be made."""
     note = root / FOLDER / _SETTINGS
-    wanted = json.dumps(settings, sort_keys=True) + "\n"
+    wanted = settings.note()
     same = note.is_file() and note.read_text() == wanted
-    jobs = []
+    jobs: list[_Job] = []
     for number, split in enumerate(_SPLITS):
         folder = root / FOLDER / split
         make_folder(folder)
@@ -117,8 +139,8 @@ def _plan(root, counts, settings):
         for first in range(0, counts[split], _CLIPS_PER_FILE):
             size = min(_CLIPS_PER_FILE, counts[split] - first)
             path = folder / f"traj_{first}_to_{first + size - 1}.tfrecords"
-            files[path] = (path, number, first, size)
-        _clear(folder, files if same else {}, known=note.is_file())
+            files[path] = _Job(path, number, first, size)
+        _clear(folder, files if same else (), known=note.is_file())
         jobs += [job for path, job in files.items() if not path.exists()]
     if not same:
         with written_beside(note) as beside:
@@ -126,25 +148,26 @@ def _plan(root, counts, settings):
     return jobs
 
 
-def _clear(folder, keep, known):
+def _clear(folder: Path, keep: Container[Path], *, known: bool) -> None:
     for path in sorted(folder.glob("*.tfrecords")):
         if path in keep:
             continue
         if not known:  # most likely the real data set
             raise DataError(
-                f"{path}: was not made by make_simulated_push, and would be mixed up with "
-                "its clips; give another folder"
+                f"{path}: was not made by make_simulated_push, and would be mixed up "
+                "with its clips; give another folder"
             )
         path.unlink()
 
 
-def _run(jobs, settings, workers):
-    total = sum(job[3] for job in jobs)
+def _run(jobs: list[_Job], settings: _Settings, workers: int) -> None:
+    total = sum(job.size for job in jobs)
     with progress(total=total, unit="clip", desc="simulating") as bar:
         if workers <= 1:
-            for path, split, first, size in jobs:
-                made = _examples(settings, split, range(first, first + size))
-                write_records(path, _counted(made, bar))
+            for job in jobs:
+                numbers = range(job.first, job.first + job.size)
+                examples = (_example(settings, job.split, n) for n in numbers)
+                write_records(job.path, _counted(examples, bar))
             return
         # "spawn" is safe whatever threads the caller has started.
         context = multiprocessing.get_context("spawn")
@@ -152,10 +175,10 @@ def _run(jobs, settings, workers):
             count = min(workers, total)
             with ProcessPoolExecutor(count, context, _leave_with_parent) as pool:
                 make = partial(_example, settings)
-                for path, split, first, size in jobs:
-                    numbers = range(first, first + size)
-                    made = pool.map(make, [split] * size, numbers, chunksize=2)
-                    write_records(path, _counted(made, bar))
+                for job in jobs:
+                    numbers = range(job.first, job.first + job.size)
+                    made = pool.map(make, [job.split] * job.size, numbers, chunksize=2)
+                    write_records(job.path, _counted(made, bar))
         except BrokenProcessPool as error:
             raise DataError(
                 "make_simulated_push: a worker process died; call it under "
@@ -163,41 +186,40 @@ def _run(jobs, settings, workers):
             ) from error
 
 
-def _leave_with_parent():
+def _leave_with_parent() -> None:
     """End a worker whose parent was killed; it would wait for work for ever.
 
     Ctrl-C reaches the workers too, but it is the parent that answers it.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
+    assert parent is not None  # this is a worker
 
-    def watch():
+    def watch() -> None:
         multiprocessing.connection.wait([parent.sentinel])
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _counted(examples, bar):
+def _counted(
+    examples: Iterable[bytes], bar: Any
+) -> Iterator[bytes]:  # tqdm has no types
     for example in examples:
         yield example
         bar.update()
 
 
-def _examples(settings, split, numbers):
-    return (_example(settings, split, number) for number in numbers)
-
-
-def _example(settings, split, number):
+def _example(settings: _Settings, split: int, number: int) -> bytes:
     """One clip as a serialised tf.train.Example with BAIR's keys."""
-    seed = [settings["seed"], split, number]
-    clip = simulate(seed, settings["n_frames"])
-    features = {}
-    for camera in settings["cameras"]:
+    seed = [settings.seed, split, number]
+    clip = simulate(seed, settings.n_frames)
+    features: dict[str, bytes | np.ndarray] = {}
+    for camera in settings.cameras:
         frames = render(clip, seed, camera)
         for t, frame in enumerate(frames):
             features[f"{t}/image_{camera}/encoded"] = frame.tobytes()
-    for t, (grip, action) in enumerate(zip(clip.gripper, clip.actions)):
+    for t, (grip, action) in enumerate(zip(clip.gripper, clip.actions, strict=True)):
         features[f"{t}/endeffector_pos"] = grip[:3].astype(np.float32)
         features[f"{t}/action"] = action
     return encode_example(features)

@@ -7,13 +7,19 @@ lie in them. No step uses BLAS, so the same input gives the same bytes however m
 processes or threads there are.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from svg_pyro.data.simulated_push.camera import IMAGE_SIZE, SIDE, View
-from svg_pyro.data.simulated_push.shapes import Box, Capsule, Cylinder
-from svg_pyro.data.simulated_push.world import HALF_DEPTH, HALF_WIDTH
+from svg_pyro.data.simulated_push.shapes import Box, Capsule, Cylinder, Shape
+from svg_pyro.data.simulated_push.world import (
+    HALF_DEPTH,
+    HALF_WIDTH,
+    Block,
+    Trajectory,
+)
 
 _RAYS = SIDE * SIDE
 _HORIZON = np.float32(50)
@@ -21,12 +27,15 @@ _WALL_THICK, _WALL_HIGH = 0.035, 0.085
 _WORLD, _ARM = 0, 1  # who owns a point; blocks count on from 2
 
 
-def render(trajectory, seed, camera="aux1"):
+def render(
+    trajectory: Trajectory, seed: int | Sequence[int], camera: str = "aux1"
+) -> np.ndarray:
     """Draw a clip.
 
     Parameters
     ----------
-    trajectory : svg_pyro.data.simulated_push.world.Trajectory
+    trajectory : Trajectory
+        What happened, of `svg_pyro.data.simulated_push.simulator.simulate`.
     seed : int or sequence of int
         Draws the floor's colour and grain, the light and small shifts of the
         camera, each in a narrow range.
@@ -42,7 +51,8 @@ def render(trajectory, seed, camera="aux1"):
     poses, blocks = trajectory.poses, trajectory.blocks
     moves = (poses != poses[0]).any(axis=(0, 2))
     layer = scene.empty
-    still, moving = np.flatnonzero(~moves), np.flatnonzero(moves)
+    still = np.flatnonzero(~moves).tolist()
+    moving = np.flatnonzero(moves).tolist()
     scene.add(layer, [_block_shape(blocks[i], i, poses[:1, i]) for i in still])
     layer = layer.repeated(len(poses))
     scene.add(layer, [_block_shape(blocks[i], i, poses[:, i]) for i in moving])
@@ -50,13 +60,19 @@ def render(trajectory, seed, camera="aux1"):
     return layer.pictures()
 
 
-def project(points, seed, camera="aux1"):
+def project(
+    points: np.ndarray, seed: int | Sequence[int], camera: str = "aux1"
+) -> np.ndarray:
     """Where points of the world fall in the clip drawn with `seed`.
 
     Parameters
     ----------
     points : numpy.ndarray
         Shape ``(..., 3)``, bin units.
+    seed : int or sequence of int
+        As `render` got it.
+    camera : str
+        "aux1" or "main".
 
     Returns
     -------
@@ -76,19 +92,19 @@ class _Layer:
     """
 
     frames: int
-    shapes: list  # all that has been drawn and casts shadows
+    shapes: list[Shape]  # all that has been drawn and casts shadows
     far: np.ndarray  # (F N,) distance
     owner: np.ndarray  # (F N,)
     shaded: np.ndarray  # (F N,) bool
     lit: np.ndarray  # (3, F N)
     dark: np.ndarray  # (3, F N)
 
-    def repeated(self, frames):
+    def repeated(self, frames: int) -> "_Layer":
         """The same picture in `frames` frames."""
         arrays = (self.far, self.owner, self.shaded, self.lit, self.dark)
         return _Layer(frames, list(self.shapes), *(_tile(a, frames) for a in arrays))
 
-    def pictures(self):
+    def pictures(self) -> np.ndarray:
         """uint8, shape ``(F, 64, 64, 3)``."""
         out = np.empty((self.frames, IMAGE_SIZE, IMAGE_SIZE, 3), np.uint8)
         for frame, shaded in enumerate(self.shaded.reshape(self.frames, -1)):
@@ -104,7 +120,7 @@ class _Layer:
 class _Scene:
     """One clip's camera, light and empty bin."""
 
-    def __init__(self, rng, camera):
+    def __init__(self, rng: np.random.Generator, camera: str) -> None:
         self._view = View(rng, camera)
         sun = np.array([-0.42, -0.30, 1.25]) + rng.uniform(-0.08, 0.08, 3)
         sun /= np.sqrt((sun**2).sum())
@@ -119,7 +135,7 @@ class _Scene:
         self._lean = rng.uniform(-0.7, 0.7)
         self.empty = self._empty_bin(rng)
 
-    def _empty_bin(self, rng):
+    def _empty_bin(self, rng: np.random.Generator) -> _Layer:
         rays, eye = self._view.rays, self._view.eye
         far = np.full(_RAYS, _HORIZON, np.float32)
         falls = rays[2] < -0.02
@@ -132,13 +148,13 @@ class _Scene:
         self.add(layer, _walls(rng))
         return layer
 
-    def add(self, layer, shapes):
+    def add(self, layer: _Layer, shapes: Sequence[Shape]) -> None:
         """Draw `shapes` into `layer`, with the shadows of all on all."""
         for shape in shapes:
             self._draw(layer, shape)
         owners = [s.owner for s in shapes if s.owner != _ARM]
         # The arm takes no shadow: it is above all that could cast one on it.
-        new = np.flatnonzero(np.isin(layer.owner, owners)) if owners else ()
+        new = np.flatnonzero(np.isin(layer.owner, owners))
         if len(new):
             for shape in layer.shapes:
                 self._cast_on(layer, shape, new)
@@ -150,12 +166,12 @@ class _Scene:
             )
         layer.shapes.extend(shapes)
 
-    def _grid(self, corners):
+    def _grid(self, corners: np.ndarray) -> np.ndarray:
         """Places in a layer's arrays of the rays that may meet a hull, (F, h, w)."""
         rays = self._view.rectangles(corners)
         return rays + np.arange(len(rays))[:, None, None] * _RAYS
 
-    def _draw(self, layer, shape):
+    def _draw(self, layer: _Layer, shape: Shape) -> None:
         where = self._grid(shape.corners())
         rays = self._view.rays[:, where % _RAYS]
         far = shape.at(slice(None), None, None).hit(self._view.eye, rays)
@@ -168,7 +184,7 @@ class _Scene:
         layer.far[where], layer.owner[where] = far, shape.owner
         layer.shaded[where] = False
 
-    def _cast_on(self, layer, shape, where):
+    def _cast_on(self, layer: _Layer, shape: Shape, where: np.ndarray) -> None:
         """Darken those of the points `where` that `shape` hides from the sun."""
         far, ray = layer.far[where], where % _RAYS
         outline = self._from_sun(shape.corners())
@@ -191,7 +207,9 @@ class _Scene:
         far = solid.hit(point, self._sun[:, None])
         layer.shaded[where[far < _HORIZON]] = True
 
-    def _shade(self, albedo, normal, rays, gloss):
+    def _shade(
+        self, albedo: np.ndarray, normal: np.ndarray, rays: np.ndarray, gloss: float
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Colour in the sun and in the shade, each ``(3, K)``."""
         sun = self._sun
         facing = normal[0] * sun[0] + normal[1] * sun[1] + normal[2] * sun[2]
@@ -207,11 +225,11 @@ class _Scene:
             lit = lit + gloss * shine * (facing > 0)
         return lit, dark
 
-    def _from_sun(self, points):
+    def _from_sun(self, points: np.ndarray) -> np.ndarray:
         x, y, z = points
         return np.stack([a[0] * x + a[1] * y + a[2] * z for a in self._sides])
 
-    def arm(self, grips):
+    def arm(self, grips: np.ndarray) -> list[Shape]:
         """The arm that holds the gripper at `grips` ``(F, 4)``: x, y, z, yaw."""
         x, y, z, yaw = grips.T
         above = [np.stack([x, y, z + h]) for h in (0.035, 0.085, 0.13, 0.22)]
@@ -223,33 +241,34 @@ class _Scene:
             Box(above[0] - across, finger, yaw, black, _ARM),
             Box(above[0] + across, finger, yaw, black, _ARM),
             Box(above[1], palm, yaw, black, _ARM),
-            Capsule(above[2], above[3], 0.036, black, _ARM, 0.15),
-            Capsule(above[3], elbow, 0.055, red, _ARM, 0.25),
-            Capsule(elbow, self._shoulder, 0.07, red, _ARM, 0.25),
+            Capsule(above[2], above[3], 0.036, black, _ARM, gloss=0.15),
+            Capsule(above[3], elbow, 0.055, red, _ARM, gloss=0.25),
+            Capsule(elbow, self._shoulder, 0.07, red, _ARM, gloss=0.25),
         ]
 
 
-def _tile(values, times):
+def _tile(values: np.ndarray, times: int) -> np.ndarray:
     """np.tile along the last axis, four times as fast for large arrays."""
     wide = np.empty((*values.shape[:-1], times, values.shape[-1]), values.dtype)
     wide[...] = values[..., None, :]
     return wide.reshape(*values.shape[:-1], -1)
 
 
-def _block_shape(block, number, poses):
+def _block_shape(block: Block, number: int, poses: np.ndarray) -> Shape:
     x, y, angle = poses.T
     centre, owner = np.stack([x, y, 0 * x + block.half[2]]), number + 2
     if block.kind == "box":
         return Box(centre, block.half, angle, block.colour, owner)
     if block.kind == "cylinder":
         return Cylinder(centre, block.half[0], block.half[2], block.colour, owner)
-    return Capsule(centre, centre, block.half[0], block.colour, owner, 0.35)
+    return Capsule(centre, centre, block.half[0], block.colour, owner, gloss=0.35)
 
 
-def _walls(rng):
+def _walls(rng: np.random.Generator) -> list[Shape]:
     brown = np.array([0.40, 0.27, 0.16]) * rng.uniform(0.85, 1.1)
     half, high = _WALL_THICK / 2, _WALL_HIGH / 2
     wide, deep = HALF_WIDTH + _WALL_THICK, HALF_DEPTH + half
+    sides: list[tuple[tuple[float, ...], tuple[float, ...]]]
     sides = [((0, s * deep, high), (wide, half, high)) for s in (-1, 1)]
     sides += [
         ((s * (HALF_WIDTH + half), 0, high), (half, HALF_DEPTH, high)) for s in (-1, 1)
@@ -257,7 +276,7 @@ def _walls(rng):
     return [Box(c, h, 0.0, tuple(brown), _WORLD) for c, h in sides]
 
 
-def _wood(rng, point):
+def _wood(rng: np.random.Generator, point: np.ndarray) -> np.ndarray:
     """Colour of the floor: planks with a wavy grain, darker outside the bin."""
     x, y = point[0], point[1]
     base = np.array([0.70, 0.50, 0.34]) + rng.uniform(-1, 1, 3) * (0.06, 0.05, 0.04)
@@ -267,10 +286,18 @@ def _wood(rng, point):
     plank = np.sin(np.floor(y * 5 + 0.5) * np.float32(12.9898) + c) * 0.05
     outside = (np.abs(x) > HALF_WIDTH) | (np.abs(y) > HALF_DEPTH)
     tone = (1 + grain + plank) * np.where(outside, np.float32(0.72), np.float32(1))
-    return base.astype(np.float32)[:, None] * tone.astype(np.float32)
+    result: np.ndarray = base.astype(np.float32)[:, None] * tone.astype(np.float32)
+    return result
 
 
-def _elbow(wrist, shoulder, lean, fore=0.74, upper=0.74):
+def _elbow(
+    wrist: np.ndarray,
+    shoulder: np.ndarray,
+    lean: float,
+    *,
+    fore: float = 0.74,
+    upper: float = 0.74,
+) -> np.ndarray:
     """The joint between two links of fixed length, bent upwards and to a side."""
     way = shoulder - wrist
     length = np.sqrt((way**2).sum(axis=0))
@@ -279,4 +306,7 @@ def _elbow(wrist, shoulder, lean, fore=0.74, upper=0.74):
     rise = np.sqrt(np.maximum(fore**2 - share**2, 0.0))
     up = np.array([[lean], [0.0], [1.0]])
     up = up - (up * along).sum(axis=0) * along
-    return wrist + along * share + up / np.sqrt((up**2).sum(axis=0)) * rise
+    result: np.ndarray = (
+        wrist + along * share + up / np.sqrt((up**2).sum(axis=0)) * rise
+    )
+    return result

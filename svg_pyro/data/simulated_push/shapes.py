@@ -9,48 +9,85 @@ Each shape has `owner` (points of one owner cast no shadow on each other),
 surface, ``(3, K)``.
 """
 
+import abc
 import copy
+from typing import TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 MISS = np.float32(1e9)
 _CUBE = np.array(
     [(x, y, z) for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], np.float32
 ).T[:, None, :]  # (3, 1, 8)
 _TINY = np.float32(1e-7)
+_S = TypeVar("_S", bound="Shape")
 
 
-def _moving(values):
+def _moving(values: npt.ArrayLike) -> np.ndarray:
     """float32, shape ``(3, F)``, of one place or of one for each frame."""
     return np.asarray(values, np.float32).reshape(3, -1)
 
 
-def _inverse(direction):
+def _inverse(direction: np.ndarray) -> np.ndarray:
     """1 / direction, finite also where the ray runs along an axis."""
-    return 1 / np.where(np.abs(direction) < _TINY, _TINY, direction)
+    return 1.0 / np.where(np.abs(direction) < _TINY, _TINY, direction)
 
 
-class _Shape:
-    _per_frame = ("_centre",)
+class Shape(abc.ABC):
+    """A solid in all frames of a clip; see the module for its parts."""
 
-    def at(self, *index):
-        """The same solid in the frames that `index` picks (it indexes the last axis)."""
-        picked = copy.copy(self)
+    colour: tuple[float, ...]
+    owner: int
+    gloss: float
+    _centre: np.ndarray
+    _per_frame: tuple[str, ...] = ("_centre",)
+
+    @abc.abstractmethod
+    def corners(self) -> np.ndarray:
+        """Points whose convex hull holds the solid, shape ``(3, F, K)``."""
+
+    @abc.abstractmethod
+    def hit(self, origin: np.ndarray, rays: np.ndarray) -> np.ndarray:
+        """Distance to the solid along unit rays; `MISS` where there is none.
+
+        Parameters
+        ----------
+        origin : numpy.ndarray
+            Where the rays start, shape ``(3,)`` or that of `rays`.
+        rays : numpy.ndarray
+            Unit vectors, shape ``(3, ...)``.
+        """
+
+    @abc.abstractmethod
+    def normal(self, points: np.ndarray) -> np.ndarray:
+        """The outward unit vector at points of the surface, ``(3, K)``."""
+
+    def at(self: _S, *index: slice | np.ndarray | None) -> _S:
+        """The same solid in the frames that `index` picks of the last axis."""
+        picked, where = copy.copy(self), (..., *index)
         for name in self._per_frame:
-            setattr(picked, name, getattr(self, name)[(..., *index)])
+            setattr(picked, name, getattr(self, name)[where])
         return picked
 
-    def _from_centre(self, points):
-        return [p - c for p, c in zip(points, self._centre)]
+    def _from_centre(self, points: np.ndarray) -> list[np.ndarray]:
+        return [p - c for p, c in zip(points, self._centre, strict=True)]
 
 
-class Box(_Shape):
+class Box(Shape):
     """A box that stands on the floor, turned by `yaw` about the vertical."""
 
     gloss = 0.0
     _per_frame = ("_centre", "_cos", "_sin")
 
-    def __init__(self, centre, half, yaw, colour, owner):
+    def __init__(
+        self,
+        centre: npt.ArrayLike,
+        half: npt.ArrayLike,
+        yaw: npt.ArrayLike,
+        colour: tuple[float, ...],
+        owner: int,
+    ) -> None:
         self._centre = _moving(centre)
         self._half = np.asarray(half, np.float32)
         yaw = np.broadcast_to(np.asarray(yaw, float), self._centre.shape[1:])
@@ -60,28 +97,32 @@ class Box(_Shape):
         )
         self.colour, self.owner = colour, owner
 
-    def _turned(self, x, y):
+    def _turned(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return self._cos * x + self._sin * y, self._cos * y - self._sin * x
 
-    def corners(self):
+    def corners(self) -> np.ndarray:
+        """As `Shape.corners`."""
         x, y, z = _CUBE * self._half[:, None, None]
         cos, sin = self._cos[:, None], self._sin[:, None]
         turned = cos * x - sin * y, sin * x + cos * y, z + 0 * cos
-        return np.stack(turned) + self._centre[..., None]
+        result: np.ndarray = np.stack(turned) + self._centre[..., None]
+        return result
 
-    def hit(self, origin, rays):
+    def hit(self, origin: np.ndarray, rays: np.ndarray) -> np.ndarray:
+        """As `Shape.hit`."""
         ox, oy, oz = self._from_centre(origin)
         starts = (*self._turned(ox, oy), oz)
         ways = (*self._turned(rays[0], rays[1]), rays[2])
-        enter, leave = _TINY, MISS
-        for start, way, half in zip(starts, ways, self._half):
+        enter, leave = np.asarray(_TINY), np.asarray(MISS)
+        for start, way, half in zip(starts, ways, self._half, strict=True):
             inverse = _inverse(way)
             middle, reach = -start * inverse, half * np.abs(inverse)
             enter = np.maximum(enter, middle - reach)
             leave = np.minimum(leave, middle + reach)
         return np.where(enter < leave, enter, MISS)
 
-    def normal(self, points):
+    def normal(self, points: np.ndarray) -> np.ndarray:
+        """As `Shape.normal`."""
         x, y, z = self._from_centre(points)
         x, y = self._turned(x, y)
         place = np.stack([x, y, z]) / self._half[:, None]
@@ -93,21 +134,31 @@ class Box(_Shape):
         )
 
 
-class Cylinder(_Shape):
+class Cylinder(Shape):
     """An upright cylinder."""
 
     gloss = 0.1
 
-    def __init__(self, centre, radius, half_height, colour, owner):
+    def __init__(
+        self,
+        centre: npt.ArrayLike,
+        radius: float,
+        half_height: float,
+        colour: tuple[float, ...],
+        owner: int,
+    ) -> None:
         self._centre = _moving(centre)
         self._radius, self._half = np.float32(radius), np.float32(half_height)
         self.colour, self.owner = colour, owner
 
-    def corners(self):
+    def corners(self) -> np.ndarray:
+        """As `Shape.corners`."""
         half = np.stack([self._radius, self._radius, self._half])
-        return _CUBE * half[:, None, None] + self._centre[..., None]
+        result: np.ndarray = _CUBE * half[:, None, None] + self._centre[..., None]
+        return result
 
-    def hit(self, origin, rays):
+    def hit(self, origin: np.ndarray, rays: np.ndarray) -> np.ndarray:
+        """As `Shape.hit`."""
         ox, oy, oz = self._from_centre(origin)
         dx, dy, dz = rays
         a = np.maximum(dx * dx + dy * dy, _TINY)
@@ -118,9 +169,11 @@ class Cylinder(_Shape):
         middle, reach = -oz * inverse, self._half * np.abs(inverse)
         enter = np.maximum(np.maximum((-b - width) / a, middle - reach), _TINY)
         leave = np.minimum((-b + width) / a, middle + reach)
-        return np.where((root > 0) & (enter < leave), enter, MISS)
+        result: np.ndarray = np.where((root > 0) & (enter < leave), enter, MISS)
+        return result
 
-    def normal(self, points):
+    def normal(self, points: np.ndarray) -> np.ndarray:
+        """As `Shape.normal`."""
         x, y, z = self._from_centre(points)
         round_part = np.sqrt(x * x + y * y) / self._radius
         top = np.abs(z) / self._half > round_part
@@ -134,7 +187,7 @@ class Cylinder(_Shape):
         ).astype(np.float32)
 
 
-class Capsule(_Shape):
+class Capsule(Shape):
     """All points within `radius` of the segment from `start` to `end`.
 
     A ball is a capsule whose ends coincide.
@@ -142,7 +195,16 @@ class Capsule(_Shape):
 
     _per_frame = ("_centre", "_way", "_length2")
 
-    def __init__(self, start, end, radius, colour, owner, gloss):
+    def __init__(
+        self,
+        start: npt.ArrayLike,
+        end: npt.ArrayLike,
+        radius: float,
+        colour: tuple[float, ...],
+        owner: int,
+        *,
+        gloss: float,
+    ) -> None:
         self._centre = _moving(start)
         self._way = _moving(end) - self._centre
         self._length2 = (self._way**2).sum(axis=0)
@@ -150,27 +212,31 @@ class Capsule(_Shape):
         self._radius = np.float32(radius)
         self.colour, self.owner, self.gloss = colour, owner, gloss
 
-    def corners(self):
+    def corners(self) -> np.ndarray:
+        """As `Shape.corners`."""
         ball = _CUBE * self._radius + self._centre[..., None]
         return np.concatenate([ball, ball + self._way[..., None]], axis=-1)
 
-    def hit(self, origin, rays):
+    def hit(self, origin: np.ndarray, rays: np.ndarray) -> np.ndarray:
+        """As `Shape.hit`."""
         start = self._from_centre(origin)
         near = self._ball_hit(start, rays)
         if self._is_ball:
             return near
-        end = [s - w for s, w in zip(start, self._way)]
+        end = [s - w for s, w in zip(start, self._way, strict=True)]
         near = np.minimum(near, self._ball_hit(end, rays))
-        return np.minimum(near, self._side_hit(start, rays))
+        result: np.ndarray = np.minimum(near, self._side_hit(start, rays))
+        return result
 
-    def _ball_hit(self, start, rays):
+    def _ball_hit(self, start: list[np.ndarray], rays: np.ndarray) -> np.ndarray:
         b = start[0] * rays[0] + start[1] * rays[1] + start[2] * rays[2]
         c = start[0] ** 2 + start[1] ** 2 + start[2] ** 2 - self._radius**2
         root = b * b - c
         far = -b - np.sqrt(np.maximum(root, 0))
-        return np.where((root > 0) & (far > 0), far, MISS)
+        result: np.ndarray = np.where((root > 0) & (far > 0), far, MISS)
+        return result
 
-    def _side_hit(self, start, rays):
+    def _side_hit(self, start: list[np.ndarray], rays: np.ndarray) -> np.ndarray:
         wx, wy, wz = self._way
         along = wx * rays[0] + wy * rays[1] + wz * rays[2]
         begun = wx * start[0] + wy * start[1] + wz * start[2]
@@ -183,12 +249,15 @@ class Capsule(_Shape):
         far = (-b - np.sqrt(np.maximum(root, 0))) / a
         share = begun + far * along
         good = (root > 0) & (far > 0) & (share > 0) & (share < self._length2)
-        return np.where(good, far, MISS)
+        result: np.ndarray = np.where(good, far, MISS)
+        return result
 
-    def normal(self, points):
+    def normal(self, points: np.ndarray) -> np.ndarray:
+        """As `Shape.normal`."""
         x, y, z = self._from_centre(points)
         wx, wy, wz = self._way
         share = (x * wx + y * wy + z * wz) / np.maximum(self._length2, _TINY)
         share = np.clip(share, 0, 1)
         out = np.stack([x - share * wx, y - share * wy, z - share * wz])
-        return (out / self._radius).astype(np.float32)
+        result: np.ndarray = (out / self._radius).astype(np.float32)
+        return result

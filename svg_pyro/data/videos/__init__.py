@@ -1,0 +1,1 @@
+"""Videos from files: anybody's, and the KTH actions."""

@@ -1,37 +1,27 @@
 """Frames of a user's video, whatever its form, cut to the size of a model."""
 
 import functools
-import itertools
 import re
 import zipfile
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import av
 import numpy as np
-from av.video.reformatter import VideoReformatter
 from PIL import Image, ImageOps
 
 from svg_pyro.data.videos.arrays import array_frames
 from svg_pyro.errors import DataError
+from svg_pyro.util.optional import need
 
 FITS = ("crop", "letterbox", "stretch")
-IMAGE_ENDINGS = (
-    ".bmp .jpeg .jpg .pbm .pgm .png .pnm .ppm .tif .tiff .webp"
-).split()  # fmt: skip
+IMAGE_ENDINGS = [".bmp", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"]  # fmt: skip
 _FORMATS = ("BMP", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
-# Not among them are play lists, which open other files and addresses: one under a
-# video's name would put a video of the test split into the train split.
-_OPTIONS = {
-    "protocol_whitelist": "file",
-    "format_whitelist": "asf,avi,dv,flv,gif,matroska,mov,mpeg,mpegts,mpegvideo,nut,ogg",
-}
 _UNREADABLE = (
-    OSError, EOFError, ValueError, SyntaxError, av.FFmpegError,
+    OSError, EOFError, ValueError, SyntaxError,
     zipfile.BadZipFile, zlib.error, Image.DecompressionBombError,
 )  # fmt: skip
-_SHORTER = 0.95  # a video this much shorter than its header says is reported
 
 
 @dataclass(frozen=True)
@@ -167,8 +157,6 @@ def _reason(error, done):
     reason = getattr(error, "strerror", None) or str(error) or repr(error)
     if done:
         reason = f"only {done} frames can be read ({reason})"
-    elif isinstance(error, av.FFmpegError) and isinstance(error, ValueError):
-        reason = f"not a video that can be decoded ({reason})"
     return _printable(" ".join(reason.split()))
 
 
@@ -186,79 +174,12 @@ def _opaque(picture):
     return Image.alpha_composite(black, picture)
 
 
-def _video_pictures(source):
-    """Pictures of a video file, and the width over the height of their pixels."""
-    with av.open(str(source.path.absolute()), options=_OPTIONS) as container:
-        stream = container.streams.best("video")
-        if stream is None:
-            raise DataError("the file holds no video, only sound or text")
-        stream.thread_type = "AUTO"
-        aspect = float(stream.sample_aspect_ratio or 1) or 1.0
-        reformatter = (
-            VideoReformatter()
-        )  # one of each frame's own would be slow to make
-        count, last = 0, 0
-        for frame in _frames(container, stream):
-            picture = _picture(frame, reformatter)
-            yield picture, 1 / aspect if frame.rotation % 180 else aspect
-            count, last = count + 1, frame.pts or 0
-        _check_promise(container, stream, count, last)
+def _video_pictures(source: Source) -> Iterator[tuple[Image.Image, float]]:
+    """Pictures of a video file."""
+    need("av", "av", "reading videos")
+    from svg_pyro.data.videos.film import film_pictures
 
-
-def _check_promise(container, stream, count, last):
-    """Compare the number of frames, and the last one's time, with the header."""
-    if count < _SHORTER * stream.frames:
-        raise DataError(f"its header promises {stream.frames}")
-    # Matroska counts no frames; and beside sound its length may be the sound's.
-    if count > 1 and not stream.frames and len(container.streams) == 1:
-        length = (container.duration or 0) / av.time_base
-        end = float(last * stream.time_base) * count / (count - 1)
-        if end < _SHORTER * length:
-            raise DataError(f"its header promises {length:.2f} s, it ends at {end:.2f}")
-
-
-def _frames(container, stream):
-    """Decoded frames; packets that do not decode are passed over before the first."""
-    decoder, begun, fault = _decoder(stream), False, None
-    # An empty packet stands for a dropped frame, but would end the decoding.
-    packets = (packet for packet in container.demux(stream) if packet.size)
-    for packet in itertools.chain(packets, [None]):
-        try:
-            frames = decoder.decode(packet)
-        except av.FFmpegError as error:
-            if begun:
-                raise
-            fault = fault or error
-            continue
-        begun = begun or bool(frames)
-        yield from frames
-    if fault and not begun:
-        raise fault
-
-
-def _decoder(stream):
-    """The stream's decoder, or for VP8 and VP9 with transparency the one that sees it."""
-    names = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
-    name = names.get(stream.codec_context.name)
-    tags = {key.lower(): value for key, value in stream.metadata.items()}
-    if tags.get("alpha_mode") != "1" or name not in av.codecs_available:
-        return stream.codec_context
-    return av.CodecContext.create(name, "r")
-
-
-def _picture(frame, reformatter):
-    """A decoded frame as a picture the right way up."""
-    pixels = frame.format
-    alpha = pixels.has_palette or any(c.is_alpha for c in pixels.components)
-    frame_rgb = reformatter.reformat(frame, format="rgba" if alpha else "rgb24")
-    picture = Image.fromarray(frame_rgb.to_ndarray())
-    turns = {
-        90: Image.Transpose.ROTATE_90,
-        180: Image.Transpose.ROTATE_180,
-        270: Image.Transpose.ROTATE_270,
-    }
-    turn = turns.get(frame.rotation % 360)
-    return picture if turn is None else picture.transpose(turn)
+    return film_pictures(source.path)
 
 
 def _image_pictures(source):

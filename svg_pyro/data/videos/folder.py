@@ -12,7 +12,17 @@ from svg_pyro.data.videos.segments import Segment, SegmentClips
 from svg_pyro.errors import DataError
 
 SPLITS = ("train", "test")
-VIDEO_ENDINGS = ".avi .gif .m4v .mkv .mov .mp4 .mpeg .mpg .webm".split()
+VIDEO_ENDINGS = [
+    ".avi",
+    ".gif",
+    ".m4v",
+    ".mkv",
+    ".mov",
+    ".mp4",
+    ".mpeg",
+    ".mpg",
+    ".webm",
+]
 ARRAY_ENDINGS = (".npy", ".npz")
 _FORMS = (
     "mp4, avi, mov, webm, mkv or gif files, image sequences, or .npy or .npz arrays"

@@ -112,6 +112,18 @@ def test_train_windows_are_drawn_by_seed_epoch_and_index(made):
     assert starts == {0, 1, 2, 3}
 
 
+def test_clips_for_training_may_start_at_the_first_frame(made):
+    """As the code does that the paper's figures come from."""
+    root, _ = made
+    data = BairPush(root, "train", n_frames=5, seed=9, start="first")
+    test = BairPush(root, "train", n_frames=8)  # the whole records
+    for epoch in range(3):
+        for i in range(len(data)):
+            assert torch.equal(data.clip(i, epoch), test.clip(i)[:5])
+    with pytest.raises(DataError, match="unknown start 'last'"):
+        BairPush(root, start="last")
+
+
 def test_the_other_camera(made):
     root, videos = made
     got = BairPush(root, "test", n_frames=8, camera="main").clip(1).numpy()

@@ -1,0 +1,66 @@
+"""What importing costs: heavy packages are loaded by those who use them."""
+
+import subprocess
+import sys
+
+import pytest
+
+from svg_pyro import data
+from svg_pyro.errors import DataError
+from svg_pyro.util.optional import need
+
+HEAVY = ("pymunk", "av", "sklearn", "google_crc32c", "matplotlib")
+
+
+@pytest.mark.parametrize("room", ["data", "training", "metrics"])
+def test_importing_a_room_loads_no_heavy_package(room):
+    code = (
+        f"import sys, svg_pyro.{room}; print(sorted(set(sys.modules) & set({HEAVY!r})))"
+    )
+    out = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120
+    )
+    assert (out.stdout.strip(), out.returncode) == ("[]", 0), out.stderr
+
+
+def test_every_public_name_is_listed_and_there():
+    assert set(data.__all__) <= set(dir(data))
+    assert set(data._MODULES) == set(data.__all__)
+    for name in data.__all__:
+        assert getattr(data, name).__module__ == data._MODULES[name]
+    with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
+        data.Nothing  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    "package, module, code",
+    [
+        ("av", "av", "from svg_pyro.data.videos.decode import *; "
+         "from pathlib import Path; p = Path('x.mp4'); p.write_bytes(b'x'); "
+         "next(decode(Source(p), 8, 1))"),
+        ("pymunk", "pymunk", "from svg_pyro.data import make_simulated_push as m; "
+         "m('push', 1, 1, workers=1)"),
+        ("google-crc32c", "google_crc32c",
+         "from svg_pyro.data.bair.tfrecord import *; masked_crc(b'')"),
+        ("scikit-learn", "sklearn",
+         "from svg_pyro.data.digits import *; load_scikit_digits('test')"),
+    ],
+)  # fmt: skip
+def test_a_missing_package_is_one_line_that_names_it(package, module, code, tmp_path):
+    script = (
+        f"import sys; sys.modules[{module!r}] = None\n"
+        "from svg_pyro.errors import DataError\n"
+        f"try:\n    exec({code!r})\nexcept DataError as error:\n    print(error)\n"
+    )
+    out = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=120,
+        cwd=tmp_path,
+    )  # fmt: skip
+    assert out.stdout.count("\n") == 1, out.stdout + out.stderr
+    assert f"pip install {package}" in out.stdout
+
+
+def test_need_gives_the_module():
+    assert need("json", "json", "a test") is sys.modules["json"]
+    with pytest.raises(DataError, match=r"a test needs the package none.*pip install"):
+        need("svg_pyro_none", "none", "a test")
