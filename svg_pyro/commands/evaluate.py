@@ -1,30 +1,32 @@
 """Score checkpoints on test clips by published protocols, and write a report."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from svg_pyro.commands.devices import choose_device
 from svg_pyro.commands.fields import option
 from svg_pyro.commands.parser import Flags, Parser, one_line_errors
-from svg_pyro.commands.presets import HORIZONS
 from svg_pyro.commands.sources import EvaluationData, add_test_data, find_test_set
 from svg_pyro.errors import ConfigError, EvaluationError
 from svg_pyro.evaluation import (
     Candidate,
     Evaluation,
+    EvaluationResults,
     EvaluationSettings,
+    Perceptual,
+    TestSet,
     load_candidates,
     publish,
 )
 from svg_pyro.evaluation.runner import STATE
-from svg_pyro.metrics import PROTOCOLS, Lpips
+from svg_pyro.metrics import PROTOCOLS, Lpips, published_test
 from svg_pyro.plots.report import score_rows
 from svg_pyro.util.files import free_folder
 
+_OWN_HORIZON = 20  # predicted frames of data on which nothing is published
 _DESCRIPTION = """\
 Score checkpoints on test clips by published protocols, and write a report.
 
@@ -45,8 +47,11 @@ class EvaluateOptions:
     protocol : tuple of str or None
         A published way to score; may be given again, without it all of them.
     horizon : int or None
-        Predicted frames; without it as in the papers: bair 28, smmnist 25, kth 30,
-        videos 20.
+        Predicted frames; without it as the first protocol is published on the data:
+        bair 28, kth 30, smmnist 25 (srvp: 20); of own videos 20.
+    published_clips : bool
+        Instead of `clips` as many as the protocol's published numbers are of: srvp's
+        256 of bair, 1000 of kth, 5000 of smmnist.
     n_past : int or None
         Frames of context; without it as in training.
     lpips_backbone : str or None
@@ -71,6 +76,7 @@ class EvaluateOptions:
         None, choices=tuple(PROTOCOLS), kind="append"
     )
     horizon: int | None = None
+    published_clips: bool = False
     n_past: int | None = None
     lpips_backbone: str | None = option(None, metavar="FILE")
     lpips_heads: str | None = option(None, metavar="FILE")
@@ -98,17 +104,15 @@ def evaluate(argv: Sequence[str] | None = None, *, prog: str | None = None) -> N
     candidates = load_candidates(options.checkpoint, device)
     settings = settings_of(flags, options, candidates)
     lpips = find_lpips(options, device)
-    model = next(c.svg.config for c in candidates if c.svg is not None)
+    model = next(c.config for c in candidates if c.config is not None)
     data, source = find_test_set(flags, model, settings.n_frames)
     evaluation = Evaluation(
         candidates,
-        data,
+        TestSet(data, source),
         settings,
-        out,
-        device,
-        lpips=lpips,
-        fvd_network=options.fvd_network,
-        source=source,
+        out=out,
+        device=device,
+        perceptual=Perceptual(lpips, options.fvd_network),
     )
     print(f"{source}; {evaluation.clips} clips, device {device}, out {out}")
     if options.resume:
@@ -171,24 +175,41 @@ def settings_of(
     Raises
     ------
     EvaluationError
-        If a value is out of range, or the context is not given and the candidates were
-        trained on contexts of different lengths.
+        If a value is out of range, the context is not given and the candidates were
+        trained on contexts of different lengths, or the published number of clips is
+        asked for and there is none.
     """
-    contexts = {c.svg.config.n_past for c in candidates if c.svg is not None}
+    contexts = {c.n_past for c in candidates if c.n_past is not None}
     if options.n_past is None and len(contexts) > 1:
         raise EvaluationError(
             f"the checkpoints were trained on contexts of {sorted(contexts)} frames; "
             "give one for all with --n-past"
         )
     n_past, horizon = options.n_past, options.horizon
-    return flags.make(
+    protocols = tuple(dict.fromkeys(options.protocol or PROTOCOLS))
+    data = flags.make(EvaluationData).data
+    if horizon is None:
+        test = published_test(protocols, data)
+        horizon = _OWN_HORIZON if test is None else test.horizon
+    settings = flags.make(
         EvaluationSettings,
         n_past=contexts.pop() if n_past is None else n_past,
-        horizon=HORIZONS[flags.make(EvaluationData).data]
-        if horizon is None
-        else horizon,
-        protocols=tuple(dict.fromkeys(options.protocol or PROTOCOLS)),
+        horizon=horizon,
+        protocols=protocols,
     )
+    if options.published_clips:
+        settings = replace(settings, clips=_published_clips(protocols, data))
+    return settings
+
+
+def _published_clips(protocols: Sequence[str], data: str) -> int:
+    test = published_test(protocols, data, with_clips=True)
+    if test is None or test.clips is None:
+        raise EvaluationError(
+            f"no number of test clips is published by {', '.join(protocols)} for "
+            f"{data}; give --clips instead of --published-clips"
+        )
+    return test.clips
 
 
 def find_lpips(options: EvaluateOptions, device: torch.device) -> Lpips | None:
@@ -210,9 +231,9 @@ def find_lpips(options: EvaluateOptions, device: torch.device) -> Lpips | None:
     return lpips
 
 
-def print_scores(results: Mapping[str, Any]) -> None:
+def print_scores(results: EvaluationResults) -> None:
     """Each protocol's headline figures, in columns."""
-    for protocol in results["settings"]["protocols"]:
+    for protocol in results.settings.protocols:
         head, rows = score_rows(results, protocol)
         rows = [[f"protocol {protocol}", *head[1:]], *rows]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

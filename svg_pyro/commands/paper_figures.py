@@ -12,6 +12,7 @@ from svg_pyro.commands.datasets import ClipRequest, DigitOptions, first_clips
 from svg_pyro.commands.fields import option
 from svg_pyro.data import MovingMNIST
 from svg_pyro.errors import ConfigError, EvaluationError
+from svg_pyro.evaluation import ModelCandidate
 from svg_pyro.evaluation import paper as analysis
 from svg_pyro.metrics.curves import Estimate
 from svg_pyro.model.svg import SVG
@@ -115,7 +116,11 @@ class Figures:
         settings = self.settings
         for name, svg in self.models.items():
             truth, curves[name] = analysis.sharpness_curves(
-                svg, clips, self.n_past, settings.num_samples, settings.seed
+                ModelCandidate(name, svg),
+                clips,
+                self.n_past,
+                settings.num_samples,
+                seed=settings.seed,
             )
         curves["truth"] = truth
         title = "sharpness: standard deviation of the Laplacian"
@@ -135,7 +140,10 @@ class Figures:
         samples = {}
         for name, svg in self.models.items():
             truth, samples[name] = analysis.displacements(
-                svg, bounces, self.settings.num_samples, self.settings.seed
+                ModelCandidate(name, svg),
+                bounces,
+                self.settings.num_samples,
+                seed=self.settings.seed,
             )
         numbers = {name: _distances(truth, own) for name, own in samples.items()}
         # So far apart are samples of these sizes that are both the truth.
@@ -182,12 +190,12 @@ class Figures:
         panels: dict[str, dict[str, Any]] = {"psnr": {}, "ssim": {}}
         for name, svg in self.models.items():
             scores = analysis.score_curves(
-                svg,
+                ModelCandidate(name, svg),
                 clips,
                 self.n_past,
                 settings.num_samples,
-                settings.protocol,
-                settings.seed,
+                protocol=settings.protocol,
+                seed=settings.seed,
             )
             best = {metric: kinds["best"] for metric, kinds in scores.items()}
             numbers[name] = {k: _as_numbers(estimate) for k, estimate in best.items()}

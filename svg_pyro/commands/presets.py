@@ -151,5 +151,3 @@ _VIDEOS = {
 }
 
 PRESETS = {"bair": _BAIR, "smmnist": _SMMNIST, "kth": _KTH, "videos": _VIDEOS}
-# Frames that the papers predict of each data set, in evaluations.
-HORIZONS = {"bair": 28, "smmnist": 25, "kth": 30, "videos": 20}

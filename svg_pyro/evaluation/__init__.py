@@ -1,30 +1,40 @@
 """How good sampled futures are.
 
 `score_futures` and `picture_rows` are the quick look at the end of a training run.
-`Evaluation` scores several checkpoints and baselines on the same test clips by published
-protocols, as distributions and by likelihood, in bounded memory, and can be interrupted;
-`publish` writes its numbers, figures and report.
+`Evaluation` scores several candidates (models from checkpoints, and baselines) on the
+same test clips by published protocols, as distributions and by likelihood, in bounded
+memory, and can be interrupted; `results_of` gives its figures, `publish` writes them
+with pictures and a report.
 """
 
-from svg_pyro.evaluation.candidates import COPY, Candidate, load_candidates
+from svg_pyro.evaluation.candidates import LAST_FRAME, Candidate, ModelCandidate
+from svg_pyro.evaluation.collect import results_of
 from svg_pyro.evaluation.judgement import Concern, concerns
+from svg_pyro.evaluation.loading import load_candidates
 from svg_pyro.evaluation.publish import publish
 from svg_pyro.evaluation.quick import FutureScores, picture_rows, score_futures
-from svg_pyro.evaluation.results import results_of
-from svg_pyro.evaluation.runner import Evaluation
+from svg_pyro.evaluation.result_files import read_results
+from svg_pyro.evaluation.results import EvaluationResults
+from svg_pyro.evaluation.runner import Evaluation, TestSet
+from svg_pyro.evaluation.scorer import Perceptual
 from svg_pyro.evaluation.settings import EvaluationSettings
 
 __all__ = [
-    "COPY",
+    "LAST_FRAME",
     "Candidate",
     "Concern",
     "Evaluation",
+    "EvaluationResults",
     "EvaluationSettings",
     "FutureScores",
+    "ModelCandidate",
+    "Perceptual",
+    "TestSet",
     "concerns",
     "load_candidates",
     "picture_rows",
     "publish",
+    "read_results",
     "results_of",
     "score_futures",
 ]

@@ -1,197 +1,236 @@
-"""What is evaluated: models from checkpoints, and baselines; and how they are sampled."""
+"""What is evaluated: whatever samples futures. A model, or a baseline."""
 
-import contextlib
-import hashlib
-from dataclasses import dataclass, replace
-from pathlib import Path
+import abc
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
 
-import numpy as np
 import torch
 
-from svg_pyro.errors import EvaluationError, SVGError
-from svg_pyro.model import checkpoint
+from svg_pyro.config import SVGConfig
+from svg_pyro.errors import EvaluationError
+from svg_pyro.evaluation.likelihood import Likelihood, likelihood
 from svg_pyro.model.svg import SVG
-from svg_pyro.util.modes import evaluating, seeded
-
-_NAMES = {"learned": "SVG-LP", "fixed": "SVG-FP", "none": "deterministic"}
-_FUTURES, _NOISE, _LATENTS = range(3)  # streams of random numbers
+from svg_pyro.util.modes import evaluating
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """A predictor that is evaluated.
+class Candidate(abc.ABC):
+    """A predictor of futures.
+
+    A subclass gives `name` and `futures`, and of the rest what it has. All draws are
+    from PyTorch's global random state.
 
     Attributes
     ----------
     name : str
-    svg : SVG or None
-        None repeats the last context frame.
+        Words by which results and messages name it.
+    is_baseline : bool
+        Whether it is there for comparison only: no pictures are drawn of it.
     path, sha256 : str or None
         The checkpoint's file, and the hash of its content.
     step : int or None
-        Training steps behind it, where the checkpoint says so.
+        Training steps behind it.
     """
 
     name: str
-    svg: SVG | None = None
+    is_baseline: bool = False
     path: str | None = None
     sha256: str | None = None
     step: int | None = None
 
     @property
-    def stochastic(self):
-        """Whether two samples differ."""
-        return self.svg is not None and self.svg.prior is not None
+    def stochastic(self) -> bool:
+        """Whether two samples of a clip differ."""
+        return False
 
-    def count(self, settings):
-        """Samples that are drawn: one where all would be the same."""
-        return settings.num_samples if self.stochastic else 1
+    @property
+    def device(self) -> torch.device | None:
+        """Where contexts are to be; None if anywhere."""
+        return None
+
+    @property
+    def frame_shape(self) -> tuple[int, int, int] | None:
+        """(C, H, W) of the frames that it takes; None if it takes any."""
+        return None
+
+    @property
+    def n_past(self) -> int | None:
+        """Frames of context that it was trained with, if any."""
+        return None
+
+    @property
+    def config(self) -> SVGConfig | None:
+        """Of the model, for the results."""
+        return None
+
+    @property
+    def has_noise(self) -> bool:
+        """Whether `with_noise` can be called."""
+        return False
+
+    @abc.abstractmethod
+    def futures(
+        self,
+        context: torch.Tensor,
+        horizon: int,
+        num_samples: int,
+        chunk_size: int | None = None,
+    ) -> Iterator[torch.Tensor]:
+        """Sampled futures, a chunk of samples at a time.
+
+        Parameters
+        ----------
+        context : torch.Tensor
+            Shape ``(B, n, C, H, W)``, floats in [0, 1].
+        horizon : int
+            Frames to predict.
+        num_samples : int
+            Futures of each clip.
+        chunk_size : int, optional
+            Samples held at a time.
+
+        Returns
+        -------
+        iterator of torch.Tensor
+            Shapes ``(chunk, B, horizon, C, H, W)``, values in [0, 1]. A chunk is drawn
+            when it is asked for.
+        """
+
+    def count(self, num_samples: int) -> int:
+        """How many samples are worth drawing: one where all would be the same."""
+        return num_samples if self.stochastic else 1
+
+    def with_noise(self, samples: torch.Tensor) -> torch.Tensor:
+        """Samples of frames, out of those of their means ``(S, B, T, C, H, W)``.
+
+        Raises
+        ------
+        EvaluationError
+            There is no observation noise that is known before the truth.
+        """
+        raise EvaluationError(f"{self.name} has no observation noise")
+
+    def likelihood(self, frames: torch.Tensor, num_particles: int) -> Likelihood | None:
+        """Importance weights of clips ``(B, T, C, H, W)``; None without a density."""
+        return None
 
 
-COPY = Candidate("last frame repeated")
+@dataclass(frozen=True)
+class LastFrame(Candidate):
+    """The baseline that repeats the last context frame."""
+
+    name: str = "last frame repeated"
+    is_baseline = True
+
+    def futures(
+        self,
+        context: torch.Tensor,
+        horizon: int,
+        num_samples: int,
+        chunk_size: int | None = None,
+    ) -> Iterator[torch.Tensor]:
+        """See `Candidate.futures`; the chunks share the memory of one frame."""
+        future = context[:, -1:].expand(-1, horizon, -1, -1, -1)
+        left = num_samples
+        while left > 0:
+            count = left if chunk_size is None else min(left, chunk_size)
+            yield future.expand(count, -1, -1, -1, -1, -1)
+            left -= count
 
 
-def load_candidates(specs, device):
-    """The models of some checkpoints, with names that differ, and copying behind them.
+@dataclass(frozen=True)
+class ModelCandidate(Candidate):
+    """A model.
 
     Parameters
     ----------
-    specs : sequence of str
-        PATH or NAME=PATH. Without a name it is the paper's for the prior: SVG-LP,
-        SVG-FP or deterministic.
-    device : torch.device
-
-    Returns
-    -------
-    list of Candidate
-
-    Raises
-    ------
-    CheckpointError
-    EvaluationError
-        A name is given twice, or weights are not finite.
+    name : str
+        Words by which results and messages name it.
+    svg : SVG
+        The model.
+    path, sha256 : str, optional
+        The checkpoint's file, and the hash of its content.
+    step : int, optional
+        Training steps behind it, where the checkpoint says so.
     """
-    found = [_load(spec, device) for spec in specs]
-    given = [_split(spec)[0] for spec in specs]
-    names = _distinct([c.name for c in found], given, [c.path for c in found])
-    return [*(replace(c, name=name) for c, name in zip(found, names)), COPY]
 
+    name: str
+    svg: SVG = dataclasses.field(repr=False)
+    path: str | None = None
+    sha256: str | None = None
+    step: int | None = None
 
-def _distinct(names, given, paths):
-    """Names that differ: those not given by the user take their folder's, or a number."""
-    taken = [*filter(None, given), COPY.name]
-    for name in taken:
-        if taken.count(name) > 1:
+    @property
+    def stochastic(self) -> bool:
+        """Whether the model has latents."""
+        return self.svg.prior is not None
+
+    @property
+    def device(self) -> torch.device:
+        """Of the model's weights."""
+        device: torch.device = next(self.svg.parameters()).device
+        return device
+
+    @property
+    def config(self) -> SVGConfig:
+        """Of the model."""
+        config: SVGConfig = self.svg.config
+        return config
+
+    @property
+    def frame_shape(self) -> tuple[int, int, int]:
+        """Of the model."""
+        channels, height, width = self.svg.frame_shape
+        return channels, height, width
+
+    @property
+    def n_past(self) -> int:
+        """Of the model's configuration."""
+        return self.config.n_past
+
+    @property
+    def has_noise(self) -> bool:
+        """Whether the noise is known before the truth, and follows from the means."""
+        observation = self.svg.observation
+        return not (observation.needs_target or observation.extra_channels)
+
+    def futures(
+        self,
+        context: torch.Tensor,
+        horizon: int,
+        num_samples: int,
+        chunk_size: int | None = None,
+    ) -> Iterator[torch.Tensor]:
+        """See `Candidate.futures`; the means of frames.
+
+        Raises
+        ------
+        FramesError
+            The context is not of the model's frames, or a number is below 1.
+        """
+        futures: Iterator[torch.Tensor] = self.svg.futures(
+            context, horizon, num_samples=num_samples, chunk_size=chunk_size
+        )
+        return futures
+
+    def with_noise(self, samples: torch.Tensor) -> torch.Tensor:
+        """See `Candidate.with_noise`; cut to [0, 1]."""
+        if not self.has_noise:
             raise EvaluationError(
-                f"two predictors have the name {name!r}; give each its own, NAME=PATH"
+                f"the observation noise of {self.name} is not known before the truth, "
+                "or does not follow from the means alone"
             )
-    distinct = []
-    for name, own, path in zip(names, given, paths):
-        if own is None and (name in taken or names.count(name) > 1):
-            place = f"{name} ({Path(path).absolute().parent.name})"
-            name, number = place, 2
-            while name in taken:
-                name, number = f"{place} {number}", number + 1
-        distinct.append(name)
-        taken.append(name)
-    return distinct
+        observation = self.svg.observation
+        with evaluating(self.svg), torch.no_grad():
+            x_dist = observation(*observation.split(samples))
+            noisy: torch.Tensor = x_dist.sample()
+        return noisy.clamp_(0, 1)
+
+    def likelihood(self, frames: torch.Tensor, num_particles: int) -> Likelihood | None:
+        """See `Candidate.likelihood`; None if the frames themselves set the noise."""
+        if self.svg.observation.needs_target:
+            return None
+        return likelihood(self.svg, frames, num_particles)
 
 
-def _split(spec):
-    """Name (or None) and path; a file whose own name has a = is a path."""
-    name, equals, path = spec.partition("=")
-    return (name, path) if equals and not Path(spec).exists() else (None, spec)
-
-
-def _load(spec, device):
-    name, path = _split(spec)
-    content = checkpoint.read(path, device)
-    svg = checkpoint.from_content(content, path)
-    for key, weight in svg.state_dict().items():
-        if not weight.isfinite().all():
-            raise EvaluationError(
-                f"{path}: weight {key} holds NaN or infinity; choose a checkpoint from "
-                "before the training broke"
-            )
-    sha256 = hashlib.sha256(Path(path).read_bytes()).hexdigest()
-    step = (content["training"] or {}).get("step")
-    return Candidate(name or _name(svg), svg, str(path), sha256, step)
-
-
-def _name(svg):
-    """The paper's for its priors, else one that names the part."""
-    prior = svg.names["prior"]
-    return _NAMES.get(prior, f"SVG, prior {prior}")
-
-
-def sampled_futures(candidate, context, settings, first):
-    """The futures of a batch of clips, a chunk of samples at a time.
-
-    The draws are a function of the seed, the batch and the chunk alone, so that any
-    chunk can be had again; the global random state is left alone.
-
-    Parameters
-    ----------
-    candidate : Candidate
-    context : torch.Tensor
-        Shape ``(B, n, C, H, W)``, floats in [0, 1].
-    settings : EvaluationSettings
-    first : int
-        Index of the batch's first clip in the test set.
-
-    Yields
-    ------
-    torch.Tensor
-        Shape ``(chunk, B, horizon, C, H, W)``.
-
-    Raises
-    ------
-    EvaluationError
-        The model breaks down (NaN).
-    """
-    horizon = settings.horizon
-    if candidate.svg is None:
-        yield context[:, -1:].expand(-1, horizon, -1, -1, -1)[None]
-        return
-    chunks = candidate.svg.futures(
-        context, horizon, candidate.count(settings), chunk_size=settings.chunk_size
-    )
-    number = 0
-    while True:
-        seed = _seed(settings.seed, _FUTURES, first, number)
-        with seeded(seed, context.device), _one_line_breakdown():
-            chunk = next(chunks, None)
-        if chunk is None:
-            return
-        yield chunk
-        number += 1
-
-
-def with_noise(svg, samples, settings, first):
-    """Samples of frames, out of those of their means: cut to [0, 1]."""
-    seed = _seed(settings.seed, _NOISE, first)
-    with seeded(seed, samples.device), evaluating(svg), torch.no_grad():
-        x_dist = svg.observation(*svg.observation.split(samples))
-        return x_dist.sample().clamp_(0, 1)
-
-
-def latents_of(settings, first, device):
-    """A context in which the latents of a batch's likelihood are drawn."""
-    return seeded(_seed(settings.seed, _LATENTS, first), device)
-
-
-@contextlib.contextmanager
-def _one_line_breakdown():
-    """Turn PyTorch's report of a distribution that is not finite into one line."""
-    try:
-        yield
-    except SVGError:
-        raise
-    except ValueError as error:
-        raise EvaluationError(
-            f"the model breaks down ({str(error).splitlines()[0]})"
-        ) from error
-
-
-def _seed(*numbers):
-    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0])
+LAST_FRAME = LastFrame()

@@ -1,12 +1,22 @@
 """Likelihood and KL over a stream of test clips."""
 
 import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
 
 from svg_pyro.evaluation.likelihood import (
+    Likelihood,
     bits_a_dimension,
     bound,
     effective_sample_size,
-    likelihood,
+)
+from svg_pyro.evaluation.results import (
+    BoundResult,
+    KLResult,
+    LikelihoodResult,
+    MeanAndError,
 )
 from svg_pyro.metrics.moments import Running
 
@@ -22,61 +32,46 @@ class HeldOut:
         The K of the bounds.
     """
 
-    def __init__(self, particles):
+    def __init__(self, particles: Sequence[int]) -> None:
         self.particles = tuple(sorted(particles))
-        self._sums, self._dimensions, self._exact = {}, 0, False
+        self._sums: dict[str, Running] = {}
+        self._dimensions, self._exact = 0, False
 
-    def update(self, svg, frames):
-        """Take in a batch of clips ``(B, T, C, H, W)``, floats in [0, 1]."""
-        found = likelihood(svg, frames, self.particles[-1])
-        steps = frames.shape[1] - 1
-        self._dimensions = frames[0, 0].numel()
-        self._exact = svg.prior is None
-        weights = found.log_weights
-        if self._exact:
+    def update(self, clips: Likelihood) -> None:
+        """Take in a batch of clips, of as many draws as the last K."""
+        steps = clips.kl.shape[1]
+        self._dimensions, self._exact = clips.dimensions, clips.exact
+        weights = clips.log_weights
+        if clips.exact:
             weights = weights.expand(self.particles[-1], -1)
         for k in self.particles:
             self._add(f"bound/{k}", bound(weights, k) / steps)
         self._add("ess", effective_sample_size(weights))
-        self._add("kl", found.kl)
-        self._add("kl_clip", found.kl.mean(1))
-        if found.kl_by_unit is not None:
-            self._add("unit", found.kl_by_unit.mean(1))
-        if found.posterior_mean is not None:
-            self._add("latent", found.posterior_mean.flatten(0, 1))
+        self._add("kl", clips.kl)
+        self._add("kl_clip", clips.kl.mean(1))
+        if clips.kl_by_unit is not None:
+            self._add("unit", clips.kl_by_unit.mean(1))
+        if clips.posterior_mean is not None:
+            self._add("latent", clips.posterior_mean.flatten(0, 1))
 
-    def summary(self):
-        """Plain numbers, in nats a frame and in bits a dimension; None without clips.
-
-        Returns
-        -------
-        dict or None
-            "bounds", one for each K; "effective_sample_size" of the most draws, None
-            where the likelihood is exact; "kl" in nats a frame, its curve "per_step"
-            and "per_unit"; "active_units", those whose posterior mean varies by more
-            than 0.01 over clips and frames (Burda et al. 2016), and "informed_units",
-            those of more than 0.01 nats a frame. Standard errors are over clips.
-        """
+    def summary(self) -> LikelihoodResult | None:
+        """What there is of the clips so far; None without clips."""
         if not self._sums:
             return None
         kl = self._sums["kl"]
-        per_unit = self._sums["unit"].mean.tolist() if "unit" in self._sums else None
-        ess = None if self._exact else _estimate(self._sums["ess"])
-        return {
-            "clips": kl.count,
-            "scored_frames": len(kl.mean),
-            "bounds": [self._bound(k) for k in self.particles],
-            "effective_sample_size": ess,
-            "kl": {
-                **_estimate(self._sums["kl_clip"]),
-                "per_step": kl.mean.tolist(),
-                "per_step_half_width": kl.half().tolist(),
-                "per_unit": per_unit,
-            },
-            **self._units(),
-        }
+        units, active, informed = self._units()
+        return LikelihoodResult(
+            clips=kl.count,
+            scored_frames=len(kl.mean),
+            bounds=tuple(self._bound(k) for k in self.particles),
+            effective_sample_size=None if self._exact else self._estimate("ess"),
+            kl=self._kl(),
+            units=units,
+            active_units=active,
+            informed_units=informed,
+        )
 
-    def state_dict(self):
+    def state_dict(self) -> dict[str, Any]:
         """All that `load_state_dict` needs to go on."""
         return {
             "sums": {k: v.state_dict() for k, v in self._sums.items()},
@@ -84,37 +79,47 @@ class HeldOut:
             "exact": self._exact,
         }
 
-    def load_state_dict(self, state):
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from where `state_dict` was taken."""
         self._dimensions, self._exact = state["dimensions"], state["exact"]
         for key, stored in state["sums"].items():
             self._sums[key] = Running()
             self._sums[key].load_state_dict(stored)
 
-    def _add(self, key, values):
+    def _add(self, key: str, values: torch.Tensor) -> None:
         self._sums.setdefault(key, Running()).update(values)
 
-    def _bound(self, particles):
-        nats = self._sums[f"bound/{particles}"]
-        mean, error = nats.mean.item(), nats.error().item()
-        return {
-            "particles": particles,
-            "nats_per_frame": mean,
-            "nats_per_frame_se": error,
-            "bits_per_dimension": bits_a_dimension(mean, self._dimensions),
-            "bits_per_dimension_se": error / (self._dimensions * math.log(2)),
-        }
+    def _estimate(self, key: str) -> MeanAndError:
+        sums = self._sums[key]
+        return MeanAndError(mean=sums.mean.item(), se=sums.error().item())
 
-    def _units(self):
-        found = {"units": None, "active_units": None, "informed_units": None}
+    def _bound(self, particles: int) -> BoundResult:
+        nats = self._estimate(f"bound/{particles}")
+        return BoundResult(
+            particles=particles,
+            nats_per_frame=nats.mean,
+            nats_per_frame_se=nats.se,
+            bits_per_dimension=bits_a_dimension(nats.mean, self._dimensions),
+            bits_per_dimension_se=nats.se / (self._dimensions * math.log(2)),
+        )
+
+    def _kl(self) -> KLResult:
+        steps, clips = self._sums["kl"], self._estimate("kl_clip")
+        unit = self._sums.get("unit")
+        return KLResult(
+            mean=clips.mean,
+            se=clips.se,
+            per_step=tuple(steps.mean.tolist()),
+            per_step_half_width=tuple(steps.half().tolist()),
+            per_unit=None if unit is None else tuple(unit.mean.tolist()),
+        )
+
+    def _units(self) -> tuple[int | None, int | None, int | None]:
+        """Latent dimensions, active ones, and informed ones, where they are known."""
+        units = active = informed = None
         if "latent" in self._sums:
             variance = self._sums["latent"].variance()
-            found["units"] = len(variance)
-            found["active_units"] = int((variance > ACTIVE).sum())
+            units, active = len(variance), int((variance > ACTIVE).sum())
         if "unit" in self._sums:
-            found["informed_units"] = int((self._sums["unit"].mean > ACTIVE).sum())
-        return found
-
-
-def _estimate(running):
-    return {"mean": running.mean.item(), "se": running.error().item()}
+            informed = int((self._sums["unit"].mean > ACTIVE).sum())
+        return units, active, informed

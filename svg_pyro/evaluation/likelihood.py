@@ -1,4 +1,4 @@
-"""Bounds on log p(x_{2:T} given x_1) of held-out clips, by the clip, and their KL terms.
+"""Bounds on log p(x_{2:T} given x_1) of each held-out clip, and their KL terms.
 
 A density of values in [0, 1] has no natural unit; in bits a dimension it is made the
 probability of one of 256 levels, each 1/256 wide: -log2(p) / D + 8.
@@ -6,14 +6,18 @@ probability of one of 256 levels, each 1/256 wide: -log2(p) / D + 8.
 
 import math
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import torch
-from torch.distributions import Independent, kl_divergence
+from torch.distributions import Distribution, Independent, kl_divergence
 
 from svg_pyro.errors import EvaluationError
 from svg_pyro.model.checks import check_count, check_frames
-from svg_pyro.model.features import encode
+from svg_pyro.model.features import Features, encode
+from svg_pyro.model.svg import SVG
 from svg_pyro.util.modes import evaluating
+
+_Values = TypeVar("_Values", float, torch.Tensor)
 
 _FRAMES_AT_ONCE = 512  # decoded frames that are held, where no chunk size is given
 
@@ -35,15 +39,27 @@ class Likelihood:
         not independent over dimensions.
     posterior_mean : torch.Tensor or None
         E_q[z_t], ``(B, T-1, z_dim)``; None where it is not known.
+    dimensions : int
+        Values of a frame, C H W.
+    exact : bool
+        Whether the weights are the likelihood itself: there are no latents.
     """
 
     log_weights: torch.Tensor
     kl: torch.Tensor
     kl_by_unit: torch.Tensor | None
     posterior_mean: torch.Tensor | None
+    dimensions: int
+    exact: bool = False
 
 
-def likelihood(svg, frames, num_particles, chunk_size=None):
+def likelihood(
+    svg: SVG,
+    frames: torch.Tensor,
+    num_particles: int,
+    *,
+    chunk_size: int | None = None,
+) -> Likelihood:
     """Log importance weights and KL terms of each clip.
 
     Besides the weights themselves, memory does not grow with their number.
@@ -51,6 +67,7 @@ def likelihood(svg, frames, num_particles, chunk_size=None):
     Parameters
     ----------
     svg : SVG
+        The model; it is run in evaluation mode.
     frames : torch.Tensor
         Shape ``(B, T, C, H, W)``, floats in [0, 1], T at least 2.
     num_particles : int
@@ -65,16 +82,17 @@ def likelihood(svg, frames, num_particles, chunk_size=None):
     Raises
     ------
     EvaluationError
-        When the model's noise is set by the frames it judges: its values are no
+        The model's noise is set by the frames that it judges: its values are no
         densities.
     FramesError
-        When the frames are not what is said above, or a number is below 1.
+        The frames are not those that the model takes, there is but one of each clip, or
+        a number is below 1.
     """
     if svg.observation.needs_target:
         raise EvaluationError(
-            f"a model with observation {svg.names['observation']!r} that has no running "
-            "sigma sets its noise by the frames that it judges: it has no likelihood; "
-            "train it on, or with another observation model"
+            f"a model with observation {svg.names['observation']!r} that has no "
+            "running sigma sets its noise by the frames that it judges: it has no "
+            "likelihood; train it on, or with another observation model"
         )
     check_frames(frames, svg.frame_shape, 2)
     check_count("num_particles", num_particles)
@@ -85,11 +103,11 @@ def likelihood(svg, frames, num_particles, chunk_size=None):
     with torch.no_grad(), evaluating(svg):
         features = encode(svg.encoder, frames, shared=True)
         if svg.prior is None:
-            return _exact(svg, features)
-        return _sampled(svg, features, num_particles, chunk_size)
+            return _exact(svg, features, frames[0, 0].numel())
+        return _sampled(svg, features, num_particles, chunk_size, frames[0, 0].numel())
 
 
-def bound(log_weights, particles):
+def bound(log_weights: torch.Tensor, particles: int) -> torch.Tensor:
     r"""The importance-weighted bound L_K of each clip (Burda et al. 2016).
 
     ::
@@ -101,7 +119,7 @@ def bound(log_weights, particles):
     Parameters
     ----------
     log_weights : torch.Tensor
-        Shape ``(N, B)``.
+        Of N draws for each of B clips, nats, shape ``(N, B)``.
     particles : int
         K, from 1 to N.
 
@@ -120,21 +138,22 @@ def bound(log_weights, particles):
         raise EvaluationError(
             f"a bound of {particles} draws needs as many; there are {count}"
         )
-    used = log_weights[: count - count % particles].unflatten(0, (-1, particles))
+    used = log_weights[: count - count % particles]
+    used = used.reshape(-1, particles, *log_weights.shape[1:])
     return (used.logsumexp(1) - math.log(particles)).mean(0)
 
 
-def effective_sample_size(log_weights):
+def effective_sample_size(log_weights: torch.Tensor) -> torch.Tensor:
     """(sum w)^2 / sum w^2 of each clip's N weights: from 1 to N; ``(B,)``."""
     return (2 * log_weights.logsumexp(0) - (2 * log_weights).logsumexp(0)).exp()
 
 
-def bits_a_dimension(nats, dimensions):
+def bits_a_dimension(nats: _Values, dimensions: int) -> _Values:
     """Bits a value of 256 levels, from a log-density in nats; lower is better.
 
     Parameters
     ----------
-    nats : torch.Tensor
+    nats : float or torch.Tensor
         log p of all values together.
     dimensions : int
         Their number.
@@ -142,14 +161,24 @@ def bits_a_dimension(nats, dimensions):
     return 8 - nats / (dimensions * math.log(2))
 
 
-def _exact(svg, features):
+def _exact(svg: SVG, features: Features, dimensions: int) -> Likelihood:
     _, model = svg.sample_traces(features)
     log_prob = _log_prob(model, "x")
-    return Likelihood(log_prob.sum(-1)[None], torch.zeros_like(log_prob), None, None)
+    return Likelihood(
+        log_weights=log_prob.sum(-1)[None],
+        kl=torch.zeros_like(log_prob),
+        kl_by_unit=None,
+        posterior_mean=None,
+        dimensions=dimensions,
+        exact=True,
+    )
 
 
-def _sampled(svg, features, num_particles, chunk_size):
-    log_weights, log_ratio = [], 0
+def _sampled(
+    svg: SVG, features: Features, num_particles: int, chunk_size: int, dimensions: int
+) -> Likelihood:
+    log_weights: list[torch.Tensor] = []
+    log_ratio = torch.zeros((), dtype=torch.float64, device=features.h.device)
     for start in range(0, num_particles, chunk_size):
         count = min(chunk_size, num_particles - start)
         guide, model = svg.sample_traces(features, count)
@@ -157,23 +186,27 @@ def _sampled(svg, features, num_particles, chunk_size):
         log_weights.append((_log_prob(model, "x") - ratio).sum(-1))
         log_ratio = log_ratio + ratio.sum(0)
     posterior, prior = (trace.nodes["z"]["fn"] for trace in (guide, model))
-    by_unit = _divergence(*(_by_unit(d) for d in (posterior, prior)))
-    whole = _divergence(posterior, prior)
+    closed_form = _divergence(posterior, prior)
+    estimate = log_ratio / num_particles
     return Likelihood(
         log_weights=torch.cat(log_weights),
-        kl=log_ratio / num_particles if whole is None else whole,
-        kl_by_unit=by_unit,
+        kl=estimate if closed_form is None else closed_form,
+        kl_by_unit=_divergence(_by_unit(posterior), _by_unit(prior)),
         posterior_mean=_mean(posterior),
+        dimensions=dimensions,
     )
 
 
-def _log_prob(trace, site):
+def _log_prob(trace: Any, site: str) -> torch.Tensor:  # Pyro's trace
     """Of each frame or latent: ``(*samples, B, T-1)``, float64."""
     node = trace.nodes[site]
-    return node["fn"].log_prob(node["value"]).double()
+    log_prob: torch.Tensor = node["fn"].log_prob(node["value"])
+    return log_prob.double()
 
 
-def _divergence(posterior, prior):
+def _divergence(
+    posterior: Distribution | None, prior: Distribution | None
+) -> torch.Tensor | None:
     """KL in closed form, the same for all draws: ``(B, T-1, ...)``, or None."""
     if posterior is None or prior is None:
         return None
@@ -183,14 +216,15 @@ def _divergence(posterior, prior):
         return None
 
 
-def _by_unit(distribution):
+def _by_unit(distribution: Distribution) -> Distribution | None:
     """The distribution of each latent dimension, if they are independent, else None."""
     if isinstance(distribution, Independent) and not distribution.base_dist.event_shape:
-        return distribution.base_dist
+        base: Distribution = distribution.base_dist
+        return base
     return None
 
 
-def _mean(posterior):
+def _mean(posterior: Distribution) -> torch.Tensor | None:
     try:
         return posterior.mean[0].double()
     except NotImplementedError:

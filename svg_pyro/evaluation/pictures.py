@@ -1,27 +1,30 @@
 """Sampled futures of test clips as rows of frames: best, worst, spread and error."""
 
+import functools
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import torch
-from matplotlib import colormaps
 
-from svg_pyro.evaluation.candidates import sampled_futures
+from svg_pyro.evaluation.runner import Evaluation
+from svg_pyro.evaluation.sampling import sampled_futures
+from svg_pyro.evaluation.scorer import Scorer
 from svg_pyro.metrics.moments import Running
 from svg_pyro.plots.strips import Rows, rows_of
 
 SHOWN = 3  # samples that are drawn besides the best and the worst
-_HEAT = torch.tensor(colormaps["inferno"].colors, dtype=torch.float32)
 
 
 @dataclass(frozen=True)
 class Picture:
-    """What is drawn of one clip and one predictor.
+    """What is drawn of one clip and one candidate.
 
     Attributes
     ----------
     clip : int
+        Its number in the test set.
     name : str
-        Of the predictor.
+        Of the candidate.
     rows : Rows
         What is drawn, the context's frames first.
     scale : float or None
@@ -34,18 +37,20 @@ class Picture:
     scale: float | None
 
 
-def pictures(evaluation):
-    """The pictures of a finished evaluation, sampled anew from the same numbers.
+def pictures(evaluation: Evaluation) -> Iterator[Picture]:
+    """The pictures of a finished evaluation, sampled again from the same numbers.
 
     Memory holds a chunk of samples, and what is drawn of one batch.
 
     Parameters
     ----------
     evaluation : Evaluation
+        Finished.
 
     Yields
     ------
     Picture
+        Of each of the first clips and each candidate that is no baseline.
     """
     settings = evaluation.settings
     wanted = min(settings.pictures, evaluation.clips)
@@ -53,63 +58,84 @@ def pictures(evaluation):
         frames = evaluation.batch(first)
         count = min(settings.batch_size, wanted - first)
         for scorer in evaluation.scorers:
-            if scorer.candidate.svg is not None:
+            if not scorer.candidate.is_baseline:
                 yield from _of_batch(scorer, frames, first, count)
 
 
-def _of_batch(scorer, frames, first, count):
-    candidate, settings = scorer.candidate, scorer.settings
-    context = frames[:, : settings.n_past]
-    asked = min(SHOWN, candidate.count(settings))
+def _of_batch(
+    scorer: Scorer, frames: torch.Tensor, first: int, count: int
+) -> Iterator[Picture]:
+    candidate, n_past = scorer.candidate, scorer.settings.n_past
+    shown = min(SHOWN, candidate.count(scorer.settings.num_samples))
+    chosen = [scorer.chosen[first + b] for b in range(count)]
     wanted = {
         (b, sample)
-        for b in range(count)
-        for sample in (*range(asked), *scorer.chosen[first + b])
+        for b, ends in enumerate(chosen)
+        for sample in (*range(shown), *ends)
     }
-    moments = Running(dtype=frames.dtype, device=frames.device)
-    kept, done = {}, 0
-    for chunk in sampled_futures(candidate, context, settings, first):
-        moments.update(chunk[:, :count])
-        for b, sample in wanted:
-            if done <= sample < done + len(chunk):
-                kept[b, sample] = chunk[sample - done, b].cpu()
-        done += len(chunk)
-    for b in range(count):
+    samples, moments = _drawn_again(scorer, frames, first, wanted)
+    for b, (best, worst) in enumerate(chosen):
         truth = frames[b].cpu()
-        best, worst = scorer.chosen[first + b]
-        futures = {"prediction": kept[b, 0]}
+        futures = {"prediction": samples[b, 0]}
         if candidate.stochastic:
-            futures = {"best": kept[b, best], "worst": kept[b, worst]}
-            futures |= {f"sample {i + 1}": kept[b, i] for i in range(asked)}
-        scale, own = None, {}
-        if candidate.stochastic and done > 1:
-            maps, scale = _maps(moments, b, truth, settings)
-            futures["mean"] = maps.pop("mean")
-            own = maps
-        future = truth[settings.n_past :]
-        rows = rows_of(truth[: settings.n_past], futures, truth=future)
-        rows = replace(rows, frames={**rows.frames, **own})
+            futures = {"best": samples[b, best], "worst": samples[b, worst]}
+            futures |= {f"sample {i + 1}": samples[b, i] for i in range(shown)}
+        scale, maps = None, {}
+        if candidate.stochastic and moments.count > 1:
+            futures["mean"] = moments.mean[b].cpu()
+            variance = moments.variance()[b].cpu()
+            maps, scale = _maps(futures["mean"], variance, truth, n_past)
+        rows = rows_of(truth[:n_past], futures, truth=truth[n_past:])
+        rows = replace(rows, frames={**rows.frames, **maps})
         yield Picture(first + b, candidate.name, rows, scale)
 
 
-def _maps(moments, b, truth, settings):
-    """The mean sample, the spread about it, and its distance from the truth."""
-    mean = moments.mean[b].cpu()
-    # Over samples; root mean square over channels.
-    spread = moments.variance()[b].mean(-3, keepdim=True).sqrt().cpu()
-    future = truth[settings.n_past :]
-    error = (mean - future).square().mean(1, keepdim=True).sqrt()
+def _drawn_again(
+    scorer: Scorer, frames: torch.Tensor, first: int, wanted: set[tuple[int, int]]
+) -> tuple[dict[tuple[int, int], torch.Tensor], Running]:
+    """The wanted ones of clip and sample; moments over all samples of the clips."""
+    context = frames[:, : scorer.settings.n_past]
+    sampling, clips = scorer.settings.sampling, 1 + max(b for b, _ in wanted)
+    moments = Running(dtype=frames.dtype, device=frames.device)
+    samples, done = {}, 0
+    for chunk in sampled_futures(scorer.candidate, context, sampling, first):
+        moments.update(chunk[:, :clips])
+        for b, sample in wanted:
+            if done <= sample < done + len(chunk):
+                samples[b, sample] = chunk[sample - done, b].cpu()
+        done += len(chunk)
+    return samples, moments
+
+
+def _maps(
+    mean: torch.Tensor, variance: torch.Tensor, truth: torch.Tensor, n_past: int
+) -> tuple[dict[str, torch.Tensor], float]:
+    """The spread about the mean sample, and its distance from the truth; their scale.
+
+    Of the variance and of squared errors the root of the mean over channels is shown.
+    """
+    spread = variance.mean(1, keepdim=True).sqrt()
+    error = (mean - truth[n_past:]).square().mean(1, keepdim=True).sqrt()
     # A few pixels that are far off would leave all others dark.
     scale = max(v.flatten().quantile(0.995).item() for v in (spread, error))
     scale = max(scale, 1e-6)
-    nothing = torch.zeros_like(truth[: settings.n_past, :1])
-    spread, error = (
-        heat(torch.cat([nothing, v])[:, 0] / scale) for v in (spread, error)
-    )
-    return {"mean": mean, "spread": spread, "error": error}, scale
+    dark = torch.zeros_like(truth[:n_past, :1])
+    rows = {
+        name: heat(torch.cat([dark, values])[:, 0] / scale)
+        for name, values in (("spread", spread), ("error", error))
+    }
+    return rows, scale
 
 
-def heat(values):
+def heat(values: torch.Tensor) -> torch.Tensor:
     """Values in [0, 1], ``(T, H, W)``, as colours ``(T, 3, H, W)``: dark to bright."""
-    places = values.clamp(0, 1).mul(len(_HEAT) - 1).round().long()
-    return _HEAT[places].movedim(-1, 1)
+    colours = _colours()
+    places = values.clamp(0, 1).mul(len(colours) - 1).round().long()
+    return colours[places].movedim(-1, 1)
+
+
+@functools.cache
+def _colours() -> torch.Tensor:
+    from matplotlib import colormaps
+
+    return torch.tensor(colormaps["inferno"].colors, dtype=torch.float32)

@@ -1,13 +1,17 @@
 """The folder of a finished evaluation: numbers, figures, pictures and the report."""
 
 import re
+from pathlib import Path
+from typing import Any
 
-from svg_pyro.evaluation.pictures import pictures
-from svg_pyro.evaluation.results import results_of, write_curves
+from svg_pyro.evaluation.collect import results_of
+from svg_pyro.evaluation.pictures import Picture, pictures
+from svg_pyro.evaluation.result_files import write_curves, write_results
+from svg_pyro.evaluation.results import EvaluationResults
+from svg_pyro.evaluation.runner import Evaluation
 from svg_pyro.plots.evaluation import draw_calibration, draw_latents, draw_scores
 from svg_pyro.plots.report import write_report
 from svg_pyro.plots.strips import draw_gif, draw_strip
-from svg_pyro.util.files import write_json
 from svg_pyro.util.progress import progress
 
 _FIGURES = {
@@ -17,7 +21,7 @@ _FIGURES = {
 }
 
 
-def publish(evaluation):
+def publish(evaluation: Evaluation) -> EvaluationResults:
     """Write ``results.json``, ``curves.csv``, figures, pictures and ``report.html``.
 
     Parameters
@@ -27,12 +31,12 @@ def publish(evaluation):
 
     Returns
     -------
-    dict
-        The results.
+    EvaluationResults
+        What the files show.
     """
     out = evaluation.out
     results = results_of(evaluation)
-    write_json(out / "results.json", results, allow_nan=False)
+    write_results(results, out / "results.json")
     write_curves(results, out / "curves.csv")
     figures = {}
     for name, draw in _FIGURES.items():
@@ -44,9 +48,9 @@ def publish(evaluation):
     return results
 
 
-def _draw_pictures(evaluation):
+def _draw_pictures(evaluation: Evaluation) -> list[dict[str, Any]]:
     out = evaluation.out / "pictures"
-    names = [c.name for c in evaluation.candidates if c.svg is not None]
+    names = [c.name for c in evaluation.candidates if not c.is_baseline]
     count = len(names) * min(evaluation.settings.pictures, evaluation.clips)
     scale = max(1, 128 // evaluation.data.image_size)  # so that 64 pixels can be seen
     drawn = []
@@ -65,7 +69,9 @@ def _draw_pictures(evaluation):
     return drawn
 
 
-def _entry(evaluation, picture, gif, png):
+def _entry(
+    evaluation: Evaluation, picture: Picture, gif: Path, png: Path
+) -> dict[str, Any]:
     words = "Context framed green, the true future blue, predicted frames orange."
     if picture.scale is not None:
         protocol = evaluation.settings.protocols[0]

@@ -1,139 +1,229 @@
-"""The numbers of an evaluation: plain containers, JSON and CSV.
+"""What an evaluation found, as frozen dataclasses.
 
-In JSON, "inf" is infinite (the PSNR of equal frames), null is not defined.
+`svg_pyro.evaluation.result_files` writes and reads them. A number that is not defined
+(the standard error of one clip) is NaN.
 """
 
-import csv
 import dataclasses
-import math
+from dataclasses import dataclass
+from typing import Any
 
-import torch
+from svg_pyro.evaluation.settings import EvaluationSettings
 
-import svg_pyro
-from svg_pyro.util.files import written_beside
-
-CURVES = (
-    "predictor", "protocol", "quantity", "kind", "frame", "mean", "half_width_95",
-)  # fmt: skip
+Numbers = tuple[float, ...]
 
 
-def results_of(evaluation):
-    """All figures of an `Evaluation` as containers that JSON knows.
+@dataclass(frozen=True)
+class Score:
+    """A metric's mean over clips, and half the width of its 95 % interval.
 
-    Parameters
+    Attributes
     ----------
-    evaluation : Evaluation
-        Finished.
-
-    Returns
-    -------
-    dict
+    mean, half_width : float
+        Of the clips' means over time.
+    infinite_clips : int
+        Clips whose mean over time is infinite; they are left out of all means.
+    per_step, per_step_half_width : tuple of float
+        The same at each predicted frame.
     """
-    return _plain(
-        {
-            "svg_pyro": svg_pyro.__version__,
-            "data": evaluation.source,
-            "clips": evaluation.clips,
-            "settings": dataclasses.asdict(evaluation.settings),
-            "predictors": [_predictor(s) for s in evaluation.scorers],
+
+    mean: float
+    half_width: float
+    infinite_clips: int
+    per_step: Numbers
+    per_step_half_width: Numbers
+
+
+@dataclass(frozen=True)
+class CalibrationResult:
+    """Are samples distributed as the truth is? See `svg_pyro.metrics.Calibration`.
+
+    Attributes
+    ----------
+    samples : int
+        How many of each clip were judged.
+    intervals : str
+        See `EvaluationSettings`.
+    crps_mean : float
+        Mean over pixels, predicted frames and clips.
+    crps, crps_half_width : tuple of float
+        Of each predicted frame.
+    crps_pixels : tuple of tuple of float
+        Of each pixel, mean over channels; ``(H, W)``.
+    spread_skill, diversity : tuple of float
+        Of each predicted frame.
+    rank_histogram : tuple of tuple of int
+        Counts of the truth's ranks by predicted frame.
+    nominal : tuple of float
+        Coverages that intervals should have.
+    observed : tuple of tuple of float
+        Those that they have, by predicted frame.
+    """
+
+    samples: int
+    intervals: str
+    crps_mean: float
+    crps: Numbers
+    crps_half_width: Numbers
+    crps_pixels: tuple[Numbers, ...]
+    spread_skill: Numbers
+    diversity: Numbers
+    rank_histogram: tuple[tuple[int, ...], ...]
+    nominal: Numbers
+    observed: tuple[Numbers, ...]
+
+
+@dataclass(frozen=True)
+class MeanAndError:
+    """A mean over clips, and its standard error."""
+
+    mean: float
+    se: float
+
+
+@dataclass(frozen=True)
+class BoundResult:
+    """An importance-weighted bound on the log-likelihood, with standard errors.
+
+    Attributes
+    ----------
+    particles : int
+        K.
+    nats_per_frame, nats_per_frame_se : float
+        The bound over the scored frames, divided by their number.
+    bits_per_dimension, bits_per_dimension_se : float
+        The same as bits of 256 levels a value; lower is better.
+    """
+
+    particles: int
+    nats_per_frame: float
+    nats_per_frame_se: float
+    bits_per_dimension: float
+    bits_per_dimension_se: float
+
+
+@dataclass(frozen=True)
+class KLResult:
+    """KL(q || p) of the latents, in nats.
+
+    Attributes
+    ----------
+    mean, se : float
+        A frame, and the standard error over clips.
+    per_step, per_step_half_width : tuple of float
+        By scored frame, and half the width of its 95 % interval.
+    per_unit : tuple of float or None
+        By latent dimension, mean over frames; None where they are not independent.
+    """
+
+    mean: float
+    se: float
+    per_step: Numbers
+    per_step_half_width: Numbers
+    per_unit: Numbers | None
+
+
+@dataclass(frozen=True)
+class LikelihoodResult:
+    """Held-out likelihood, all frames observed.
+
+    Attributes
+    ----------
+    clips, scored_frames : int
+        Clips, and frames of each whose probability is bounded: all but the first.
+    bounds : tuple of BoundResult
+        One for each K, ascending.
+    effective_sample_size : MeanAndError or None
+        Of the most draws; None where the likelihood is exact.
+    kl : KLResult
+        Of the latents.
+    units : int or None
+        Latent dimensions; None without latents.
+    active_units : int or None
+        Those whose posterior mean varies by more than 0.01 over clips and frames (Burda
+        et al. 2016).
+    informed_units : int or None
+        Those of more than 0.01 nats a frame.
+    """
+
+    clips: int
+    scored_frames: int
+    bounds: tuple[BoundResult, ...]
+    effective_sample_size: MeanAndError | None
+    kl: KLResult
+    units: int | None
+    active_units: int | None
+    informed_units: int | None
+
+
+@dataclass(frozen=True)
+class CandidateResult:
+    """All that was found of one candidate.
+
+    Attributes
+    ----------
+    name : str
+        Of the candidate.
+    checkpoint, sha256 : str or None
+        Its file, and the hash of the file's content.
+    step : int or None
+        Training steps behind it.
+    config : dict or None
+        The model's configuration.
+    num_samples : int
+        Futures of each clip: 1 where all would be the same.
+    scores : dict
+        Of `Score`, by protocol, metric and "best", "mean" or "worst".
+    fvd : float or None
+        Fréchet video distance; None if it was not asked for.
+    calibration : CalibrationResult or None
+        None if there are fewer than two samples, or none were to be judged.
+    likelihood : LikelihoodResult or None
+        None if there is no density, or no clip's was to be bounded.
+    """
+
+    name: str
+    checkpoint: str | None
+    sha256: str | None
+    step: int | None
+    config: dict[str, Any] | None
+    num_samples: int
+    scores: dict[str, dict[str, dict[str, Score]]]
+    fvd: float | None
+    calibration: CalibrationResult | None
+    likelihood: LikelihoodResult | None
+
+
+@dataclass(frozen=True)
+class EvaluationResults:
+    """All figures of a finished evaluation.
+
+    Attributes
+    ----------
+    version : str
+        Of svg_pyro.
+    data : str
+        Words that name the test set.
+    clips : int
+        Test clips that were scored.
+    settings : EvaluationSettings
+        What was done.
+    candidates : tuple of CandidateResult
+        In the order in which they were given.
+    """
+
+    version: str
+    data: str
+    clips: int
+    settings: EvaluationSettings
+    candidates: tuple[CandidateResult, ...]
+
+    def asdict(self) -> dict[str, Any]:
+        """Plain containers, as in ``results.json`` but for NaN and infinity."""
+        return {
+            "svg_pyro": self.version,
+            "data": self.data,
+            "clips": self.clips,
+            "settings": dataclasses.asdict(self.settings),
+            "predictors": [dataclasses.asdict(c) for c in self.candidates],
         }
-    )
-
-
-def write_curves(results, path):
-    """Write every curve over time as CSV, a line for each predicted frame.
-
-    Frames are counted from 1 in the clip; the first context frame is frame 1.
-    """
-    with written_beside(path) as beside, open(beside, "w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(CURVES)
-        for predictor in results["predictors"]:
-            for *labels, first, means, halves in _curves(predictor, results):
-                for frame, (mean, half) in enumerate(zip(means, halves), first):
-                    row = [predictor["name"], *labels, frame, mean, half]
-                    writer.writerow("" if value is None else value for value in row)
-
-
-def _curves(predictor, results):
-    """Protocol, quantity, kind, first frame, values and half widths of each curve."""
-    start = results["settings"]["n_past"] + 1
-    for protocol, metrics in predictor["scores"].items():
-        for metric, kinds in metrics.items():
-            for kind, found in kinds.items():
-                halves = found["per_step_half_width"]
-                yield protocol, metric, kind, start, found["per_step"], halves
-    judged, held_out = predictor["calibration"], predictor["likelihood"]
-    if judged is not None:
-        none = [None] * len(judged["crps"])
-        for name in ("crps", "spread_skill", "diversity"):
-            halves = judged["crps_half_width"] if name == "crps" else none
-            yield "", name, "", start, judged[name], halves
-    if held_out is not None:
-        kl = held_out["kl"]
-        yield "", "kl", "", 2, kl["per_step"], kl["per_step_half_width"]
-
-
-def _predictor(scorer):
-    candidate = scorer.candidate
-    svg = candidate.svg
-    return {
-        "name": candidate.name,
-        "checkpoint": candidate.path,
-        "sha256": candidate.sha256,
-        "step": candidate.step,
-        "config": None if svg is None else dataclasses.asdict(svg.config),
-        "num_samples": candidate.count(scorer.settings),
-        "scores": {
-            protocol: {
-                metric: {kind: _estimate(e) for kind, e in kinds.items()}
-                for metric, kinds in metrics.items()
-            }
-            for protocol, metrics in scorer.totals.summary().items()
-        },
-        "fvd": None if scorer.fvd is None else scorer.fvd.value(),
-        "calibration": _calibration(scorer),
-        "likelihood": scorer.held_out.summary(),
-    }
-
-
-def _estimate(estimate):
-    return {
-        "mean": estimate.headline,
-        "half_width": estimate.headline_half,
-        "infinite_clips": estimate.infinite,
-        "per_step": estimate.per_step,
-        "per_step_half_width": estimate.per_step_half,
-    }
-
-
-def _calibration(scorer):
-    if scorer.calibration is None:
-        return None
-    found = scorer.calibration.summary()
-    return {
-        "samples": scorer.calibration.num_samples,
-        "intervals": scorer.settings.intervals,
-        "crps_mean": found.crps.mean(),
-        "crps": found.crps,
-        "crps_half_width": found.crps_half,
-        "crps_pixels": found.crps_pixels.mean(0),
-        "spread_skill": found.spread_skill,
-        "diversity": found.diversity,
-        "rank_histogram": found.rank_histogram,
-        "nominal": found.nominal,
-        "observed": found.observed,
-    }
-
-
-def _plain(value):
-    """Tensors as lists, and numbers that JSON lacks as text or null."""
-    if torch.is_tensor(value):
-        value = value.tolist()
-    if isinstance(value, dict):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(v) for v in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None if math.isnan(value) else "inf" if value > 0 else "-inf"
-    return value

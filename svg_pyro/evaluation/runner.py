@@ -1,13 +1,19 @@
-"""The pass over a test set: all predictors on the same clips, resumable at any time."""
+"""The pass over a test set: all candidates on the same clips, resumable at any time."""
 
 import dataclasses
 import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
+from svg_pyro.data.base import ClipDataset
 from svg_pyro.errors import EvaluationError
-from svg_pyro.evaluation.scorer import Scorer
+from svg_pyro.evaluation.candidates import Candidate
+from svg_pyro.evaluation.scorer import Perceptual, Scorer
+from svg_pyro.evaluation.settings import EvaluationSettings
 from svg_pyro.util.files import written_beside
 from svg_pyro.util.interrupts import Interrupts
 from svg_pyro.util.progress import progress
@@ -17,23 +23,41 @@ STATE = "state.pt"
 _SECONDS = 30  # between saves
 
 
+@dataclass(frozen=True)
+class TestSet:
+    """Clips, and words that name them.
+
+    Attributes
+    ----------
+    data : ClipDataset
+        The clips.
+    words : str
+        Where they are from; stored with the results.
+    """
+
+    data: ClipDataset
+    words: str = ""
+
+    __test__ = False  # of pytest: no class of tests
+
+
 class Evaluation:
     """Score candidates on the first clips of a test set.
 
     Parameters
     ----------
-    candidates : list of Candidate
-    data : ClipDataset
+    candidates : sequence of Candidate
+        What is scored, each with a name of its own.
+    test_set : TestSet
         Clips of `settings.n_frames` frames.
     settings : EvaluationSettings
+        What is done.
     out : str or Path
         Folder of the results; ``state.pt`` in it holds what a resumed run needs.
     device : torch.device
-    lpips : Lpips, optional
-    fvd_network : str or Path, optional
-        See `Scorer`.
-    source : str
-        Words that name the test set, stored with the results.
+        Where the candidates are, and frames are put.
+    perceptual : Perceptual, optional
+        Networks that compare videos; by default none.
 
     Raises
     ------
@@ -42,24 +66,32 @@ class Evaluation:
     """
 
     def __init__(
-        self, candidates, data, settings, out, device, lpips=None, fvd_network=None,
-        source="",
-    ):  # fmt: skip
-        self.candidates, self.data, self.settings = candidates, data, settings
-        self.out, self.device, self.source = Path(out), device, source
-        self.clips = min(settings.clips, len(data))
-        self._perceptual = {"lpips": lpips is not None, "fvd": fvd_network is not None}
-        _check(candidates, data, settings, fvd_network is not None, self.clips)
+        self,
+        candidates: Sequence[Candidate],
+        test_set: TestSet,
+        settings: EvaluationSettings,
+        *,
+        out: str | Path,
+        device: torch.device,
+        perceptual: Perceptual | None = None,
+    ) -> None:
+        self.candidates, self.settings = list(candidates), settings
+        self.data, self.source = test_set.data, test_set.words
+        self.out, self.device = Path(out), device
+        self.clips = min(settings.clips, len(self.data))
+        self.perceptual = perceptual or Perceptual()
+        self._check()
         self.scorers = [
-            Scorer(c, settings, lpips, fvd_network, device) for c in candidates
+            Scorer(c, settings, perceptual=self.perceptual, device=device)
+            for c in candidates
         ]
 
     @property
-    def done(self):
+    def done(self) -> bool:
         """Whether every clip has been scored by every candidate."""
         return all(s.done == self.clips for s in self.scorers)
 
-    def resume(self):
+    def resume(self) -> None:
         """Go on from the state in the folder.
 
         Raises
@@ -76,7 +108,7 @@ class Evaluation:
         # A file of another kind can make the unpickler fail in any way.
         except Exception as error:
             raise EvaluationError(
-                f"{path} is no readable evaluation; start anew in another folder"
+                f"{path} is no readable evaluation; start again in another folder"
             ) from error
         for key, value in self._about().items():
             if about.get(key) != value:
@@ -84,10 +116,10 @@ class Evaluation:
                     f"{path} is of another evaluation: {key} was {about.get(key)!r}, "
                     f"now it is {value!r}; give the same, or another folder"
                 )
-        for scorer, stored in zip(self.scorers, scorers):
+        for scorer, stored in zip(self.scorers, scorers, strict=True):
             scorer.load_state_dict(stored)
 
-    def run(self):
+    def run(self) -> bool:
         """Score what is not yet scored.
 
         Returns
@@ -116,19 +148,19 @@ class Evaluation:
         self.save()
         return self.done
 
-    def save(self):
+    def save(self) -> None:
         """Write the state beside the results."""
         scorers = [s.state_dict() for s in self.scorers]
         with written_beside(self.out / STATE) as beside:
             torch.save({"about": self._about(), "scorers": scorers}, beside)
 
-    def batch(self, first):
+    def batch(self, first: int) -> torch.Tensor:
         """The clips from `first` on that are scored together, as floats."""
         last = min(first + self.settings.batch_size, self.clips)
         clips = torch.stack([self.data.clip(i) for i in range(first, last)])
         return to_float(clips, self.device)
 
-    def _work(self):
+    def _work(self) -> Iterator[tuple[torch.Tensor, Scorer]]:
         """Batches and the scorers that have not seen them."""
         for first in range(0, self.clips, self.settings.batch_size):
             waiting = [s for s in self.scorers if s.done <= first]
@@ -136,44 +168,41 @@ class Evaluation:
                 frames = self.batch(first)
                 yield from ((frames, scorer) for scorer in waiting)
 
-    def _about(self):
+    def _about(self) -> dict[str, Any]:
         """What must be the same when a run is resumed."""
         return {
             **dataclasses.asdict(self.settings),
-            **self._perceptual,
+            "lpips": self.perceptual.lpips is not None,
+            "fvd": self.perceptual.fvd_network is not None,
             "source": self.source,
             "test set": len(self.data),
             "names": [c.name for c in self.candidates],
             "checkpoints": [c.sha256 for c in self.candidates],
         }
 
-
-def _check(candidates, data, settings, fvd, clips):
-    if data.n_frames != settings.n_frames:
-        raise EvaluationError(
-            f"clips of {data.n_frames} frames do not hold {settings.n_past} of context "
-            f"and {settings.horizon} to predict; make clips of {settings.n_frames}"
-        )
-    if fvd and clips < 2:
-        raise EvaluationError("FVD of 1 clip has no covariance; score at least 2")
-    for candidate in candidates:
-        if candidate.svg is None:
-            continue
-        svg = candidate.svg
-        want, have = svg.frame_shape, (data.channels, data.image_size, data.image_size)
-        if want != have:
+    def _check(self) -> None:
+        settings, data = self.settings, self.data
+        if data.n_frames != settings.n_frames:
             raise EvaluationError(
-                f"{candidate.name} takes frames {want} (C, H, W), the data's are {have}; "
-                "give data of the size and channels that it was trained on"
+                f"clips of {data.n_frames} frames do not hold {settings.n_past} of "
+                f"context and {settings.horizon} to predict; make clips of "
+                f"{settings.n_frames}"
             )
-        name = svg.names["observation"]
-        if settings.intervals == "noisy" and svg.observation.needs_target:
-            raise EvaluationError(
-                f"{candidate.name} has observation {name!r}, whose noise is not known "
-                "before the truth; give intervals of means"
-            )
-        if settings.intervals == "noisy" and svg.observation.extra_channels:
-            raise EvaluationError(
-                f"{candidate.name} has observation {name!r}, whose noise does not "
-                "follow from the means alone; give intervals of means"
-            )
+        if self.perceptual.fvd_network is not None and self.clips < 2:
+            raise EvaluationError("FVD of 1 clip has no covariance; score at least 2")
+        given = data.channels, data.image_size, data.image_size
+        for candidate in self.candidates:
+            taken = candidate.frame_shape
+            if taken not in (None, given):
+                raise EvaluationError(
+                    f"{candidate.name} takes frames {taken} (C, H, W), the data's "
+                    f"are {given}; give data of the size and channels that it was "
+                    "trained on"
+                )
+            judged = settings.intervals == "noisy" and candidate.stochastic
+            if judged and not candidate.has_noise:
+                raise EvaluationError(
+                    f"the observation noise of {candidate.name} is not known before "
+                    "the truth, or does not follow from the means alone; give "
+                    "intervals of means"
+                )

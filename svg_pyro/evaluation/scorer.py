@@ -1,13 +1,37 @@
-"""All that is learnt of one predictor, clip by clip: sums of a fixed size."""
+"""All that is learnt of one candidate, clip by clip: sums of a fixed size."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import torch
 
 from svg_pyro.errors import EvaluationError, SVGError
-from svg_pyro.evaluation.candidates import latents_of, sampled_futures, with_noise
+from svg_pyro.evaluation.candidates import Candidate
 from svg_pyro.evaluation.held_out import HeldOut
+from svg_pyro.evaluation.sampling import latents_of, sampled_futures, with_noise
+from svg_pyro.evaluation.settings import EvaluationSettings
 from svg_pyro.evaluation.totals import ScoreTotals
-from svg_pyro.metrics import Calibration, Curves, Fvd
+from svg_pyro.metrics import Calibration, Curves, Fvd, Lpips
 from svg_pyro.util.memory import is_exhausted
+
+
+@dataclass(frozen=True)
+class Perceptual:
+    """Networks that compare videos, of those whose weights there are.
+
+    Attributes
+    ----------
+    lpips : Lpips or None
+        Compares frames.
+    fvd_network : str or Path or None
+        See `svg_pyro.metrics.Fvd`. As in SRVP, one sample of each clip is taken, with
+        the context's true frames before it.
+    """
+
+    lpips: Lpips | None = None
+    fvd_network: str | Path | None = None
 
 
 class Scorer:
@@ -16,12 +40,13 @@ class Scorer:
     Parameters
     ----------
     candidate : Candidate
+        What predicts.
     settings : EvaluationSettings
-    lpips : Lpips, optional
-    fvd_network : str or Path, optional
-        See `svg_pyro.metrics.Fvd`. As in SRVP, one sample of each clip is taken, with
-        the context's true frames before it.
+        What is done.
+    perceptual : Perceptual
+        Networks that compare videos.
     device : torch.device
+        Where the frames are.
 
     Attributes
     ----------
@@ -32,22 +57,28 @@ class Scorer:
         SSIM.
     """
 
-    def __init__(self, candidate, settings, lpips=None, fvd_network=None, device="cpu"):
+    def __init__(
+        self,
+        candidate: Candidate,
+        settings: EvaluationSettings,
+        *,
+        perceptual: Perceptual,
+        device: torch.device,
+    ) -> None:
         self.candidate, self.settings = candidate, settings
+        lpips, network = perceptual.lpips, perceptual.fvd_network
         self._distances = {} if lpips is None else {"lpips": lpips.against}
-        self.done, self.chosen = 0, {}
+        self.done = 0
+        self.chosen: dict[int, tuple[int, int]] = {}
         self.totals = ScoreTotals()
         self.held_out = HeldOut(settings.particles)
-        self.calibration = self.fvd = None
-        judged = min(settings.calibration_samples, candidate.count(settings))
-        if judged > 1:
-            self.calibration = Calibration(settings.seed)
-        if fvd_network is not None:
-            self.fvd = Fvd(fvd_network, device=device)
-        self._judged = max(1, judged)
+        count = candidate.count(settings.num_samples)
+        self._judged = max(1, min(settings.calibration_samples, count))
+        self.calibration = Calibration(settings.seed) if self._judged > 1 else None
+        self.fvd = None if network is None else Fvd(network, device=device)
 
     @torch.no_grad()
-    def update(self, frames):
+    def update(self, frames: torch.Tensor) -> None:
         """Score the next clips.
 
         Parameters
@@ -58,7 +89,8 @@ class Scorer:
         Raises
         ------
         SVGError
-            With the candidate and the clips in the message.
+            A prediction cannot be scored, or memory does not suffice; with the
+            candidate and the clips in the message.
         """
         last = self.done + len(frames) - 1
         where = f"{self.candidate.name}, test clips {self.done} to {last}"
@@ -77,7 +109,7 @@ class Scorer:
             ) from error
         self.done = last + 1
 
-    def state_dict(self):
+    def state_dict(self) -> dict[str, Any]:
         """All that `load_state_dict` needs to go on: tensors, numbers and text."""
         parts = {"totals": self.totals, "held_out": self.held_out}
         optional = {"calibration": self.calibration, "fvd": self.fvd}
@@ -85,47 +117,48 @@ class Scorer:
         states = {k: v.state_dict() for k, v in parts.items()} if self.done else {}
         return {"done": self.done, "chosen": self.chosen, **states}
 
-    def load_state_dict(self, state):
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from where `state_dict` was taken."""
         self.done, self.chosen = state["done"], dict(state["chosen"])
         for name in state.keys() - {"done", "chosen"}:
             getattr(self, name).load_state_dict(state[name])
 
-    def _score(self, frames):
+    def _score(self, frames: torch.Tensor) -> None:
         settings = self.settings
         context, truth = frames[:, : settings.n_past], frames[:, settings.n_past :]
         held = truth.new_empty(self._judged, *truth.shape)
-        chunks = sampled_futures(self.candidate, context, settings, self.done)
+        chunks = sampled_futures(self.candidate, context, settings.sampling, self.done)
         curves = Curves(settings.protocols, self._distances)
         curves.update(truth, _held(chunks, held))
         if self.calibration is not None:
             samples = held
             if settings.intervals == "noisy":
-                samples = with_noise(self.candidate.svg, held, settings, self.done)
+                samples = with_noise(self.candidate, held, settings.seed, self.done)
             self.calibration.update(truth, samples)
         if self.fvd is not None:
             self.fvd.update(frames, torch.cat([context, held[0]], 1))
         self.totals.add(curves)
         self._choose(curves)
 
-    def _choose(self, curves):
-        ends = (
+    def _choose(self, curves: Curves) -> None:
+        best, worst = (
             curves.curves(self.settings.protocols[0], "ssim", f"{kind}_sample").tolist()
             for kind in ("best", "worst")
         )
-        for clip, chosen in enumerate(zip(*ends), self.done):
+        for clip, chosen in enumerate(zip(best, worst, strict=True), self.done):
             if clip < self.settings.pictures:
                 self.chosen[clip] = chosen
 
-    def _bound(self, frames):
-        svg = self.candidate.svg
-        if svg is None or svg.observation.needs_target or not len(frames):
+    def _bound(self, frames: torch.Tensor) -> None:
+        if not len(frames):
             return
-        with latents_of(self.settings, self.done, frames.device):
-            self.held_out.update(svg, frames)
+        with latents_of(self.settings.seed, self.done, frames.device):
+            bounded = self.candidate.likelihood(frames, max(self.settings.particles))
+        if bounded is not None:
+            self.held_out.update(bounded)
 
 
-def _held(chunks, room):
+def _held(chunks: Iterable[torch.Tensor], room: torch.Tensor) -> Iterator[torch.Tensor]:
     """Pass samples on, and keep the first ones in `room`."""
     done = 0
     for chunk in chunks:

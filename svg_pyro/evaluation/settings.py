@@ -3,9 +3,12 @@
 from dataclasses import dataclass
 
 from svg_pyro.errors import EvaluationError
+from svg_pyro.evaluation.sampling import Sampling
 from svg_pyro.metrics.protocols import find_protocols
+from svg_pyro.util.checks import check_whole
 
 INTERVALS = ("means", "noisy")
+_POSITIVE = ("n_past", "horizon", "num_samples", "clips", "batch_size", "chunk_size")
 
 
 @dataclass(frozen=True)
@@ -34,21 +37,26 @@ class EvaluationSettings:
         all of them at once; 0: none are.
     intervals : str
         What that distribution is: "means", the spread of the frames' means over
-        samples; or "noisy", with the observation noise sigma of the model added and
-        the values cut to [0, 1]. Under the observation model
-        "gaussian" that noise stands for a weight of
-        the KL and is not calibrated.
+        samples; or "noisy", with the observation noise of the model added and the
+        values cut to [0, 1]. Under the observation model "gaussian" that noise stands
+        for a weight of the KL and is not calibrated.
     particles : tuple of int
         The K of the importance-weighted bounds, ascending.
     likelihood_clips : int
         The first clips whose likelihood is bounded; 0: none.
     pictures : int
         The first clips that are drawn.
+
+    Raises
+    ------
+    EvaluationError
+        A number is too low or not whole, a protocol is unknown or none is given, or
+        `intervals` is neither "means" nor "noisy".
     """
 
     n_past: int
     horizon: int
-    protocols: tuple = ("svg", "srvp", "finn")
+    protocols: tuple[str, ...] = ("svg", "srvp", "finn")
     num_samples: int = 100
     clips: int = 128
     batch_size: int = 4
@@ -56,16 +64,16 @@ class EvaluationSettings:
     seed: int = 0
     calibration_samples: int = 100
     intervals: str = "means"
-    particles: tuple = (1, 10, 100, 1000)
+    particles: tuple[int, ...] = (1, 10, 100, 1000)
     likelihood_clips: int = 16
     pictures: int = 4
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         find_protocols(self.protocols)
-        for name in "n_past horizon num_samples clips batch_size chunk_size".split():
-            self._check(name, 1)
-        for name in "seed calibration_samples likelihood_clips pictures".split():
-            self._check(name, 0)
+        for name in _POSITIVE:
+            check_whole(name, getattr(self, name), least=1, error=EvaluationError)
+        for name in ("seed", "calibration_samples", "likelihood_clips", "pictures"):
+            check_whole(name, getattr(self, name), least=0, error=EvaluationError)
         if self.calibration_samples == 1:
             raise EvaluationError(
                 "calibration_samples is 1; give 2 or more to see a spread, or 0"
@@ -79,14 +87,12 @@ class EvaluationSettings:
                 f"particles are {list(self.particles)}; give whole numbers above 0"
             )
 
-    def _check(self, name, least):
-        value = getattr(self, name)
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise EvaluationError(
-                f"{name} is {value!r}; give a whole number of {least} or more"
-            )
-
     @property
-    def n_frames(self):
+    def n_frames(self) -> int:
         """Frames of a test clip."""
         return self.n_past + self.horizon
+
+    @property
+    def sampling(self) -> Sampling:
+        """How futures are drawn."""
+        return Sampling(self.horizon, self.num_samples, self.chunk_size, self.seed)

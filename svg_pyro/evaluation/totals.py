@@ -1,59 +1,45 @@
 """Means over clips and their intervals, from a stream of clips that is forgotten."""
 
-from svg_pyro.metrics import PROTOCOLS
-from svg_pyro.metrics.curves import KINDS, estimate_of
-from svg_pyro.metrics.moments import Running
+from typing import Any
+
+from svg_pyro.metrics import PROTOCOLS, Curves, Estimate
+from svg_pyro.metrics.curves import KINDS, CurveTotal
 
 
 class ScoreTotals:
-    """What `svg_pyro.metrics.Curves` sums up, without keeping a curve of any clip."""
+    """What `svg_pyro.metrics.Curves` sums up, without keeping a curve of any clip.
 
-    def __init__(self):
-        self._steps, self._clips, self._infinite = {}, {}, {}
+    As there, clips whose PSNR is infinite are counted and left out of the means.
+    """
 
-    def add(self, curves):
+    def __init__(self) -> None:
+        self._totals: dict[str, CurveTotal] = {}
+
+    def add(self, curves: Curves) -> None:
         """Take in the `Curves` of a few clips."""
         metrics = ("mse", "psnr", "ssim", *curves.distances)
         for protocol in curves.protocols:
             for metric in metrics:
                 for kind in KINDS:
                     key = f"{protocol.name}/{metric}/{kind}"
-                    self._add(key, curves.curves(protocol.name, metric, kind))
+                    total = self._totals.setdefault(key, CurveTotal())
+                    total.add(curves.curves(protocol.name, metric, kind))
 
-    def summary(self):
+    def summary(self) -> dict[str, dict[str, dict[str, Estimate]]]:
         """Of `Estimate`, by protocol, metric and "best", "mean" or "worst"."""
-        found = {}
-        for key, steps in self._steps.items():
+        summary: dict[str, dict[str, dict[str, Estimate]]] = {}
+        for key, total in self._totals.items():
             protocol, metric, kind = key.split("/")
-            ddof, clips = PROTOCOLS[protocol].ddof, self._clips[key]
-            place = found.setdefault(protocol, {}).setdefault(metric, {})
-            place[kind] = estimate_of(
-                steps, clips, infinite=self._infinite[key], ddof=ddof
-            )
-        return found
+            kinds = summary.setdefault(protocol, {}).setdefault(metric, {})
+            kinds[kind] = total.estimate(PROTOCOLS[protocol].ddof)
+        return summary
 
-    def state_dict(self):
+    def state_dict(self) -> dict[str, Any]:
         """All that `load_state_dict` needs to go on."""
-        return {
-            key: {
-                "steps": steps.state_dict(),
-                "clips": self._clips[key].state_dict(),
-                "infinite": self._infinite[key],
-            }
-            for key, steps in self._steps.items()
-        }
+        return {key: total.state_dict() for key, total in self._totals.items()}
 
-    def load_state_dict(self, state):
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from where `state_dict` was taken."""
         for key, stored in state.items():
-            for place, part in ((self._steps, "steps"), (self._clips, "clips")):
-                place[key] = Running()
-                place[key].load_state_dict(stored[part])
-            self._infinite[key] = stored["infinite"]
-
-    def _add(self, key, curves):
-        clips = curves.mean(1)
-        for place, values in ((self._steps, curves), (self._clips, clips)):
-            place.setdefault(key, Running()).update(values)
-        infinite = int(clips.isinf().sum())
-        self._infinite[key] = self._infinite.get(key, 0) + infinite
+            self._totals[key] = CurveTotal()
+            self._totals[key].load_state_dict(stored)

@@ -17,7 +17,12 @@ from svg_pyro.metrics.ensembles import (
 from svg_pyro.metrics.fvd import Fvd, frechet_distance
 from svg_pyro.metrics.images import FrameScores, clip_mse, psnr, ssim
 from svg_pyro.metrics.lpips import Lpips
-from svg_pyro.metrics.protocols import PROTOCOLS, Protocol
+from svg_pyro.metrics.protocols import (
+    PROTOCOLS,
+    Protocol,
+    PublishedTest,
+    published_test,
+)
 
 __all__ = [
     "PROTOCOLS",
@@ -29,11 +34,13 @@ __all__ = [
     "Fvd",
     "Lpips",
     "Protocol",
+    "PublishedTest",
     "clip_mse",
     "crps",
     "diversity",
     "frechet_distance",
     "psnr",
+    "published_test",
     "rank_histogram",
     "reliability",
     "spread_skill",

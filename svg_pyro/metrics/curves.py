@@ -1,7 +1,9 @@
 """Scores of many clips under several protocols at once, from one set of samples."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -21,8 +23,12 @@ Score = Callable[[torch.Tensor], torch.Tensor]
 class Estimate:
     """A mean over clips and its 95 % interval, mean +- 1.96 standard errors.
 
-    The clips are taken as independent and the mean as normal. An infinite mean has no
-    interval (NaN), and neither has a single clip where the protocol divides by K - 1.
+    The clips are taken as independent and the mean as normal. Clips in which a
+    predicted frame equals the truth have an infinite PSNR: they are counted and left
+    out, for one of them would hide all others. (That takes a candidate's best clips
+    from its mean: see the MSE, which has them all.) Where all clips are so the mean is
+    infinite and has no interval (NaN); neither has a single clip where the protocol
+    divides by K - 1.
 
     Attributes
     ----------
@@ -31,7 +37,7 @@ class Estimate:
     headline, headline_half : float
         The same of the clips' means over time.
     infinite : int
-        Clips whose mean over time is infinite: a predicted frame equals the truth.
+        Clips that are left out: their mean over time is infinite.
     """
 
     per_step: torch.Tensor
@@ -211,11 +217,13 @@ class _End:
     sample: torch.Tensor
     curve: torch.Tensor
 
-    def better(self, old: "_End | None", sign: int) -> "_End":
-        """Per clip the one of higher `sign` * rank, the old one of equals."""
+    def better(self, old: "_End | None", sign: int, *, last: bool) -> "_End":
+        """Per clip the one of higher `sign` * rank; of equals the old or the last."""
         if old is None:
             return self
         take = sign * self.rank > sign * old.rank
+        if last:
+            take = take | (self.rank == old.rank)
         return _End(
             torch.where(take, self.rank, old.rank),
             torch.where(take, self.sample, old.sample),
@@ -247,8 +255,11 @@ class _Chosen:
                 clips = torch.arange(len(index), device=index.device)
                 rank = ranking[metric][index, clips]
                 end = _End(rank, index + self.count, curve[index, clips])
-                sign = 1 if kind == "best" else -1
-                ends[metric] = end.better(ends.get(metric), sign)
+                best = kind == "best"
+                last = best and self.protocol.best_of_equals == "last"
+                ends[metric] = end.better(
+                    ends.get(metric), 1 if best else -1, last=last
+                )
         self.count += len(scores["mse"])
 
     def result(self) -> dict[str, torch.Tensor]:
@@ -276,42 +287,63 @@ def _check_distance(
     return values.to(like.dtype)
 
 
-def _estimate(curves: torch.Tensor, ddof: int) -> Estimate:
-    clips, steps, means = curves.mean(1), Running(), Running()
-    steps.update(curves)
-    means.update(clips)
-    return estimate_of(steps, means, infinite=int(clips.isinf().sum()), ddof=ddof)
+class CurveTotal:
+    """Sums over clips of one metric's curves, from a stream that is forgotten.
 
-
-def estimate_of(
-    steps: Running,
-    clips: Running,
-    *,
-    infinite: int,
-    ddof: int,
-) -> Estimate:
-    """An `Estimate` from moments over clips.
-
-    Parameters
-    ----------
-    steps : Running
-        Of the clips' curves ``(T,)``.
-    clips : Running
-        Of the clips' means over time, ``()``.
-    infinite : int
-        Clips whose mean is infinite.
-    ddof : int
-        A standard deviation over K clips divides by K - `ddof`.
-
-    Returns
-    -------
-    Estimate
-        With intervals of 1.96 standard errors.
+    What an `Estimate` needs: clips whose mean over time is infinite are counted only.
     """
-    return Estimate(
-        per_step=steps.mean,
-        per_step_half=steps.half(ddof),
-        headline=clips.mean.item(),
-        headline_half=clips.half(ddof).item(),
-        infinite=infinite,
-    )
+
+    def __init__(self) -> None:
+        self._steps, self._clips = Running(), Running()
+        self._infinite = self._horizon = 0
+
+    def add(self, curves: torch.Tensor) -> None:
+        """Take in the curves ``(K, T)`` of a few clips."""
+        clips = curves.mean(1)
+        infinite = clips.isinf()
+        self._infinite += int(infinite.sum())
+        self._horizon = curves.shape[1]
+        if not infinite.all():
+            self._steps.update(curves[~infinite])
+            self._clips.update(clips[~infinite])
+
+    def estimate(self, ddof: int) -> Estimate:
+        """The mean over clips, with intervals of 1.96 standard errors.
+
+        Parameters
+        ----------
+        ddof : int
+            A standard deviation over K clips divides by K - `ddof`.
+        """
+        if self._clips.count == 0:
+            steps = torch.full((self._horizon,), math.inf, dtype=torch.float64)
+            undefined = torch.full_like(steps, math.nan)
+            return Estimate(steps, undefined, math.inf, math.nan, self._infinite)
+        return Estimate(
+            per_step=self._steps.mean,
+            per_step_half=self._steps.half(ddof),
+            headline=self._clips.mean.item(),
+            headline_half=self._clips.half(ddof).item(),
+            infinite=self._infinite,
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that `load_state_dict` needs to go on: tensors and numbers."""
+        return {
+            "steps": self._steps.state_dict(),
+            "clips": self._clips.state_dict(),
+            "infinite": self._infinite,
+            "horizon": self._horizon,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from where `state_dict` was taken."""
+        self._steps.load_state_dict(state["steps"])
+        self._clips.load_state_dict(state["clips"])
+        self._infinite, self._horizon = state["infinite"], state["horizon"]
+
+
+def _estimate(curves: torch.Tensor, ddof: int) -> Estimate:
+    total = CurveTotal()
+    total.add(curves)
+    return total.estimate(ddof)

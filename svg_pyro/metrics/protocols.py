@@ -2,12 +2,12 @@
 
 All three average over frames and clips, in this order: a clip's value is its mean over
 time, the headline the mean over clips. Equal frames have an infinite PSNR, and no
-protocol caps it: it makes its clip's mean, and so the headline, infinite. (`Estimate`
-says how many clips were so.)
+protocol caps it: clips in which there are such frames are counted and left out of the
+headline; see `Estimate`.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
@@ -15,6 +15,22 @@ from svg_pyro.errors import EvaluationError
 from svg_pyro.metrics.images import FrameScores
 
 HIGHER_IS_BETTER = {"psnr", "ssim"}
+
+
+@dataclass(frozen=True)
+class PublishedTest:
+    """The test behind a protocol's published numbers on one data set.
+
+    Attributes
+    ----------
+    horizon : int
+        Predicted frames.
+    clips : int or None
+        Test clips; None where their number is not known.
+    """
+
+    horizon: int
+    clips: int | None = None
 
 
 @dataclass(frozen=True)
@@ -32,12 +48,19 @@ class Protocol:
         all metrics; None: each metric chooses its own.
     ddof : int
         A standard deviation over K clips divides by K - `ddof`.
+    best_of_equals : str
+        Which one of equally good samples is the best one: "first" or "last". (The worst
+        one is always the first.) It matters where other metrics follow the choice.
+    tests : mapping of str to PublishedTest
+        By data set: "bair", "kth", "smmnist".
     """
 
     name: str
     window: str
     chosen_by: str | None
     ddof: int
+    best_of_equals: str = "first"
+    tests: Mapping[str, PublishedTest] = field(default_factory=dict)
 
     def pick(self, scores: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """The protocol's metrics, out of those of `FrameScores` and others'.
@@ -95,13 +118,19 @@ class Protocol:
         Returns
         -------
         dict of str to torch.Tensor
-            Metrics to indices ``(B,)``; the first one of equals.
+            Metrics to indices ``(B,)``; of equals as `best_of_equals` says.
         """
-        return self._extreme(curves, 1)
+        ranking = self.ranking(curves)
+        if self.best_of_equals == "first":
+            return {metric: values.argmax(0) for metric, values in ranking.items()}
+        return {
+            metric: len(values) - 1 - values.flip(0).argmax(0)
+            for metric, values in ranking.items()
+        }
 
     def worst(self, curves: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """Which sample is each clip's worst; see `best`."""
-        return self._extreme(curves, -1)
+        """Which sample is each clip's worst, the first one of equals; see `best`."""
+        return {k: v.argmin(0) for k, v in self.ranking(curves).items()}
 
     def ranking(self, curves: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """By what samples are chosen: higher is better.
@@ -123,24 +152,72 @@ class Protocol:
             values[metric] = mean if by in HIGHER_IS_BETTER else -mean
         return values
 
-    def _extreme(
-        self,
-        curves: Mapping[str, torch.Tensor],
-        sign: int,
-    ) -> dict[str, torch.Tensor]:
-        return {k: (sign * v).argmax(0) for k, v in self.ranking(curves).items()}
 
+# Frames that Denton and Fergus (2018) predict.
+_FIRST_TESTS = {
+    "bair": PublishedTest(28),
+    "kth": PublishedTest(30),
+    "smmnist": PublishedTest(25),
+}
+# Those of SRVP's test files.
+_SRVP_TESTS = {
+    "bair": PublishedTest(28, clips=256),
+    "kth": PublishedTest(30, clips=1000),
+    "smmnist": PublishedTest(20, clips=5000),
+}
 
 PROTOCOLS = {
     # The first code of SVG (Denton & Fergus 2018): utils.eval_seq, and
-    # generate_svg_lp.py, which ranks samples by SSIM alone.
-    "svg": Protocol("svg", window="uniform", chosen_by="ssim", ddof=1),
+    # generate_svg_lp.py, which ranks samples by SSIM alone and takes the last one.
+    "svg": Protocol(
+        "svg",
+        window="uniform",
+        chosen_by="ssim",
+        ddof=1,
+        best_of_equals="last",
+        tests=_FIRST_TESTS,
+    ),
     # SRVP (Franceschi et al. 2020): test.py, whose PSNR is by channel too.
-    "srvp": Protocol("srvp", window="gaussian", chosen_by=None, ddof=0),
+    "srvp": Protocol(
+        "srvp", window="gaussian", chosen_by=None, ddof=0, tests=_SRVP_TESTS
+    ),
     # Finn et al. (2016), by finn_eval_seq in the first code of SVG. They predict one
     # future: that each metric chooses its own sample is our addition.
-    "finn": Protocol("finn", window="gaussian", chosen_by=None, ddof=1),
+    "finn": Protocol(
+        "finn", window="gaussian", chosen_by=None, ddof=1, tests=_FIRST_TESTS
+    ),
 }
+
+
+def published_test(
+    protocols: Sequence[str], data: str, *, with_clips: bool = False
+) -> PublishedTest | None:
+    """The test by which the first of some protocols is published on a data set.
+
+    Parameters
+    ----------
+    protocols : sequence of str
+        Names of `PROTOCOLS`.
+    data : str
+        Of the data set: "bair", "kth", "smmnist".
+    with_clips : bool
+        Ask for one whose number of clips is known.
+
+    Returns
+    -------
+    PublishedTest or None
+        None if none of the protocols has one.
+
+    Raises
+    ------
+    EvaluationError
+        A protocol is unknown, or there are none.
+    """
+    for protocol in find_protocols(protocols):
+        test = protocol.tests.get(data)
+        if test is not None and (test.clips is not None or not with_clips):
+            return test
+    return None
 
 
 def find_protocols(names: Sequence[str]) -> list[Protocol]:

@@ -29,21 +29,20 @@ def draw_scores(results, path):
 
     Parameters
     ----------
-    results : dict
-        Of `svg_pyro.evaluation.results_of`, or read from its JSON.
+    results : svg_pyro.evaluation.EvaluationResults
+        What is drawn.
     path : str or Path
         SVG to write; a PNG of the same name is written beside it.
     """
-    predictors = results["predictors"]
-    scores = predictors[0]["scores"]
+    scores = results.candidates[0].scores
     metrics = list(next(iter(scores.values())))
     rows, columns = len(scores), len(metrics)
     figure = Figure(figsize=(3.6 * columns, 2.9 * rows + 0.5), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False)
     for row, protocol in zip(axes, scores):
         for axis, metric in zip(row, metrics):
-            for colour, predictor in zip(_cycle(), predictors):
-                _draw_metric(axis, predictor, protocol, metric, colour, results)
+            for colour, candidate in zip(_cycle(), results.candidates):
+                _draw_metric(axis, candidate, protocol, metric, colour, results)
             axis.set_title(f"{_LABELS.get(metric, metric)}, protocol {protocol}")
     _finish(figure, axes.flat, path)
     return True
@@ -56,7 +55,11 @@ def draw_calibration(results, path):
 
     Returns whether there was anything to draw. Parameters as in `draw_scores`.
     """
-    judged = _with(results, "calibration")
+    judged = [
+        (colour, candidate)
+        for colour, candidate in zip(_cycle(), results.candidates)
+        if candidate.calibration is not None
+    ]
     if not judged:
         return False
     figure = Figure(figsize=(11, 6.2), layout="constrained")
@@ -66,13 +69,14 @@ def draw_calibration(results, path):
         "crps": "CRPS", "spread_skill": "spread over skill (1: calibrated)",
         "diversity": "distance of two samples (RMS)",
     }  # fmt: skip
-    for colour, predictor in judged:
-        found, style = predictor["calibration"], {"color": colour}
+    for colour, candidate in judged:
+        calibration, style = candidate.calibration, {"color": colour}
         for axis, (key, title) in zip(axes[0], titles.items()):
-            _draw_line(axis, found[key], results, label=predictor["name"], **style)
+            values = getattr(calibration, key)
+            _draw_line(axis, values, results, label=candidate.name, **style)
             axis.set_title(title)
-        _draw_reliability(reliability, predictor, colour)
-        _draw_ranks(ranks, predictor, colour)
+        _draw_reliability(reliability, calibration, colour)
+        _draw_ranks(ranks, calibration, colour)
     for axis in axes[0]:
         axis.set_ylim(bottom=0)
     reliability.plot([0, 1], [0, 1], color="0.6", linewidth=1)
@@ -87,9 +91,9 @@ def draw_calibration(results, path):
     )  # fmt: skip
     first = judged[0][1]
     image = axes[1, 2].imshow(
-        first["calibration"]["crps_pixels"], cmap="inferno", vmin=0
+        first.calibration.crps_pixels, cmap="inferno", vmin=0
     )
-    axes[1, 2].set(title=f"CRPS by pixel, {first['name']}", xticks=[], yticks=[])
+    axes[1, 2].set(title=f"CRPS by pixel, {first.name}", xticks=[], yticks=[])
     figure.colorbar(image, ax=axes[1, 2])
     _finish(figure, axes.flat[:5], path)
     return True
@@ -101,20 +105,20 @@ def draw_latents(results, path):
     Returns whether there was anything to draw. Parameters as in `draw_scores`.
     """
     bounded = [
-        (colour, predictor)
-        for colour, predictor in _with(results, "likelihood")
-        if predictor["likelihood"]["units"] is not None
+        (colour, candidate)
+        for colour, candidate in zip(_cycle(), results.candidates)
+        if candidate.likelihood is not None and candidate.likelihood.units is not None
     ]
     if not bounded:
         return False
     figure = Figure(figsize=(9, 3.4), layout="constrained")
     axes = figure.subplots(1, 2, squeeze=False)
-    for colour, predictor in bounded:
-        kl, style = predictor["likelihood"]["kl"], {"color": colour}
-        frames = range(2, 2 + len(kl["per_step"]))
-        axes[0, 0].plot(frames, kl["per_step"], label=predictor["name"], **style)
-        if kl["per_unit"] is not None:
-            units = sorted((max(u, _LEAST) for u in kl["per_unit"]), reverse=True)
+    for colour, candidate in bounded:
+        kl, style = candidate.likelihood.kl, {"color": colour}
+        frames = range(2, 2 + len(kl.per_step))
+        axes[0, 0].plot(frames, kl.per_step, label=candidate.name, **style)
+        if kl.per_unit is not None:
+            units = sorted((max(u, _LEAST) for u in kl.per_unit), reverse=True)
             axes[0, 1].plot(range(1, 1 + len(units)), units, ".-", **style)
     axes[0, 0].set(title="KL(q || p) [nats/frame]", xlabel="frame")
     axes[0, 0].set_ylim(bottom=0)
@@ -130,28 +134,22 @@ def _cycle():
         yield from _COLOURS
 
 
-def _with(results, part):
-    """Predictors that have a part, with their colours."""
-    pairs = zip(_cycle(), results["predictors"])
-    return [(colour, p) for colour, p in pairs if p[part] is not None]
-
-
-def _draw_metric(axis, predictor, protocol, metric, colour, results):
-    kinds = predictor["scores"][protocol][metric]
-    alone = predictor["num_samples"] == 1
+def _draw_metric(axis, candidate, protocol, metric, colour, results):
+    kinds = candidate.scores[protocol][metric]
+    alone = candidate.num_samples == 1
     for kind, style in _STYLES.items():
         if alone and kind == "mean":
             continue
-        label = predictor["name"] if alone else f"{predictor['name']}, {kind}"
+        label = candidate.name if alone else f"{candidate.name}, {kind}"
         curve = kinds[kind]
-        halves = curve["per_step_half_width"]
+        halves = curve.per_step_half_width
         line = {"color": colour, "linestyle": style, "label": label}
-        _draw_line(axis, curve["per_step"], results, halves, **line)
+        _draw_line(axis, curve.per_step, results, halves, **line)
     axis.set_xlabel("frame")
 
 
 def _draw_line(axis, values, results, halves=None, **style):
-    start = results["settings"]["n_past"] + 1
+    start = results.settings.n_past + 1
     frames, values = range(start, start + len(values)), _finite(values)
     axis.plot(frames, values, **style)
     axis.set_xlabel("frame")
@@ -162,17 +160,14 @@ def _draw_line(axis, values, results, halves=None, **style):
         axis.fill_between(frames, low, high, color=style["color"], alpha=0.15, lw=0)
 
 
-def _draw_reliability(axis, predictor, colour):
-    found = predictor["calibration"]
-    steps = len(found["observed"])
-    mean = [sum(column) / steps for column in zip(*found["observed"])]
-    axis.plot(found["nominal"], mean, color=colour)
+def _draw_reliability(axis, calibration, colour):
+    steps = len(calibration.observed)
+    mean = [sum(column) / steps for column in zip(*calibration.observed)]
+    axis.plot(calibration.nominal, mean, color=colour)
 
 
-def _draw_ranks(axis, predictor, colour):
-    totals = [
-        sum(column) for column in zip(*predictor["calibration"]["rank_histogram"])
-    ]
+def _draw_ranks(axis, calibration, colour):
+    totals = [sum(column) for column in zip(*calibration.rank_histogram)]
     count, places = sum(totals), len(totals)
     density = [t * places / count for t in totals]
     ranks = [i / (places - 1) for i in range(places)]
@@ -180,8 +175,8 @@ def _draw_ranks(axis, predictor, colour):
 
 
 def _finite(values):
-    """Numbers as stored in JSON; NaN, which is not drawn, for all that are none."""
-    return [v if isinstance(v, (int, float)) else math.nan for v in values]
+    """NaN, which is not drawn, for numbers that are not finite."""
+    return [v if math.isfinite(v) else math.nan for v in values]
 
 
 def _finish(figure, axes, path):

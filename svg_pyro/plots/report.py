@@ -1,6 +1,7 @@
 """One HTML page that shows an evaluation and needs no other file and no script."""
 
 import base64
+import math
 from html import escape
 from pathlib import Path
 
@@ -37,8 +38,8 @@ def write_report(results, figures, pictures, path):
 
     Parameters
     ----------
-    results : dict
-        Of `svg_pyro.evaluation.results_of`, or read from its JSON.
+    results : svg_pyro.evaluation.EvaluationResults
+        What is shown.
     figures : dict of str to str or Path
         SVG files by "scores", "calibration" and "latents", of what there is.
     pictures : list of dict
@@ -46,12 +47,12 @@ def write_report(results, figures, pictures, path):
         the page.
     path : str or Path
     """
-    settings = results["settings"]
+    settings = results.settings
     parts = [
-        f"<h1>Evaluation: {settings['n_past']} frames of context, "
-        f"{settings['horizon']} predicted</h1>",
+        f"<h1>Evaluation: {settings.n_past} frames of context, "
+        f"{settings.horizon} predicted</h1>",
         _about(results),
-        *(_scores(results, protocol) for protocol in settings["protocols"]),
+        *(_scores(results, protocol) for protocol in settings.protocols),
         "<h2>Scores against time</h2>" + _figure(figures.get("scores")),
         _calibration(results, _figure(figures.get("calibration"))),
         _likelihood(results, _figure(figures.get("latents"))),
@@ -69,11 +70,11 @@ def write_report(results, figures, pictures, path):
 
 
 def number(value, digits):
-    """A number of the results as text: "inf" and None have signs of their own."""
-    if value is None:
+    """A number of the results as text: infinity and what is undefined have signs."""
+    if value is None or math.isnan(value):
         return "-"
-    if isinstance(value, str):
-        return value.replace("inf", "∞")
+    if math.isinf(value):
+        return "∞" if value > 0 else "-∞"
     return f"{value:.{digits}f}"
 
 
@@ -92,47 +93,47 @@ def table(head, rows):
 
 def score_rows(results, protocol):
     """Head and rows of a protocol's table: headline figures of every predictor."""
-    predictors = results["predictors"]
-    metrics = [m for m in _METRICS if m in predictors[0]["scores"][protocol]]
+    candidates = results.candidates
+    metrics = [m for m in _METRICS if m in candidates[0].scores[protocol]]
     head = ["", "samples"]
     for metric in metrics:
         name = _METRICS[metric][0]
         head += [f"{name}, best", "mean", "worst"]
-    with_fvd = any(p["fvd"] is not None for p in predictors)
+    with_fvd = any(c.fvd is not None for c in candidates)
     if with_fvd:
         head.append("FVD")
     rows = []
-    for predictor in predictors:
-        row = [predictor["name"], str(predictor["num_samples"])]
+    for candidate in candidates:
+        row = [candidate.name, str(candidate.num_samples)]
         for metric in metrics:
-            kinds, digits = predictor["scores"][protocol][metric], _METRICS[metric][1]
+            kinds, digits = candidate.scores[protocol][metric], _METRICS[metric][1]
             row.append(_interval(kinds["best"], digits))
-            row += [number(kinds[k]["mean"], digits) for k in ("mean", "worst")]
+            row += [number(kinds[k].mean, digits) for k in ("mean", "worst")]
         if with_fvd:
-            row.append(number(predictor["fvd"], 1))
+            row.append(number(candidate.fvd, 1))
         rows.append(row)
     return head, rows
 
 
-def _interval(estimate, digits):
-    text = number(estimate["mean"], digits)
-    if estimate["half_width"] is not None:
-        text += f" ± {number(estimate['half_width'], digits)}"
-    if estimate["infinite_clips"]:
-        text += f" ({estimate['infinite_clips']} clips ∞)"
+def _interval(score, digits):
+    text = number(score.mean, digits)
+    if not math.isnan(score.half_width):
+        text += f" ± {number(score.half_width, digits)}"
+    if score.infinite_clips:
+        text += f" ({score.infinite_clips} clips ∞)"
     return text
 
 
 def _about(results):
-    settings = results["settings"]
+    settings = results.settings
     rows = [
-        [p["name"], p["checkpoint"] or "", (p["sha256"] or "")[:16],
-         "" if p["step"] is None else str(p["step"])]
-        for p in results["predictors"]
+        [c.name, c.checkpoint or "", (c.sha256 or "")[:16],
+         "" if c.step is None else str(c.step)]
+        for c in results.candidates
     ]  # fmt: skip
     return (
-        f"<p>{escape(results['data'])}; {results['clips']} clips; seed "
-        f"{settings['seed']}; svg_pyro {escape(results['svg_pyro'])}.</p>"
+        f"<p>{escape(results.data)}; {results.clips} clips; seed "
+        f"{settings.seed}; svg_pyro {escape(results.version)}.</p>"
         + table(["predictor", "checkpoint", "SHA-256", "step"], rows)
     )
 
@@ -141,26 +142,26 @@ def _scores(results, protocol):
     return (
         f"<h2>Scores, protocol {escape(protocol)}</h2>"
         f'<p class="note">{_PROTOCOLS[protocol]} Means over clips of means over frames, '
-        "± 1.96 standard errors. Equal frames have an infinite PSNR, which makes its "
-        "clip's mean, and so the headline, infinite.</p>"
+        "± 1.96 standard errors. Equal frames have an infinite PSNR: clips with "
+        "such frames are counted, and left out of the means of PSNR.</p>"
         + table(*score_rows(results, protocol))
     )
 
 
 def _calibration(results, figure):
     rows = []
-    for p in results["predictors"]:
-        found = p["calibration"]
-        if found is not None:
-            at_90 = _coverage(found, 0.9)
+    for candidate in results.candidates:
+        judged = candidate.calibration
+        if judged is not None:
+            at_90 = _coverage(judged, 0.9)
             rows.append(
-                [p["name"], str(found["samples"]), number(found["crps_mean"], 5),
-                 number(_mean(found["spread_skill"]), 3),
-                 number(_mean(found["diversity"]), 4), *at_90]
+                [candidate.name, str(judged.samples), number(judged.crps_mean, 5),
+                 number(_mean(judged.spread_skill), 3),
+                 number(_mean(judged.diversity), 4), *at_90]
             )  # fmt: skip
     if not rows:
         return ""
-    kind = results["settings"]["intervals"]
+    kind = results.settings.intervals
     words = {
         "means": "Intervals are those of the frames' means over samples, without the "
         "observation noise.",
@@ -177,39 +178,37 @@ def _calibration(results, figure):
     )
 
 
-def _coverage(found, wanted):
+def _coverage(calibration, wanted):
     """Nominal and observed coverage of the interval nearest to the wanted one."""
-    near = min(
-        range(len(found["nominal"])), key=lambda i: abs(found["nominal"][i] - wanted)
-    )
-    observed = _mean([step[near] for step in found["observed"]])
-    return [number(found["nominal"][near], 3), number(observed, 3)]
+    nominal = calibration.nominal
+    near = min(range(len(nominal)), key=lambda i: abs(nominal[i] - wanted))
+    observed = _mean([step[near] for step in calibration.observed])
+    return [number(nominal[near], 3), number(observed, 3)]
 
 
 def _mean(values):
     """Mean over the steps that have a value."""
-    numbers = [v for v in values if isinstance(v, (int, float))]
+    numbers = [v for v in values if math.isfinite(v)]
     return sum(numbers) / len(numbers) if numbers else None
 
 
 def _likelihood(results, figure):
-    found = [(p["name"], p["likelihood"]) for p in results["predictors"]]
-    found = [(name, held_out) for name, held_out in found if held_out is not None]
-    if not found:
+    bounded = [
+        (c.name, c.likelihood) for c in results.candidates if c.likelihood is not None
+    ]
+    if not bounded:
         return ""
     head = ["", "K", "nats/frame", "bits/dimension", "effective sample size",
             "KL [nats/frame]", "active units", "informed units"]  # fmt: skip
     rows = []
-    for name, held_out in found:
-        last = held_out["bounds"][-1]["particles"]
-        for b in held_out["bounds"]:
-            row = [name, str(b["particles"])]
-            for unit, digits in (("nats_per_frame", 2), ("bits_per_dimension", 5)):
-                values = (number(b[unit], digits), number(b[f"{unit}_se"], digits))
-                row.append(" ± ".join(values))
-            row += _once(held_out) if b["particles"] == last else [""] * 4
-            rows.append(row)
-    clips, frames = (found[0][1][k] for k in ("clips", "scored_frames"))
+    for name, likelihood in bounded:
+        for b in likelihood.bounds:
+            nats = number(b.nats_per_frame, 2), number(b.nats_per_frame_se, 2)
+            bits = number(b.bits_per_dimension, 5), number(b.bits_per_dimension_se, 5)
+            row = [name, str(b.particles), " ± ".join(nats), " ± ".join(bits)]
+            last = b is likelihood.bounds[-1]
+            rows.append(row + (_once(likelihood) if last else [""] * 4))
+    clips, frames = bounded[0][1].clips, bounded[0][1].scored_frames
     return (
         "<h2>Held-out likelihood</h2>"
         f'<p class="note">Importance-weighted bounds on log p of frames 2 to '
@@ -222,17 +221,18 @@ def _likelihood(results, figure):
     )
 
 
-def _once(held_out):
-    ess, kl, units = (held_out[k] for k in ("effective_sample_size", "kl", "units"))
+def _once(likelihood):
+    ess, kl = likelihood.effective_sample_size, likelihood.kl
+    units, informed = likelihood.units, likelihood.informed_units
+    size = "exact" if ess is None else number(ess.mean, 1)
     if units is None:
-        return ["exact" if ess is None else number(ess["mean"], 1), "-", "-", "-"]
+        return [size, "-", "-", "-"]
     return [
-        number(ess["mean"], 1),
-        f"{number(kl['mean'], 3)} ± {number(kl['se'], 3)}",
-        f"{held_out['active_units']} of {units}",
-        "-" if held_out["informed_units"] is None
-        else f"{held_out['informed_units']} of {units}",
-    ]  # fmt: skip
+        size,
+        f"{number(kl.mean, 3)} ± {number(kl.se, 3)}",
+        f"{likelihood.active_units} of {units}",
+        "-" if informed is None else f"{informed} of {units}",
+    ]
 
 
 def _figure(path):

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import torch
 from pyro.infer import Trace_ELBO
 from torch import nn
@@ -14,6 +13,7 @@ from svg_pyro.model.precision import autocast, tf32
 from svg_pyro.model.svg import SVG
 from svg_pyro.training import distributed
 from svg_pyro.training.terms import ELBOTerms
+from svg_pyro.util.seeds import seed_of
 
 
 class _Objective(nn.Module):
@@ -178,5 +178,4 @@ def latents_seed(seed: int, rank: int, step: int) -> int:
     rank, step : int
         Of the process and of the step, counted from 0.
     """
-    sequence = np.random.SeedSequence([seed, rank, step])
-    return int(sequence.generate_state(1, np.uint64)[0])
+    return seed_of(seed, rank, step)

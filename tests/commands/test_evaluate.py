@@ -136,6 +136,7 @@ def test_stopped_and_resumed(folder):
         (["lp.pt", *DIGITS, "--calibration-samples", "1"], "calibration_samples is 1"),
         (["lp.pt", *DIGITS, "--particles", "0"], "particles are [0]"),
         (["lp.pt", *DIGITS, "--protocol", "ours"], "'ours'"),
+        (["lp.pt", *DIGITS, "--published-clips", "--protocol", "svg"], "no number"),
         (["lp.pt", *DIGITS, "--lpips-backbone", "no.pth"], "LPIPS needs the weights"),
         (["lp.pt", *DIGITS, "--fvd-network", "no.pt"], "FVD needs a TorchScript"),
         (["lp.pt", *DIGITS, "--resume"], "--resume needs --out"),

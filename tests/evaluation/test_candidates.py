@@ -7,12 +7,19 @@ import math
 import numpy as np
 import pytest
 import torch
-from support.evaluations import CPU, SMALL, awake, clips, evaluation
+from support.evaluations import (
+    CPU,
+    SMALL,
+    awake,
+    clips,
+    evaluation,
+    stored_results,
+)
 
 import svg_pyro
 from svg_pyro.errors import EvaluationError, FramesError
-from svg_pyro.evaluation import Candidate, load_candidates, results_of
-from svg_pyro.evaluation.candidates import sampled_futures, with_noise
+from svg_pyro.evaluation import LAST_FRAME, Candidate, ModelCandidate, load_candidates
+from svg_pyro.evaluation.sampling import Sampling, sampled_futures, with_noise
 from svg_pyro.evaluation.totals import ScoreTotals
 from svg_pyro.metrics import Curves
 from svg_pyro.metrics.moments import Running
@@ -83,7 +90,7 @@ def test_a_deterministic_predictor_is_rolled_out_once(tiny, tmp_path, monkeypatc
     assert len(decoded) == 3 and (futures == futures[0]).all()
     run = evaluation(svg, tmp_path)
     run.run()
-    found = results_of(run)["predictors"][0]
+    found = stored_results(run)["predictors"][0]
     assert found["num_samples"] == 1 and found["calibration"] is None
     assert (
         found["scores"]["svg"]["psnr"]["best"]
@@ -116,7 +123,11 @@ def test_samples_are_a_function_of_seed_batch_and_chunk(tiny):
     def sampled(first=0, **changes):
         settings = dataclasses.replace(SMALL, **changes)
         return torch.cat(
-            [*sampled_futures(Candidate("m", svg), context, settings, first)]
+            [
+                *sampled_futures(
+                    ModelCandidate("m", svg), context, settings.sampling, first
+                )
+            ]
         )
 
     futures = sampled()
@@ -134,26 +145,69 @@ def test_observation_noise_is_added_to_the_means(tiny, tmp_path):
     with torch.no_grad():
         svg.observation.log_sigma.fill_(math.log(0.07))
     samples = torch.full((40, 1, 2, 1, 64, 64), 0.5)
-    noisy = with_noise(svg, samples, SMALL, 0)
+    candidate = ModelCandidate("m", svg)
+    noisy = with_noise(candidate, samples, SMALL.seed, 0)
     assert noisy.std().item() == pytest.approx(0.07, rel=0.01)
     assert noisy.mean().item() == pytest.approx(0.5, abs=1e-3)
-    assert torch.equal(with_noise(svg, samples, SMALL, 0), noisy)
-    assert with_noise(svg, samples * 2, SMALL, 0).max() == 1
+    assert torch.equal(with_noise(candidate, samples, SMALL.seed, 0), noisy)
+    assert with_noise(candidate, samples * 2, SMALL.seed, 0).max() == 1
     # Zero means under this noise: the truth of black frames is one of many zeros, so
     # that intervals of noisy samples cover it as often as they say.
     settings = dataclasses.replace(SMALL, intervals="noisy")
     run = evaluation(svg, tmp_path, settings)
     run.run()
-    judged = results_of(run)["predictors"][0]["calibration"]
+    judged = stored_results(run)["predictors"][0]["calibration"]
     plain = evaluation(svg, tmp_path / "plain")
     plain.run()
-    means = results_of(plain)["predictors"][0]
+    means = stored_results(plain)["predictors"][0]
     assert judged["intervals"] == "noisy"
     assert np.mean(judged["spread_skill"]) > np.mean(
         means["calibration"]["spread_skill"]
     )
     # Only the calibration sees the noise.
-    assert results_of(run)["predictors"][0]["scores"] == means["scores"]
+    assert stored_results(run)["predictors"][0]["scores"] == means["scores"]
+
+
+class Fading(Candidate):
+    """A predictor of a user's own: the last frame at a random brightness."""
+
+    name = "fading"
+    stochastic = True
+
+    def futures(self, context, horizon, num_samples, chunk_size=None):
+        for start in range(0, num_samples, chunk_size):
+            count = min(chunk_size, num_samples - start)
+            share = torch.rand(count, len(context), horizon, 1, 1, 1)
+            yield share * context[:, -1:]
+
+
+def test_any_object_that_samples_futures_is_scored(tiny, tmp_path):
+    run = evaluation(awake(tiny), tmp_path, others=[Fading()])
+    assert run.run()
+    _, own, _ = stored_results(run)["predictors"]
+    assert own["name"] == "fading" and own["num_samples"] == SMALL.num_samples
+    assert own["config"] is own["likelihood"] is own["checkpoint"] is None
+    best, worst = (own["scores"]["svg"]["psnr"][k]["mean"] for k in ("best", "worst"))
+    assert best > worst and own["calibration"]["samples"] == 5
+    again = evaluation(awake(tiny), tmp_path / "again", others=[Fading()])
+    again.run()
+    assert stored_results(again)["predictors"][1] == own
+    noisy = dataclasses.replace(SMALL, intervals="noisy")
+    with pytest.raises(EvaluationError, match="noise of fading is not known"):
+        evaluation(awake(tiny), tmp_path, noisy, others=[Fading()])
+
+
+@pytest.mark.parametrize("chunk_size", [None, 2, 9])
+def test_the_last_frame_is_repeated_as_often_as_asked_for(chunk_size):
+    context = clips()[:2, :2]
+    chunks = list(LAST_FRAME.futures(context, 3, 5, chunk_size))
+    futures = torch.cat(chunks)
+    assert futures.shape == (5, 2, 3, 1, 64, 64)
+    assert (futures == context[:, -1:]).all()
+    assert all(len(chunk) <= (chunk_size or 5) for chunk in chunks)
+    # One is as good as many.
+    sampling = Sampling(horizon=3, num_samples=5, chunk_size=2, seed=0)
+    assert len(torch.cat([*sampled_futures(LAST_FRAME, context, sampling, 0)])) == 1
 
 
 def test_running_means_are_those_of_all_clips():

@@ -14,6 +14,7 @@ from support.evaluations import (
     clips,
     evaluation,
     samples_of,
+    stored_results,
 )
 from support.features import Moving, script
 from support.squares import Squares
@@ -21,7 +22,7 @@ from torch.nn.functional import interpolate
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from svg_pyro.errors import EvaluationError
-from svg_pyro.evaluation import Candidate, results_of, runner
+from svg_pyro.evaluation import ModelCandidate, runner
 from svg_pyro.metrics import PROTOCOLS, Calibration, frechet_distance
 
 
@@ -29,7 +30,7 @@ def test_scores_against_all_samples_at_once(tiny, tmp_path):
     svg = awake(tiny)
     run = evaluation(svg, tmp_path)
     assert run.run()
-    model, copy = results_of(run)["predictors"]
+    model, copy = stored_results(run)["predictors"]
     samples, truth = samples_of(svg), clips()[:, 2:]
     assert samples.shape == (6, 5, 3, 1, 64, 64)
     # Not all alike, or the choice of a sample would not be tested.
@@ -74,7 +75,7 @@ def test_calibration_is_of_the_first_samples(tiny, tmp_path):
     svg = awake(tiny)
     run = evaluation(svg, tmp_path)
     run.run()
-    found = results_of(run)["predictors"][0]["calibration"]
+    found = stored_results(run)["predictors"][0]["calibration"]
     want = Calibration(SMALL.seed)
     for batch in (slice(0, 2), slice(2, 4), slice(4, 5)):
         want.update(clips()[batch, 2:], samples_of(svg)[:5, batch])
@@ -88,7 +89,7 @@ def test_calibration_is_of_the_first_samples(tiny, tmp_path):
 
 def test_resumed_equals_whole(tiny, tmp_path, monkeypatch):
     svgs = awake(tiny), awake(tiny, prior="none")
-    others = [Candidate("deterministic", svgs[1])]
+    others = [ModelCandidate("deterministic", svgs[1])]
     fvd = script(Moving(), tmp_path / "moving.pt")
 
     def make(out):
@@ -98,7 +99,7 @@ def test_resumed_equals_whole(tiny, tmp_path, monkeypatch):
 
     whole = make(tmp_path / "whole")
     assert whole.run()
-    want = results_of(whole)
+    want = stored_results(whole)
     for stop in (2, 5):
         out = tmp_path / str(stop)
         left = [stop]
@@ -122,7 +123,7 @@ def test_resumed_equals_whole(tiny, tmp_path, monkeypatch):
         again.resume()
         assert [s.done for s in again.scorers] == [s.done for s in parts.scorers]
         assert again.run()
-        assert results_of(again) == want
+        assert stored_results(again) == want
         assert [s.chosen for s in again.scorers] == [s.chosen for s in whole.scorers]
 
 
@@ -131,7 +132,7 @@ def test_perceptual_metrics_where_there_are_weights(tiny, tmp_path):
     network = script(Moving(), tmp_path / "moving.pt")
     run = evaluation(svg, tmp_path, lpips=FakeLpips(), fvd_network=network)
     run.run()
-    found = results_of(run)["predictors"][0]
+    found = stored_results(run)["predictors"][0]
     samples, truth = samples_of(svg), clips()[:, 2:]
     distance = (samples - truth).abs().mean((-3, -2, -1))
     best = distance[distance.mean(-1).argmin(0), torch.arange(5)]
@@ -287,10 +288,10 @@ def test_on_a_device(device, tmp_path):
     svg = awake(TINY, prior="none")
     found = []
     for where in (torch.device("cpu"), device):
-        others = [Candidate("stochastic", awake(TINY).to(where))]
+        others = [ModelCandidate("stochastic", awake(TINY).to(where))]
         run = evaluation(svg.to(where), tmp_path, others=others, device=where)
         assert run.run()
-        found.append(results_of(run)["predictors"])
+        found.append(stored_results(run)["predictors"])
         assert run.candidates[0].svg is svg
     for cpu, other in zip(*found, strict=True):
         for protocol, metrics in cpu["scores"].items():

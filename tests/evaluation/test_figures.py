@@ -16,6 +16,7 @@ from svg_pyro import SVG
 from svg_pyro.data import MovingMNIST
 from svg_pyro.data.digits import load_scikit_digits
 from svg_pyro.errors import EvaluationError
+from svg_pyro.evaluation import Candidate, ModelCandidate
 from svg_pyro.evaluation import paper as analysis
 from svg_pyro.metrics import psnr, ssim
 from svg_pyro.plots import paper as figures
@@ -79,11 +80,15 @@ def test_the_mean_of_futures_is_less_sharp_than_each(images):
 
 def test_sharpness_curves_against_a_loop(tiny, images):
     (svg,) = models(tiny, lp="learned").values()
-    clips = clips_of(MovingMNIST(images, "test", 5, num_digits=1), 6)
-    truth, own = analysis.sharpness_curves(svg, clips, 2, 3, seed=1)
+    clips = clips_of(MovingMNIST(images, "test", 5, 1), 6)
+    truth, own = analysis.sharpness_curves(
+        ModelCandidate("m", svg), clips, 2, 3, seed=1
+    )
     x = clips / 255
     torch.testing.assert_close(truth, analysis.sharpness(x[:, 2:]).mean(0))
-    parts = list(analysis.sampled_futures(svg, clips, 2, 3, seed=1))
+    parts = list(
+        analysis.futures_of_clips(ModelCandidate("m", svg), clips, 2, 3, seed=1)
+    )
     samples = torch.cat([s for _, s in parts], 1)
     want = [analysis.sharpness(samples[:, :, t]).mean() for t in range(3)]
     torch.testing.assert_close(own, torch.stack(want))
@@ -100,7 +105,10 @@ def test_sampled_futures_are_a_function_of_the_seed(tiny, images):
     def draw(name, seed):
         torch.rand(1)  # another global state
         before = torch.get_rng_state()
-        parts = list(analysis.sampled_futures(both[name], clips, 2, 4, seed, 2))
+        candidate = ModelCandidate(name, both[name])
+        parts = list(
+            analysis.futures_of_clips(candidate, clips, 2, 4, seed=seed, batch_size=2)
+        )
         assert torch.equal(before, torch.get_rng_state())
         assert [len(truth) for truth, _ in parts] == [2, 2, 1]
         assert torch.equal(torch.cat([t for t, _ in parts]), clips[:, 2:] / 255)
@@ -115,13 +123,19 @@ def test_sampled_futures_are_a_function_of_the_seed(tiny, images):
     torch.testing.assert_close(draw("det", 3), want)
     for n_past in (0, 5):
         with pytest.raises(EvaluationError, match=f"{n_past} frames of context"):
-            next(analysis.sampled_futures(both["lp"], clips, n_past, 1))
+            next(
+                analysis.futures_of_clips(
+                    ModelCandidate("lp", both["lp"]), clips, n_past, 1
+                )
+            )
 
 
 def test_score_curves_against_the_metrics_themselves(tiny, images):
     (svg,) = models(tiny, det="none").values()
-    clips = clips_of(MovingMNIST(images, "test", 6, num_digits=1), 4)
-    found = analysis.score_curves(svg, clips, 2, 9, "srvp")
+    clips = clips_of(MovingMNIST(images, "test", 6, 1), 4)
+    found = analysis.score_curves(
+        ModelCandidate("m", svg), clips, 2, 9, protocol="srvp"
+    )
     x = clips / 255
     future = svg.predict(x[:, :2], 4)[0]
     mse = (future.double() - x[:, 2:].double()).square().mean((-3, -2, -1))
@@ -198,15 +212,20 @@ def test_bounces_cut_the_clip_where_its_generator_says(images, monkeypatch):
 
 
 @pytest.mark.parametrize("shift", [None, 0, 2])
-def test_displacements_of_known_futures(tiny, images, monkeypatch, shift):
-    """A "model" that repeats the truth, or moves the digit so far from the edge."""
-    (svg,) = models(tiny, lp="learned").values()
-    bounces = analysis.find_bounces(MovingMNIST(images, "test", 45, num_digits=1), 5, 20)
+def test_displacements_of_known_futures(images, shift):
+    """A candidate that repeats the truth, or moves the digit so far from the edge."""
+    bounces = analysis.find_bounces(MovingMNIST(images, "test", 45, 1), 5, 20)
     truth = iter(bounces.clips[:, -1].split(16))
     sides = iter(zip(bounces.axis.split(16), bounces.inward.split(16), strict=True))
 
-    def predict(context, horizon, num_samples):
-        assert horizon == 1
+    class Known(Candidate):
+        name, stochastic = "known", True
+
+        def futures(self, context, horizon, num_samples, chunk_size=None):
+            assert horizon == 1
+            yield predict(context, num_samples)
+
+    def predict(context, num_samples):
         if shift is None:
             frames = next(truth) / 255
         else:
@@ -219,8 +238,7 @@ def test_displacements_of_known_futures(tiny, images, monkeypatch, shift):
             )
         return frames[None, :, None].expand(num_samples, -1, -1, -1, -1, -1)
 
-    monkeypatch.setattr(svg, "predict", predict)
-    true, sampled = analysis.displacements(svg, bounces, 3)
+    true, sampled = analysis.displacements(Known(), bounces, 3)
     assert true.shape == (20, 2) and sampled.shape == (3, 20, 2)
     if shift is None:
         assert (sampled == true).all() and analysis.total_variation(true, sampled) == 0

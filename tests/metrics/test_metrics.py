@@ -10,7 +10,16 @@ from scipy.ndimage import gaussian_filter
 from skimage import metrics as skimage
 
 from svg_pyro.errors import EvaluationError
-from svg_pyro.metrics import PROTOCOLS, Curves, FrameScores, clip_mse, psnr, ssim
+from svg_pyro.metrics import (
+    PROTOCOLS,
+    Curves,
+    FrameScores,
+    PublishedTest,
+    clip_mse,
+    psnr,
+    published_test,
+    ssim,
+)
 
 SIZE = 24
 
@@ -176,11 +185,45 @@ def test_choice_of_samples(name):
     assert torch.equal(own["psnr"], own["ssim"]) == (name == "svg")
 
 
-def test_the_first_of_equal_samples_is_chosen():
+def test_of_equal_samples_the_first_code_takes_the_last_one():
+    """Sorted by their SSIM the best comes last, and of equals the one drawn last."""
     curves = {k: torch.ones(4, 1, 2) for k in ("mse", "psnr", "ssim")}
-    for protocol in PROTOCOLS.values():
-        for chosen in (protocol.best(curves), protocol.worst(curves)):
-            assert [v.item() for v in chosen.values()] == [0, 0, 0]
+    order = np.argsort(curves["ssim"].mean(-1)[:, 0].numpy(), kind="stable")
+    assert (order[-1], order[0]) == (3, 0)
+    for name, protocol in PROTOCOLS.items():
+        best = [v.item() for v in protocol.best(curves).values()]
+        worst = [v.item() for v in protocol.worst(curves).values()]
+        assert best == 3 * [order[-1] if name == "svg" else 0]
+        assert worst == 3 * [order[0]]
+
+
+@pytest.mark.parametrize("sizes", [[4], [1, 3], [2, 2], [1, 1, 1, 1]])
+def test_ties_are_broken_alike_in_portions(sizes):
+    truth, samples = video(n=4, batch=2)
+    samples[2], samples[3] = samples[0], samples[1]
+    curves = Curves()
+    curves.update(truth, in_portions(samples, sizes))
+    for name, protocol in PROTOCOLS.items():
+        scores = protocol.score(truth, samples)
+        for kind, choose in (("best", protocol.best), ("worst", protocol.worst)):
+            chosen = choose(scores)
+            for metric, index in chosen.items():
+                got = curves.curves(name, metric, f"{kind}_sample")
+                assert torch.equal(got, index)
+                last = name == "svg" and kind == "best"
+                assert (index >= 2).all() if last else (index < 2).all()
+
+
+def test_published_tests_are_those_of_the_first_protocol_that_has_one():
+    assert published_test(["srvp"], "smmnist") == PublishedTest(20, clips=5000)
+    assert published_test(["svg", "srvp"], "smmnist").horizon == 25
+    assert published_test(["srvp", "svg"], "smmnist").horizon == 20
+    assert published_test(["svg", "srvp"], "kth", with_clips=True).clips == 1000
+    assert published_test(["finn", "srvp"], "bair", with_clips=True).clips == 256
+    assert published_test(["svg"], "bair", with_clips=True) is None
+    assert published_test(PROTOCOLS, "videos") is None
+    with pytest.raises(EvaluationError, match="no protocol 'ours'"):
+        published_test(["ours"], "bair")
 
 
 def in_portions(samples, sizes):
@@ -267,22 +310,41 @@ def test_other_distances_are_better_the_lower():
         broken.update(torch.zeros_like(truth), torch.zeros_like(samples))
 
 
-def test_equal_frames_make_the_mean_psnr_infinite():
+def test_clips_with_equal_frames_are_counted_and_left_out_of_the_mean_psnr():
     truth, samples = video(n=2)
     samples = samples.flip(0)  # the second is the better one under every protocol
     samples[1, 2, 3] = truth[2, 3]
     curves = Curves()
     curves.update(truth, samples)
     for protocol in PROTOCOLS:
-        best = curves.summary()[protocol]["psnr"]["best"]
-        mean = curves.summary()[protocol]["psnr"]["mean"]
-        assert best.headline == mean.headline == math.inf
-        assert best.infinite == mean.infinite == 1
-        assert math.isnan(best.headline_half)
-        assert best.per_step.isinf().tolist() == [False, False, False, True, False]
+        found = curves.summary()[protocol]
+        others = torch.arange(len(truth)) != 2
+        for kind in ("best", "mean"):
+            every = curves.curves(protocol, "psnr", kind)
+            assert every[2].isinf().tolist() == [False, False, False, True, False]
+            estimate, kept = found["psnr"][kind], every[others]
+            assert estimate.infinite == 1 and kept.isfinite().all()
+            assert estimate.headline == pytest.approx(kept.mean().item())
+            torch.testing.assert_close(estimate.per_step, kept.mean(0))
+            spread = kept.mean(1).numpy().std(ddof=PROTOCOLS[protocol].ddof)
+            half = 1.96 * spread / math.sqrt(len(kept))
+            assert estimate.headline_half == pytest.approx(half)
         assert curves.curves(protocol, "psnr", "best_sample")[2] == 1
-        assert math.isfinite(curves.summary()[protocol]["psnr"]["worst"].headline)
-        assert math.isfinite(curves.summary()[protocol]["ssim"]["best"].headline)
+        # All clips count where nothing is infinite.
+        for metric, kind in (("psnr", "worst"), ("ssim", "best"), ("mse", "best")):
+            every = curves.curves(protocol, metric, kind)
+            assert found[metric][kind].infinite == 0
+            assert found[metric][kind].headline == pytest.approx(every.mean().item())
+
+
+def test_where_every_clip_has_equal_frames_the_mean_psnr_is_infinite():
+    truth, _ = video(n=1)
+    curves = Curves()
+    curves.update(truth, truth[None])
+    for protocol in PROTOCOLS:
+        best = curves.summary()[protocol]["psnr"]["best"]
+        assert best.headline == math.inf and best.infinite == len(truth)
+        assert math.isnan(best.headline_half) and best.per_step.isinf().all()
 
 
 def test_one_clip_has_no_interval():

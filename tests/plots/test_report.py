@@ -5,6 +5,7 @@ import csv
 import dataclasses
 import io
 import json
+import math
 import re
 import shutil
 import subprocess
@@ -14,11 +15,26 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from support.evaluations import SMALL, TINY, awake, clips, evaluation, samples_of
+from support.evaluations import (
+    SMALL,
+    TINY,
+    awake,
+    clips,
+    evaluation,
+    samples_of,
+    stored_results,
+)
 from support.squares import Squares
 
 import svg_pyro
-from svg_pyro.evaluation import Candidate, pictures, publish, results_of
+from svg_pyro.errors import EvaluationError
+from svg_pyro.evaluation import (
+    ModelCandidate,
+    pictures,
+    publish,
+    read_results,
+    results_of,
+)
 from svg_pyro.metrics import PROTOCOLS
 from svg_pyro.plots import evaluation as evaluation_plots
 from svg_pyro.plots.report import number, score_rows, write_report
@@ -36,7 +52,7 @@ def folder(tmp_path_factory):
     """A published evaluation of two models, one with an odd name and no likelihood."""
     torch.manual_seed(0)
     out = tmp_path_factory.mktemp("evaluation")
-    odd = Candidate(ODD, awake(TINY, observation="optimal-sigma"))
+    odd = ModelCandidate(ODD, awake(TINY, observation="optimal-sigma"))
     run = evaluation(awake(TINY), out, others=[odd], source="squares")
     assert run.run()
     publish(run)
@@ -130,7 +146,7 @@ def test_the_page_holds_all_it_shows(folder, results):
     # Every figure of the tables is in the page, under escaped names.
     assert ODD not in text and page.cells.count(ODD) >= 4
     for protocol in PROTOCOLS:
-        for row in score_rows(results, protocol)[1]:
+        for row in score_rows(read_results(folder / "results.json"), protocol)[1]:
             assert all(cell in page.cells for cell in row)
     first, last = results["predictors"][0]["likelihood"]["bounds"]
     for b in (first, last):
@@ -139,18 +155,48 @@ def test_the_page_holds_all_it_shows(folder, results):
     assert f"{results['predictors'][0]['calibration']['crps_mean']:.5f}" in page.cells
 
 
-def test_the_page_is_a_function_of_the_results(folder, results, tmp_path):
+def test_results_are_read_as_they_were_found(tmp_path):
+    odd = ModelCandidate(ODD, awake(TINY, prior="none"))
+    settings = dataclasses.replace(SMALL, clips=1)  # no intervals: NaN
+    run = evaluation(awake(TINY), tmp_path, settings, others=[odd])
+    run.run()
+    want = publish(run)
+    got = read_results(tmp_path / "results.json")
+    # As text, in which NaN is NaN.
+    assert repr(got) == repr(want) and "nan" in repr(want)
+    assert got.candidates[0].scores["svg"]["ssim"]["best"].per_step == tuple(
+        json.loads((tmp_path / "results.json").read_text())["predictors"][0]["scores"][
+            "svg"
+        ]["ssim"]["best"]["per_step"]
+    )
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"svg_pyro": "1", "data": ""}'])
+def test_files_that_hold_no_results(tmp_path, text):
+    path = tmp_path / "results.json"
+    with pytest.raises(EvaluationError, match="cannot be read: No such file"):
+        read_results(path)
+    path.write_text(text)
+    with pytest.raises(EvaluationError, match="holds no results of an evaluation"):
+        read_results(path)
+
+
+def test_the_page_is_a_function_of_the_results(folder, tmp_path):
+    results = read_results(folder / "results.json")
     write_report(results, {}, [], tmp_path / "again.html")
     again = Page((tmp_path / "again.html").read_text(encoding="utf-8"))
     page = Page((folder / "report.html").read_text(encoding="utf-8"))
     assert again.cells == page.cells
 
 
-def test_figures_show_every_curve_whole(results, monkeypatch, tmp_path):
-    drawn = []
+def test_figures_show_every_curve_whole(folder, monkeypatch, tmp_path):
+    drawn, results = [], read_results(folder / "results.json")
     monkeypatch.setattr(evaluation_plots, "_finish", lambda *a: drawn.extend(a[1]))
     # The second model is far worse than the first.
-    results["predictors"][1]["calibration"]["crps"] = [0.7, 0.8, 0.9]
+    first, odd, last = results.candidates
+    worse = dataclasses.replace(odd.calibration, crps=(0.7, 0.8, 0.9))
+    odd = dataclasses.replace(odd, calibration=worse)
+    results = dataclasses.replace(results, candidates=(first, odd, last))
     for name in ("scores", "calibration", "latents"):
         assert getattr(evaluation_plots, f"draw_{name}")(results, tmp_path / "x.svg")
     assert len(drawn) == 9 + 5 + 2
@@ -204,8 +250,9 @@ def test_a_browser_shows_the_page(folder, tmp_path):
 
 
 def test_numbers_as_text():
-    assert [number(v, 2) for v in (1.005, None, "inf", -3.0)] == [
+    assert [number(v, 2) for v in (1.005, None, math.nan, math.inf, -3.0)] == [
         "1.00",
+        "-",
         "-",
         "∞",
         "-3.00",
@@ -224,7 +271,7 @@ def test_equal_and_constant_frames(tmp_path):
     run = evaluation(awake(TINY), tmp_path, data=Still(count=6, n_frames=5))
     assert run.run()
     results = results_of(run)
-    model, copy = results["predictors"]
+    model, copy = stored_results(run)["predictors"]
     for protocol in PROTOCOLS:
         scores = copy["scores"][protocol]
         psnr = scores["psnr"]["best"]
@@ -287,7 +334,8 @@ def test_one_sample_and_nothing_optional(tmp_path):
     )
     run = evaluation(awake(TINY), tmp_path, settings)
     run.run()
-    found = publish(run)["predictors"][0]
+    publish(run)
+    found = json.loads((tmp_path / "results.json").read_text())["predictors"][0]
     psnr = found["scores"]["finn"]["psnr"]
     assert psnr["best"] == psnr["mean"] and psnr["best"]["half_width"] is None
     assert found["calibration"] is None and found["likelihood"] is None

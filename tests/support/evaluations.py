@@ -1,13 +1,23 @@
 """A small evaluation, and its samples taken together: what the tests of it share."""
 
 import dataclasses
+import json
 
 import torch
 from support.squares import Squares
 
 from svg_pyro import SVG, SVGConfig
-from svg_pyro.evaluation import COPY, Candidate, Evaluation, EvaluationSettings
-from svg_pyro.evaluation.candidates import sampled_futures
+from svg_pyro.evaluation import (
+    LAST_FRAME,
+    Evaluation,
+    EvaluationSettings,
+    ModelCandidate,
+    Perceptual,
+    TestSet,
+    results_of,
+)
+from svg_pyro.evaluation.result_files import write_results
+from svg_pyro.evaluation.sampling import sampled_futures
 
 TINY = SVGConfig(
     channels=1, width=4, g_dim=8, z_dim=3, rnn_size=12, n_past=2, beta=1e-3
@@ -40,10 +50,25 @@ def squares(n_frames=5):
     return Squares(count=6, n_frames=n_frames)
 
 
-def evaluation(svg, out, settings=SMALL, data=None, others=(), device=CPU, **options):
+def evaluation(
+    svg, out, settings=SMALL, data=None, others=(), device=CPU, source="", **networks
+):
     data = squares(settings.n_frames) if data is None else data
-    candidates = [Candidate("model", svg), *others, COPY]
-    return Evaluation(candidates, data, settings, out, device, **options)
+    candidates = [ModelCandidate("model", svg), *others, LAST_FRAME]
+    return Evaluation(
+        candidates,
+        TestSet(data, source),
+        settings,
+        out=out,
+        device=device,
+        perceptual=Perceptual(**networks),
+    )
+
+
+def stored_results(run):
+    """The results of an evaluation as they stand in results.json."""
+    write_results(results_of(run), run.out / "results.json")
+    return json.loads((run.out / "results.json").read_text())
 
 
 def clips(count=5):
@@ -56,8 +81,10 @@ def samples_of(svg, settings=SMALL):
     for first in range(0, settings.clips, settings.batch_size):
         last = min(first + settings.batch_size, settings.clips)
         context = clips()[first:last, : settings.n_past]
-        candidate = Candidate("model", svg)
-        parts.append(torch.cat([*sampled_futures(candidate, context, settings, first)]))
+        candidate = ModelCandidate("model", svg)
+        parts.append(
+            torch.cat([*sampled_futures(candidate, context, settings.sampling, first)])
+        )
     return torch.cat(parts, 1)
 
 

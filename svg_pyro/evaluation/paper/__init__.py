@@ -12,7 +12,7 @@ from svg_pyro.evaluation.paper.bounces import (
     total_variation,
     wasserstein,
 )
-from svg_pyro.evaluation.paper.futures import sampled_futures, score_curves
+from svg_pyro.evaluation.paper.futures import futures_of_clips, score_curves
 from svg_pyro.evaluation.paper.prior import (
     PriorStatistics,
     auc,
@@ -28,10 +28,10 @@ __all__ = [
     "bounce_auc",
     "displacements",
     "find_bounces",
+    "futures_of_clips",
     "histogram",
     "locate",
     "prior_statistics",
-    "sampled_futures",
     "score_curves",
     "sharpness",
     "sharpness_curves",

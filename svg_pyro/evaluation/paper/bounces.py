@@ -4,12 +4,13 @@ from dataclasses import dataclass
 
 import torch
 
-from svg_pyro.data.moving_mnist import DIGIT_SIZE
+from svg_pyro.data.moving_mnist import DIGIT_SIZE, MovingMNIST
 from svg_pyro.errors import EvaluationError
-from svg_pyro.evaluation.paper.futures import sampled_futures
+from svg_pyro.evaluation.candidates import Candidate
+from svg_pyro.evaluation.paper.futures import futures_of_clips
 
 
-def locate(frames, templates):
+def locate(frames: torch.Tensor, templates: torch.Tensor) -> torch.Tensor:
     """Where in each frame its digit fits best.
 
     The place p of least squared error ``sum_u (x(p + u) - d(u))^2`` over all shifts
@@ -33,7 +34,8 @@ def locate(frames, templates):
     size = frames.shape[-2:]
     spectrum = torch.fft.rfft2(templates.double(), s=size).conj()
     fit = torch.fft.irfft2(torch.fft.rfft2(frames.double()) * spectrum, s=size)
-    rows, columns = (n - m + 1 for n, m in zip(size, templates.shape[-2:]))
+    height, width = templates.shape[-2:]
+    rows, columns = size[0] - height + 1, size[1] - width + 1
     best = fit[..., :rows, :columns].flatten(-2).argmax(-1)
     return torch.stack([best // columns, best % columns], -1)
 
@@ -42,7 +44,7 @@ def locate(frames, templates):
 class Bounces:
     """Clips that end one frame after a digit's bounce.
 
-    The digit bounces in frame n (its velocity is drawn anew there); frame n + 1
+    The digit bounces in frame n (its velocity is drawn again there); frame n + 1
     shows where it goes.
 
     Attributes
@@ -65,7 +67,7 @@ class Bounces:
     axis: torch.Tensor
     inward: torch.Tensor
 
-    def displacements(self, frames):
+    def displacements(self, frames: torch.Tensor) -> torch.Tensor:
         """How far the digit is from where it bounced.
 
         Parameters
@@ -84,7 +86,10 @@ class Bounces:
         return torch.stack([away, moved[..., clips, 1 - self.axis]], -1)
 
 
-def find_bounces(data, n_past, count):
+_Fields = tuple[torch.Tensor, ...]
+
+
+def find_bounces(data: MovingMNIST, n_past: int, count: int) -> Bounces:
     """The first bounce off a single edge in each of a data set's first clips.
 
     Parameters
@@ -110,22 +115,24 @@ def find_bounces(data, n_past, count):
             f"clips of {data.num_digits} digits: their places cannot be told in "
             "samples; give clips of one"
         )
-    found = []
+    bounces: list[_Fields] = []
     for index in range(len(data)):
-        if len(found) == count:
+        if len(bounces) == count:
             break
-        one = _first_bounce(data.clip_with_bounces(index), n_past, data.image_size)
-        if one is not None:
-            found.append(one)
-    if not found:
+        bounce = _first_bounce(data.clip_with_bounces(index), n_past, data.image_size)
+        if bounce is not None:
+            bounces.append(bounce)
+    if not bounces:
         raise EvaluationError(
             f"no clip of {data.n_frames} frames bounces after {n_past} frames; give "
             "longer clips"
         )
-    return Bounces(*(torch.stack(part) for part in zip(*found)))
+    return Bounces(*(torch.stack(field) for field in zip(*bounces, strict=True)))
 
 
-def _first_bounce(clip, n_past, image_size):
+def _first_bounce(
+    clip: dict[str, torch.Tensor], n_past: int, image_size: int
+) -> _Fields | None:
     """The fields of `Bounces` of one clip, or None."""
     last = image_size - DIGIT_SIZE
     times = clip["bounces"][n_past - 1 : -1, 0].nonzero()[:, 0] + n_past - 1
@@ -143,16 +150,21 @@ def _first_bounce(clip, n_past, image_size):
     return None
 
 
-def displacements(svg, bounces, num_samples, seed=0):
+def displacements(
+    candidate: Candidate, bounces: Bounces, num_samples: int, *, seed: int = 0
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Displacements in the frame after a bounce, true and sampled.
 
     Parameters
     ----------
-    svg : SVG
+    candidate : Candidate
+        What predicts.
     bounces : Bounces
+        Clips that end one frame after a bounce.
     num_samples : int
-        For each clip; the deterministic predictor has but one.
+        For each clip; one where all would be the same.
     seed : int
+        Of the samples.
 
     Returns
     -------
@@ -160,14 +172,17 @@ def displacements(svg, bounces, num_samples, seed=0):
         int64 ``(B, 2)`` and ``(S, B, 2)`` in pixels: away from the edge, along it.
     """
     n_past = bounces.clips.shape[1] - 1
-    parts = zip(*sampled_futures(svg, bounces.clips, n_past, num_samples, seed))
-    truth, samples = (torch.cat(part, -5) for part in parts)
+    batches = list(
+        futures_of_clips(candidate, bounces.clips, n_past, num_samples, seed=seed)
+    )
+    truth = torch.cat([true for true, _ in batches])
+    samples = torch.cat([drawn for _, drawn in batches], 1)
     # One sample at a time: its spectrum is four times as large as its frames.
     sampled = [bounces.displacements(sample[:, 0, 0]) for sample in samples]
     return bounces.displacements(truth[:, 0, 0]), torch.stack(sampled)
 
 
-def histogram(values, low, high):
+def histogram(values: torch.Tensor, low: int, high: int) -> torch.Tensor:
     """Shares of whole numbers from `low` to `high`, to which others are clipped.
 
     Parameters
@@ -175,6 +190,7 @@ def histogram(values, low, high):
     values : torch.Tensor
         int64, any shape.
     low, high : int
+        The least and the greatest that is told apart.
 
     Returns
     -------
@@ -185,7 +201,7 @@ def histogram(values, low, high):
     return torch.bincount(places, minlength=high - low + 1).double() / places.numel()
 
 
-def total_variation(a, b):
+def total_variation(a: torch.Tensor, b: torch.Tensor) -> float:
     """Total variation distance of two samples of whole numbers: in [0, 1].
 
     Half the sum over values of the absolute difference of their shares.
@@ -193,7 +209,7 @@ def total_variation(a, b):
     return (_shares_of(a, b).diff(dim=0).abs().sum() / 2).item()
 
 
-def wasserstein(a, b):
+def wasserstein(a: torch.Tensor, b: torch.Tensor) -> float:
     """Wasserstein-1 distance of two samples of whole numbers, in their unit.
 
     The sum over values of the absolute difference of the distribution functions.
@@ -201,7 +217,7 @@ def wasserstein(a, b):
     return _shares_of(a, b).diff(dim=0).cumsum(1).abs().sum().item()
 
 
-def _shares_of(a, b):
+def _shares_of(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     """Histograms of both over all that occurs in either, shape ``(2, values)``."""
     low = min(a.min(), b.min()).item()
     high = max(a.max(), b.max()).item()

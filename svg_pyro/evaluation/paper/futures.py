@@ -1,26 +1,38 @@
 """Sampled futures of held-out clips, batch by batch, and their scores."""
 
-import numpy as np
+from collections.abc import Iterator
+
+import torch
 
 from svg_pyro.errors import EvaluationError
-from svg_pyro.metrics import Curves
-from svg_pyro.util.modes import seeded
+from svg_pyro.evaluation.candidates import Candidate
+from svg_pyro.evaluation.sampling import Sampling, sampled_futures
+from svg_pyro.metrics import Curves, Estimate
 from svg_pyro.util.progress import progress
 from svg_pyro.util.tensors import to_float
 
 
-def sampled_futures(svg, clips, n_past, num_samples, seed=0, batch_size=16):
-    """Each batch's true future and samples of it.
+def futures_of_clips(
+    candidate: Candidate,
+    clips: torch.Tensor,
+    n_past: int,
+    num_samples: int,
+    *,
+    seed: int = 0,
+    batch_size: int = 16,
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Each batch's true future and all samples of it together.
 
     Parameters
     ----------
-    svg : SVG
+    candidate : Candidate
+        What predicts.
     clips : torch.Tensor
         uint8, shape ``(B, T, C, H, W)``.
     n_past : int
         Frames of context; the T - `n_past` others are predicted.
     num_samples : int
-        Futures of each clip; the deterministic predictor has but one.
+        Futures of each clip; one where all would be the same.
     seed : int
         The samples are a function of it and of `batch_size`; the global random
         state is left alone.
@@ -45,25 +57,30 @@ def sampled_futures(svg, clips, n_past, num_samples, seed=0, batch_size=16):
             f"{n_past} frames of context in clips of {clips.shape[1]}; give at least "
             "one, and clips that go on after it"
         )
-    device = next(svg.parameters()).device
-    if svg.prior is None:
-        num_samples = 1
-    parts = progress(clips.split(batch_size), desc="sampling", unit="batch")
-    for number, part in enumerate(parts):
-        part = to_float(part, device)
-        own = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
-        with seeded(own, device):
-            samples = svg.predict(part[:, :n_past], horizon, num_samples)
-        yield part[:, n_past:], samples
+    sampling = Sampling(horizon, num_samples, chunk_size=num_samples, seed=seed)
+    first = 0
+    for part in progress(torch.split(clips, batch_size), desc="sampling", unit="batch"):
+        frames = to_float(part, candidate.device)
+        chunks = sampled_futures(candidate, frames[:, :n_past], sampling, first)
+        yield frames[:, n_past:], torch.cat(list(chunks))
+        first += len(part)
 
 
-def score_curves(svg, clips, n_past, num_samples, protocol="svg", seed=0):
+def score_curves(
+    candidate: Candidate,
+    clips: torch.Tensor,
+    n_past: int,
+    num_samples: int,
+    *,
+    protocol: str = "svg",
+    seed: int = 0,
+) -> dict[str, dict[str, Estimate]]:
     """PSNR and SSIM against time, by a published protocol.
 
     Parameters
     ----------
-    svg, clips, n_past, num_samples, seed
-        As in `sampled_futures`.
+    candidate, clips, n_past, num_samples, seed
+        As in `futures_of_clips`.
     protocol : str
         One of `svg_pyro.metrics.PROTOCOLS`.
 
@@ -76,9 +93,12 @@ def score_curves(svg, clips, n_past, num_samples, protocol="svg", seed=0):
     Raises
     ------
     EvaluationError
+        If the clips hold no frame after the context, or there is no such protocol.
     """
     curves = Curves([protocol])
-    for truth, samples in sampled_futures(svg, clips, n_past, num_samples, seed):
+    for truth, samples in futures_of_clips(
+        candidate, clips, n_past, num_samples, seed=seed
+    ):
         curves.update(truth, samples)
-    found = curves.summary()[protocol]
-    return {metric: found[metric] for metric in ("psnr", "ssim")}
+    summary = curves.summary()[protocol]
+    return {metric: summary[metric] for metric in ("psnr", "ssim")}

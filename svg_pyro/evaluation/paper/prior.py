@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 
 from svg_pyro.errors import EvaluationError
+from svg_pyro.model.svg import SVG
 from svg_pyro.util.modes import evaluating
 from svg_pyro.util.progress import progress
 from svg_pyro.util.tensors import to_float
@@ -26,12 +27,15 @@ class PriorStatistics:
     scale: torch.Tensor
 
 
-def prior_statistics(svg, clips, batch_size=8):
+def prior_statistics(
+    svg: SVG, clips: torch.Tensor, *, batch_size: int = 8
+) -> PriorStatistics:
     """The prior's uncertainty about each frame from the true frames before it.
 
     Parameters
     ----------
     svg : SVG
+        A model with a prior.
     clips : torch.Tensor
         uint8, shape ``(B, T, C, H, W)``, T at least 2.
     batch_size : int
@@ -54,7 +58,9 @@ def prior_statistics(svg, clips, batch_size=8):
     device = next(svg.parameters()).device
     entropy, scale = [], []
     with torch.no_grad(), evaluating(svg):
-        for part in progress(clips.split(batch_size), desc="prior", unit="batch"):
+        for part in progress(
+            torch.split(clips, batch_size), desc="prior", unit="batch"
+        ):
             h, _ = svg.encoder(to_float(part[:, :-1], device))
             z, _ = svg.prior(h)
             try:
@@ -68,7 +74,7 @@ def prior_statistics(svg, clips, batch_size=8):
     return PriorStatistics(torch.cat(entropy), torch.cat(scale))
 
 
-def bounce_auc(entropy, bounces, first=2):
+def bounce_auc(entropy: torch.Tensor, bounces: torch.Tensor, first: int = 2) -> float:
     """How well the prior's entropy tells the frame after a bounce from the others.
 
     Parameters
@@ -77,7 +83,7 @@ def bounce_auc(entropy, bounces, first=2):
         Of the prior of frames 2..T, shape ``(B, T-1)``.
     bounces : torch.Tensor
         bool ``(B, T, D)``, of `MovingMNIST.clip_with_bounces`: where velocities were
-        drawn anew. Frame t + 1 is then the one that cannot be foreseen.
+        drawn again. Frame t + 1 is then the one that cannot be foreseen.
     first : int
         The first frame that counts, counted from 1. No prior knows a velocity
         before frame 3, since it takes two frames to see one.
@@ -96,7 +102,7 @@ def bounce_auc(entropy, bounces, first=2):
     return auc(entropy[:, first - 2 :], after[:, first - 2 :])
 
 
-def auc(scores, positive):
+def auc(scores: torch.Tensor, positive: torch.Tensor) -> float:
     """Area under the ROC curve: the Mann-Whitney statistic, ties counted half.
 
     The share of pairs of a positive and a negative in which the positive scores
@@ -134,4 +140,4 @@ def auc(scores, positive):
     _, group, sizes = torch.unique(scores, return_inverse=True, return_counts=True)
     ranks = sizes.cumsum(0) - (sizes - 1) / 2
     above = ranks.double()[group[positive]].sum() - ones * (ones + 1) / 2
-    return (above / (ones * zeros)).item()
+    return float(above / (ones * zeros))

@@ -2,10 +2,11 @@
 
 import torch
 
-from svg_pyro.evaluation.paper.futures import sampled_futures
+from svg_pyro.evaluation.candidates import Candidate
+from svg_pyro.evaluation.paper.futures import futures_of_clips
 
 
-def sharpness(frames):
+def sharpness(frames: torch.Tensor) -> torch.Tensor:
     r"""The standard deviation of a frame's Laplacian (Pech-Pacheco et al. 2000).
 
     With the five-point Laplacian, over the pixels that have four neighbours::
@@ -33,13 +34,20 @@ def sharpness(frames):
     return laplacian.flatten(-2).std(-1, correction=0).mean(-1)
 
 
-def sharpness_curves(svg, clips, n_past, num_samples, seed=0):
+def sharpness_curves(
+    candidate: Candidate,
+    clips: torch.Tensor,
+    n_past: int,
+    num_samples: int,
+    *,
+    seed: int = 0,
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Mean sharpness of true and of sampled futures against time.
 
     Parameters
     ----------
-    svg, clips, n_past, num_samples, seed
-        As in `svg_pyro.evaluation.paper.futures.sampled_futures`.
+    candidate, clips, n_past, num_samples, seed
+        As in `svg_pyro.evaluation.paper.futures_of_clips`.
 
     Returns
     -------
@@ -47,7 +55,9 @@ def sharpness_curves(svg, clips, n_past, num_samples, seed=0):
         Means over clips, and over clips and samples; shape ``(T - n_past,)``.
     """
     true, sampled = [], []
-    for truth, samples in sampled_futures(svg, clips, n_past, num_samples, seed):
+    for truth, samples in futures_of_clips(
+        candidate, clips, n_past, num_samples, seed=seed
+    ):
         true.append(sharpness(truth).cpu())
         sampled.append(sharpness(samples).mean(0).cpu())
     return torch.cat(true).mean(0), torch.cat(sampled).mean(0)

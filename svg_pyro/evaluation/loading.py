@@ -1,0 +1,99 @@
+"""Candidates from checkpoints, with names that differ."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from svg_pyro.errors import EvaluationError
+from svg_pyro.evaluation.candidates import LAST_FRAME, Candidate, ModelCandidate
+from svg_pyro.model import checkpoint
+from svg_pyro.model.svg import SVG
+
+_NAMES = {"learned": "SVG-LP", "fixed": "SVG-FP", "none": "deterministic"}
+
+
+def load_candidates(specs: Sequence[str], device: torch.device) -> list[Candidate]:
+    """The models of some checkpoints, with names that differ, then a baseline.
+
+    Parameters
+    ----------
+    specs : sequence of str
+        PATH or NAME=PATH. Without a name it is the paper's for the prior: SVG-LP,
+        SVG-FP or deterministic.
+    device : torch.device
+        Where the models are put.
+
+    Returns
+    -------
+    list of Candidate
+        The last one is `LAST_FRAME`.
+
+    Raises
+    ------
+    CheckpointError
+        There is no file at a path, or it is no checkpoint that can be read.
+    EvaluationError
+        A name is given twice, or weights are not finite.
+    """
+    models = [_load(spec, device) for spec in specs]
+    names = _distinct(models, [_split(spec)[0] for spec in specs])
+    named = (replace(m, name=n) for m, n in zip(models, names, strict=True))
+    return [*named, LAST_FRAME]
+
+
+def _distinct(
+    models: Sequence[ModelCandidate], given: Sequence[str | None]
+) -> list[str]:
+    """Names that differ: those that were not given take a folder's, or a number."""
+    names = [model.name for model in models]
+    taken = [*filter(None, given), LAST_FRAME.name]
+    for name in taken:
+        if taken.count(name) > 1:
+            raise EvaluationError(
+                f"two predictors have the name {name!r}; give each its own, NAME=PATH"
+            )
+    distinct = []
+    for model, own in zip(models, given, strict=True):
+        name = model.name
+        if own is None and (name in taken or names.count(name) > 1):
+            place = f"{name} ({Path(model.path or '').absolute().parent.name})"
+            name, number = place, 2
+            while name in taken:
+                name, number = f"{place} {number}", number + 1
+        distinct.append(name)
+        taken.append(name)
+    return distinct
+
+
+def _split(spec: str) -> tuple[str | None, str]:
+    """Name (or None) and path; a file whose own name has a = is a path."""
+    name, equals, path = spec.partition("=")
+    return (name, path) if equals and not Path(spec).exists() else (None, spec)
+
+
+def _name_of(svg: SVG) -> str:
+    """The paper's for its priors, else one that names the part."""
+    prior = svg.names["prior"]
+    return _NAMES.get(prior, f"SVG, prior {prior}")
+
+
+def _load(spec: str, device: torch.device) -> ModelCandidate:
+    name, path = _split(spec)
+    content = checkpoint.read(path, device)
+    svg = checkpoint.from_content(content, path)
+    for key, weight in svg.state_dict().items():
+        if not weight.isfinite().all():
+            raise EvaluationError(
+                f"{path}: weight {key} holds NaN or infinity; choose a checkpoint from "
+                "before the training broke"
+            )
+    return ModelCandidate(
+        name=name or _name_of(svg),
+        svg=svg,
+        path=str(path),
+        sha256=hashlib.sha256(Path(path).read_bytes()).hexdigest(),
+        step=(content["training"] or {}).get("step"),
+    )

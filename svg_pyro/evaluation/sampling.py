@@ -1,0 +1,106 @@
+"""Draws that are functions of a seed and of which clips they are for.
+
+Any of them can be had again; the global random state is left alone.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+
+from svg_pyro.errors import EvaluationError, SVGError
+from svg_pyro.evaluation.candidates import Candidate
+from svg_pyro.util.modes import seeded
+from svg_pyro.util.seeds import seed_of
+
+_FUTURES, _NOISE, _LATENTS = range(3)  # streams of random numbers
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How futures are drawn.
+
+    Attributes
+    ----------
+    horizon : int
+        Frames to predict.
+    num_samples : int
+        Futures of each clip, if a candidate's differ.
+    chunk_size : int
+        Samples of a batch at a time.
+    seed : int
+        The samples are a function of it, of the chunk and of the batch.
+    """
+
+    horizon: int
+    num_samples: int
+    chunk_size: int
+    seed: int
+
+
+def sampled_futures(
+    candidate: Candidate, context: torch.Tensor, sampling: Sampling, first: int
+) -> Iterator[torch.Tensor]:
+    """The futures of a batch of clips, a chunk of samples at a time.
+
+    Parameters
+    ----------
+    candidate : Candidate
+        What predicts.
+    context : torch.Tensor
+        Shape ``(B, n, C, H, W)``, floats in [0, 1].
+    sampling : Sampling
+        How many, and the seed.
+    first : int
+        Index of the batch's first clip in the test set.
+
+    Yields
+    ------
+    torch.Tensor
+        Shape ``(chunk, B, horizon, C, H, W)``.
+
+    Raises
+    ------
+    EvaluationError
+        The model breaks down (NaN).
+    """
+    count = candidate.count(sampling.num_samples)
+    chunks = candidate.futures(context, sampling.horizon, count, sampling.chunk_size)
+    number = 0
+    while True:
+        seed = seed_of(sampling.seed, _FUTURES, first, number)
+        with seeded(seed, context.device), _one_line_breakdown():
+            chunk = next(chunks, None)
+        if chunk is None:
+            return
+        yield chunk
+        number += 1
+
+
+def with_noise(
+    candidate: Candidate, samples: torch.Tensor, seed: int, first: int
+) -> torch.Tensor:
+    """`Candidate.with_noise` of a batch whose first clip is number `first`."""
+    with seeded(seed_of(seed, _NOISE, first), samples.device):
+        return candidate.with_noise(samples)
+
+
+def latents_of(
+    seed: int, first: int, device: torch.device
+) -> contextlib.AbstractContextManager[None]:
+    """A context in which the latents of a batch's likelihood are drawn."""
+    return seeded(seed_of(seed, _LATENTS, first), device)
+
+
+@contextlib.contextmanager
+def _one_line_breakdown() -> Iterator[None]:
+    """Turn PyTorch's report of a distribution that is not finite into one line."""
+    try:
+        yield
+    except SVGError:
+        raise
+    except ValueError as error:
+        raise EvaluationError(
+            f"the model breaks down ({str(error).splitlines()[0]})"
+        ) from error
