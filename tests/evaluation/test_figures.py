@@ -80,7 +80,7 @@ def test_the_mean_of_futures_is_less_sharp_than_each(images):
 
 def test_sharpness_curves_against_a_loop(tiny, images):
     (svg,) = models(tiny, lp="learned").values()
-    clips = clips_of(MovingMNIST(images, "test", 5, 1), 6)
+    clips = clips_of(MovingMNIST(images, "test", 5, num_digits=1), 6)
     truth, own = analysis.sharpness_curves(
         ModelCandidate("m", svg), clips, 2, 3, seed=1
     )
@@ -132,7 +132,7 @@ def test_sampled_futures_are_a_function_of_the_seed(tiny, images):
 
 def test_score_curves_against_the_metrics_themselves(tiny, images):
     (svg,) = models(tiny, det="none").values()
-    clips = clips_of(MovingMNIST(images, "test", 6, 1), 4)
+    clips = clips_of(MovingMNIST(images, "test", 6, num_digits=1), 4)
     found = analysis.score_curves(
         ModelCandidate("m", svg), clips, 2, 9, protocol="srvp"
     )
@@ -214,7 +214,7 @@ def test_bounces_cut_the_clip_where_its_generator_says(images, monkeypatch):
 @pytest.mark.parametrize("shift", [None, 0, 2])
 def test_displacements_of_known_futures(images, shift):
     """A candidate that repeats the truth, or moves the digit so far from the edge."""
-    bounces = analysis.find_bounces(MovingMNIST(images, "test", 45, 1), 5, 20)
+    bounces = analysis.find_bounces(MovingMNIST(images, "test", 45, num_digits=1), 5, 20)
     truth = iter(bounces.clips[:, -1].split(16))
     sides = iter(zip(bounces.axis.split(16), bounces.inward.split(16), strict=True))
 
