@@ -214,7 +214,8 @@ def test_bounces_cut_the_clip_where_its_generator_says(images, monkeypatch):
 @pytest.mark.parametrize("shift", [None, 0, 2])
 def test_displacements_of_known_futures(images, shift):
     """A candidate that repeats the truth, or moves the digit so far from the edge."""
-    bounces = analysis.find_bounces(MovingMNIST(images, "test", 45, num_digits=1), 5, 20)
+    data = MovingMNIST(images, "test", 45, num_digits=1)
+    bounces = analysis.find_bounces(data, 5, 20)
     truth = iter(bounces.clips[:, -1].split(16))
     sides = iter(zip(bounces.axis.split(16), bounces.inward.split(16), strict=True))
 
