@@ -32,8 +32,8 @@ def run() -> tuple[list[Row], list[Row]]:
         with TemporaryDirectory() as name:
             folder = Path(name)
             rows = [_row(words, *_sets(folder, words)) for words in MAKERS]
-            rows += _decoding(folder)
-        return rows, _workers()
+            rows += decoding(folder)
+        return rows, ahead()
     finally:
         torch.set_num_threads(threads)
 
@@ -137,7 +137,7 @@ def _film(path: Path, codec: str, size: tuple[int, int], frames: int) -> None:
         film.mux(stream.encode())
 
 
-def _decoding(folder: Path) -> list[Row]:
+def decoding(folder: Path) -> list[Row]:
     """Frames a second while films are decoded for the first time."""
 
     def kth(cache: Path) -> None:
@@ -163,7 +163,7 @@ def _decoding(folder: Path) -> list[Row]:
     return rows
 
 
-def _workers() -> list[Row]:
+def ahead() -> list[Row]:
     """Moving MNIST in batches, read ahead by processes, by the clock on the wall."""
     data = MovingMNIST(load_scikit_digits("train"))
     rows = []

@@ -78,6 +78,7 @@ def test_an_empty_set():
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 # PyTorch finds four processes too many for two cores.
 @pytest.mark.filterwarnings("ignore:This DataLoader will create")
 def test_workers_and_a_stop_change_nothing():

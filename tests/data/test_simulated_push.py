@@ -272,6 +272,7 @@ def files_of(root):
     }
 
 
+@pytest.mark.slow
 def test_same_bytes_for_any_number_of_workers(tmp_path):
     sizes = {"n_train": 3, "n_test": 2, "n_frames": 4}
     one = make_simulated_push(tmp_path / "one", workers=1, **sizes)

@@ -127,6 +127,7 @@ def small(tiny, monkeypatch):
             monkeypatch.setattr(module, name, value)
 
 
+@pytest.mark.slow
 def test_every_table_can_be_made(small):
     work = [*command.WORK, "--steps", "2", "--seeds", "1", "--repeats", "1"]
     args = command.parse([*work, "--num-samples", "2"])
@@ -190,8 +191,8 @@ def test_precisions_that_are_slow_here_are_left_out():
 def test_the_tables_of_data(monkeypatch, capsys, tmp_path):
     makers = {k: v for k, v in data.MAKERS.items() if k.startswith("Moving")}
     monkeypatch.setattr(data, "MAKERS", makers)
-    monkeypatch.setattr(data, "_decoding", lambda folder: [])
-    monkeypatch.setattr(data, "_workers", lambda: [{"workers": "0", "frames/s": 1.0}])
+    monkeypatch.setattr(data, "decoding", lambda folder: [])
+    monkeypatch.setattr(data, "ahead", lambda: [{"workers": "0", "frames/s": 1.0}])
     benchmark.main(["data", "--json", str(tmp_path / "out.json")])
     out = capsys.readouterr().out
     assert "Moving MNIST, 2 digits" in out and "20000" in out
