@@ -77,7 +77,8 @@ def test_names_are_given_once(tiny):
     [
         (
             {"prior": "flwo"},
-            "prior is 'flwo'; choose one of ['autoregressive', 'fixed', 'flow', 'learned'",
+            "prior is 'flwo'; choose one of ['autoregressive', 'fixed', 'flow', "
+            "'learned'",
         ),
         ({"guide": "backwards"}, "guide is 'backwards'; choose one of ['filtering'"),
         ({"observation": "poisson"}, "observation is 'poisson'; choose one of"),

@@ -1,4 +1,4 @@
-"""Folders of config.json and model.safetensors: whole, or one line that says why not."""
+"""Folders of config.json and model.safetensors: whole, or one line that says why."""
 
 import json
 import shutil
