@@ -105,6 +105,14 @@ class SVGConfig:
     guide : str
         The inference network: "filtering" (the paper's), or a registered name; see
         `svg_pyro.model.guides`.
+
+    Examples
+    --------
+    >>> config = SVGConfig.preset("bair", z_dim=16)
+    >>> config.backbone, config.n_past
+    ('vgg', 2)
+    >>> round(config.noise_scale, 4)  # what beta stands for
+    0.7838
     """
 
     image_size: int = 64

@@ -35,12 +35,13 @@ class HeldOut:
     def __init__(self, particles: Sequence[int]) -> None:
         self.particles = tuple(sorted(particles))
         self._sums: dict[str, Running] = {}
-        self._dimensions, self._exact = 0, False
+        self._dimensions, self._exact, self._is_density = 0, False, True
 
     def update(self, clips: Likelihood) -> None:
         """Take in a batch of clips, of as many draws as the last K."""
         steps = clips.kl.shape[1]
         self._dimensions, self._exact = clips.dimensions, clips.exact
+        self._is_density = clips.is_density
         weights = clips.log_weights
         if clips.exact:
             weights = weights.expand(self.particles[-1], -1)
@@ -77,11 +78,13 @@ class HeldOut:
             "sums": {k: v.state_dict() for k, v in self._sums.items()},
             "dimensions": self._dimensions,
             "exact": self._exact,
+            "is_density": self._is_density,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from where `state_dict` was taken."""
         self._dimensions, self._exact = state["dimensions"], state["exact"]
+        self._is_density = state.get("is_density", True)
         for key, stored in state["sums"].items():
             self._sums[key] = Running()
             self._sums[key].load_state_dict(stored)
@@ -99,7 +102,9 @@ class HeldOut:
             particles=particles,
             nats_per_frame=nats.mean,
             nats_per_frame_se=nats.se,
-            bits_per_dimension=bits_a_dimension(nats.mean, self._dimensions),
+            bits_per_dimension=bits_a_dimension(
+                nats.mean, self._dimensions, is_density=self._is_density
+            ),
             bits_per_dimension_se=nats.se / (self._dimensions * math.log(2)),
         )
 

@@ -43,6 +43,8 @@ class Likelihood:
         Values of a frame, C H W.
     exact : bool
         Whether the weights are the likelihood itself: there are no latents.
+    is_density : bool
+        Whether it is that of values in [0, 1], and not of levels.
     """
 
     log_weights: torch.Tensor
@@ -51,6 +53,7 @@ class Likelihood:
     posterior_mean: torch.Tensor | None
     dimensions: int
     exact: bool = False
+    is_density: bool = True
 
 
 def likelihood(
@@ -148,8 +151,10 @@ def effective_sample_size(log_weights: torch.Tensor) -> torch.Tensor:
     return (2 * log_weights.logsumexp(0) - (2 * log_weights).logsumexp(0)).exp()
 
 
-def bits_a_dimension(nats: _Values, dimensions: int) -> _Values:
-    """Bits a value of 256 levels, from a log-density in nats; lower is better.
+def bits_a_dimension(
+    nats: _Values, dimensions: int, *, is_density: bool = True
+) -> _Values:
+    """Bits a value of 256 levels, from a log-likelihood in nats; lower is better.
 
     Parameters
     ----------
@@ -157,8 +162,11 @@ def bits_a_dimension(nats: _Values, dimensions: int) -> _Values:
         log p of all values together.
     dimensions : int
         Their number.
+    is_density : bool
+        Whether p is a density of values in [0, 1], as of a Gaussian, or already the
+        probability of levels; see `svg_pyro.model.observations.Observation`.
     """
-    return 8 - nats / (dimensions * math.log(2))
+    return (8 if is_density else 0) - nats / (dimensions * math.log(2))
 
 
 def _exact(svg: SVG, features: Features, dimensions: int) -> Likelihood:
@@ -170,6 +178,7 @@ def _exact(svg: SVG, features: Features, dimensions: int) -> Likelihood:
         kl_by_unit=None,
         posterior_mean=None,
         dimensions=dimensions,
+        is_density=svg.observation.is_density,
         exact=True,
     )
 
@@ -194,6 +203,7 @@ def _sampled(
         kl_by_unit=_divergence(_by_unit(posterior), _by_unit(prior)),
         posterior_mean=_mean(posterior),
         dimensions=dimensions,
+        is_density=svg.observation.is_density,
     )
 
 

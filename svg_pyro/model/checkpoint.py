@@ -42,6 +42,13 @@ def save(svg: SVG, path: str | Path, training: dict[str, Any] | None = None) -> 
     ------
     CheckpointError
         When the file cannot be written.
+
+    Examples
+    --------
+    >>> svg = SVG(SVGConfig(channels=1, width=4, g_dim=8, z_dim=3, rnn_size=12))
+    >>> svg_pyro.save(svg, folder / "svg.pt")
+    >>> svg_pyro.load(folder / "svg.pt").config == svg.config
+    True
     """
     content = {
         "format": FORMAT,
@@ -92,6 +99,13 @@ def load(
     CheckpointError
         When there is no such file or name, it is not a checkpoint of this package, it
         is truncated, or it is of another architecture.
+
+    Examples
+    --------
+    >>> svg = SVG(SVGConfig(channels=1, width=4, g_dim=8, z_dim=3, rnn_size=12))
+    >>> save(svg, folder / "svg.pt")
+    >>> load(folder / "svg.pt", map_location="cpu").training
+    False
     """
     return from_content(read(path, map_location), path, **parts)
 

@@ -63,12 +63,17 @@ class AutoregressiveNormal(TorchDistribution):
         super().__init__(shape, event, validate_args=False)
 
     def expand(
-        self, batch_shape: torch.Size, _instance: Any = None
+        self,
+        batch_shape: torch.Size | list[int] | tuple[int, ...],
+        _instance: Any = None,
     ) -> AutoregressiveNormal:
         """The same distribution with a larger batch shape."""
         return AutoregressiveNormal(self.network, self.context, torch.Size(batch_shape))
 
-    def rsample(self, sample_shape: torch.Size = torch.Size()) -> torch.Tensor:  # noqa: B008
+    def rsample(
+        self,
+        sample_shape: torch.Size | list[int] | tuple[int, ...] = torch.Size(),  # noqa: B008
+    ) -> torch.Tensor:
         """Draw by one dimension after the other; differentiable."""
         shape = torch.Size(sample_shape) + self.batch_shape + self.event_shape
         noise = torch.randn(shape, dtype=self.context.dtype, device=self.context.device)

@@ -7,6 +7,7 @@ Pyro lacks a private name, the functions do without: features are encoded twice.
 
 import itertools
 from collections.abc import Iterator
+from typing import Any
 
 from pyro.nn import PyroModule
 from pyro.poutine import runtime
@@ -16,6 +17,20 @@ from torch import nn
 from svg_pyro.model.types import Trace
 
 _numbers = itertools.count(1)
+
+
+class Contract(PyroModule):
+    """A PyroModule whose frozen weights stay frozen.
+
+    Pyro's parameter store trains every weight that is a direct attribute of a
+    PyroModule, one whose `requires_grad` is False among them (pyro issue 3438).
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        weight = self.__dict__.get("_parameters", {}).get(name)
+        if weight is not None and not weight.requires_grad:
+            return weight
+        return super().__getattr__(name)
 
 
 def replayed_traces() -> Iterator[Trace]:

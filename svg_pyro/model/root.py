@@ -1,14 +1,51 @@
 """What an SVG is to Pyro and PyTorch: a root in the parameter store, and weights."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import torch
-from pyro.nn import PyroModule
+from pyro.nn import PyroModule, pyro_method
 from torch import nn
 
 from svg_pyro.errors import ConfigError
 from svg_pyro.model.pyro_internals import rename, root_name
+
+
+class Program(nn.Module):
+    """A Pyro program of a model, as a module: its weights are the model's.
+
+    So ``Trace_ELBO()(svg.model, svg.guide)`` has parameters to optimise.
+
+    Parameters
+    ----------
+    svg : torch.nn.Module
+        The model.
+    run : callable
+        Called with the model and what `forward` is given.
+    """
+
+    def __init__(self, svg: nn.Module, run: Callable[..., Any]) -> None:
+        super().__init__()
+        self.svg = svg
+        self.training = svg.training
+        self._run = run
+
+    def forward(self, *given: Any, **options: Any) -> Any:
+        """Run the program."""
+        return self._run(self.svg, *given, **options)
+
+
+class program:
+    """A method that is a Pyro program: as an attribute of a model, a `Program`."""
+
+    def __init__(self, run: Callable[..., Any]) -> None:
+        self._run = run
+        self._with_context = pyro_method(run)
+        self.__doc__ = run.__doc__
+
+    def __get__(self, svg: nn.Module | None, owner: type) -> Any:
+        return self._run if svg is None else Program(svg, self._with_context)
+
 
 Model = TypeVar("Model", bound="Root")
 

@@ -42,6 +42,14 @@ class Sampler:
     ------
     ConfigError
         When the precision is unknown.
+
+    Examples
+    --------
+    >>> config = svg_pyro.SVGConfig(channels=1, width=4, g_dim=8, z_dim=3, rnn_size=12)
+    >>> sampler = Sampler(SVG(config))
+    >>> context = torch.rand(2, 2, 1, 64, 64)
+    >>> sampler.predict(context, 3, 4).shape
+    torch.Size([4, 2, 3, 1, 64, 64])
     """
 
     def __init__(

@@ -16,6 +16,7 @@ from svg_pyro.model.generation import Generative
 from svg_pyro.model.guides import PriorGuide
 from svg_pyro.model.parts import make_parts
 from svg_pyro.model.rollout import join, roll_out
+from svg_pyro.model.root import program
 from svg_pyro.model.skips import skips_of_targets
 from svg_pyro.model.streaming import State
 from svg_pyro.model.types import Distribution, Part, RecurrentState, Trace
@@ -62,6 +63,16 @@ class SVG(Generative):
         When a name is not registered, the backbone cannot do the image size, or a
         part that is given does not fit.
 
+    Examples
+    --------
+    >>> config = SVGConfig(channels=1, width=4, g_dim=8, z_dim=3, rnn_size=12)
+    >>> svg = SVG(config, prior=svg_pyro.FixedPrior(config))
+    >>> frames = torch.rand(2, 5, 1, 64, 64)
+    >>> loss = pyro.infer.Trace_ELBO()(svg.model, svg.guide)
+    >>> loss(frames).backward()  # parameters: loss.parameters()
+    >>> svg.predict(frames[:, :2], horizon=3, num_samples=4).shape
+    torch.Size([4, 2, 3, 1, 64, 64])
+
     Notes
     -----
     Frames are counted from 1. Every instance has a root name of its own in Pyro's
@@ -100,7 +111,7 @@ class SVG(Generative):
         if isinstance(self.posterior, PriorGuide):
             self.posterior.follow(self.prior)
 
-    @pyro_method
+    @program
     def model(
         self, frames: torch.Tensor, horizon: int = 0, *, score: bool | None = None
     ) -> torch.Tensor | None:
@@ -144,7 +155,14 @@ class SVG(Generative):
             features = replayed(self.encoder, frames) or encode(self.encoder, frames)
             return self._model(features, horizon, score=score)
 
-    @pyro_method
+    def forward(
+        self, frames: torch.Tensor, horizon: int = 0, *, score: bool | None = None
+    ) -> torch.Tensor | None:
+        """See `model`."""
+        future: torch.Tensor | None = self.model(frames, horizon, score=score)
+        return future
+
+    @program
     def guide(
         self, frames: torch.Tensor, horizon: int = 0, *, score: bool | None = None
     ) -> None:
@@ -227,8 +245,8 @@ class SVG(Generative):
 
         posterior = features.once("posterior", infer)
         with pyro.plate("batch", batch, dim=-2), pyro.plate("time", steps, dim=-1):
-            infer: Part = {KEY: features}
-            pyro.sample("z", posterior, infer=infer)
+            kept: Part = {KEY: features}
+            pyro.sample("z", posterior, infer=kept)
 
     def _model(
         self, features: Features, horizon: int, *, score: bool

@@ -214,6 +214,7 @@ def test_bounds_and_sample_sizes_against_numpy():
 def test_bits_of_256_levels():
     # A uniform density says nothing of the level; one of 256 on its level all of it.
     assert bits_a_dimension(0.0, 12) == 8
+    assert bits_a_dimension(-24 * math.log(2), 12, is_density=False) == 2
     assert bits_a_dimension(12 * math.log(256), 12) == pytest.approx(0)
 
 

@@ -1,12 +1,12 @@
 """The contract of guides."""
 
 import torch
-from pyro.nn import PyroModule
 
+from svg_pyro.model.pyro_internals import Contract
 from svg_pyro.model.types import Distribution, RecurrentState
 
 
-class Guide(PyroModule):
+class Guide(Contract):
     """q(z_t given h_{1:T}), where h are the encoder's features.
 
     The contract is that of `svg_pyro.model.priors.Prior`, one frame later: the

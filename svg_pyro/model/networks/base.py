@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import cast
 
 import torch
-from pyro.nn import PyroModule
 from torch import nn
 
 from svg_pyro.config import SVGConfig
@@ -18,6 +17,7 @@ from svg_pyro.model.networks.convolutions import (
     SplitConvTranspose,
     fold,
 )
+from svg_pyro.model.pyro_internals import Contract
 
 
 def normalisation(kind: str, channels: int) -> nn.Module:
@@ -74,7 +74,7 @@ class DecoderStage(nn.Module):
         return joined
 
 
-class Encoder(PyroModule):
+class Encoder(Contract):
     """h, skips = Enc(x): the contract of encoders; a frame's features and feature maps.
 
     A user's own encoder may have an attribute `frame_shape`, ``(C, H, W)``, the frames
@@ -121,7 +121,7 @@ class StagedEncoder(Encoder):
         return h.flatten(1).unflatten(0, batch), skips
 
 
-class Decoder(PyroModule):
+class Decoder(Contract):
     """The mean of x_t = Dec(g_t, skips of an earlier frame): the contract of decoders.
 
     Attributes

@@ -78,9 +78,19 @@ def _copy(network: nn.Module) -> nn.Module:
     network = copy.deepcopy(network, computed).eval()
     for module in list(network.modules()):
         if parametrize.is_parametrized(module):
-            for name in list(module.parametrizations):  # type: ignore[arg-type]  # a ModuleDict
-                parametrize.remove_parametrizations(module, name)
+            _fix(module)
     return network.requires_grad_(False)
+
+
+def _fix(module: Part) -> None:
+    """Replace weights that are computed from others (weight_norm) by their values."""
+    values = {name: getattr(module, name).detach() for name in module.parametrizations}
+    del module.parametrizations
+    # Not by PyTorch's `remove_parametrizations`, which would change the class, and the
+    # original shares that.
+    module.__class__ = parametrize.type_before_parametrizations(module)
+    for name, value in values.items():
+        module.register_parameter(name, nn.Parameter(value))
 
 
 def _fuse(layer: nn.Module, norm: nn.Module) -> nn.Module:

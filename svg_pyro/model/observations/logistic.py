@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import TypeAlias
 
 import torch
 from pyro.distributions import TorchDistribution, constraints
@@ -15,6 +16,8 @@ from svg_pyro.model.registry import register
 from svg_pyro.model.types import Distribution
 
 _LEVELS = 256
+
+Shape: TypeAlias = torch.Size | list[int] | tuple[int, ...]
 
 
 class DiscretisedLogistic(TorchDistribution):
@@ -51,16 +54,17 @@ class DiscretisedLogistic(TorchDistribution):
     @property
     def mean(self) -> torch.Tensor:
         """The logistic's location, which the decoder gives as the mean of a frame."""
-        return self.loc
+        mean: torch.Tensor = self.loc
+        return mean
 
     def expand(
-        self, batch_shape: torch.Size, _instance: object = None
+        self, batch_shape: Shape, _instance: object = None
     ) -> DiscretisedLogistic:
         """The same, of a larger batch."""
         loc, scale = self.loc.expand(batch_shape), self.log_scale.expand(batch_shape)
         return DiscretisedLogistic(loc, scale, validate_args=False)
 
-    def sample(self, sample_shape: torch.Size = torch.Size()) -> torch.Tensor:  # noqa: B008
+    def sample(self, sample_shape: Shape = torch.Size()) -> torch.Tensor:  # noqa: B008
         """Levels in [0, 1]: the rounded logistic variable, cut to the range."""
         shape = self._extended_shape(sample_shape)
         with torch.no_grad():
@@ -68,7 +72,9 @@ class DiscretisedLogistic(TorchDistribution):
             u = torch.rand(shape, dtype=self.loc.dtype, device=self.loc.device)
             u = u.clamp(tiny, 1 - torch.finfo(self.loc.dtype).eps)
             x = self.loc + self.log_scale.exp() * (u.log() - (-u).log1p())
-            return x.mul(_LEVELS - 1).round().clamp(0, _LEVELS - 1) / (_LEVELS - 1)
+            levels = x.mul(_LEVELS - 1).round().clamp(0, _LEVELS - 1)
+            sample: torch.Tensor = levels / (_LEVELS - 1)
+            return sample
 
     def log_prob(self, value: torch.Tensor) -> torch.Tensor:
         """Of the nearest level, in nats."""

@@ -1,12 +1,12 @@
 """The contract of priors."""
 
 import torch
-from pyro.nn import PyroModule
 
+from svg_pyro.model.pyro_internals import Contract
 from svg_pyro.model.types import Distribution, RecurrentState
 
 
-class Prior(PyroModule):
+class Prior(Contract):
     """p(z_{t+1} given h_{1:t}), where h are the encoder's features.
 
     The whole contract is `forward`, for sequences (training: all steps at once)
@@ -16,6 +16,19 @@ class Prior(PyroModule):
 
     A user's own prior is any ``torch.nn.Module`` that keeps it, given to
     ``SVG(config, prior=...)``.
+
+    Examples
+    --------
+    >>> class MarkovPrior(Prior):
+    ...     def __init__(self, config):
+    ...         super().__init__()
+    ...         self.net = torch.nn.Linear(config.g_dim, config.z_dim)
+    ...
+    ...     def forward(self, h, state=None):
+    ...         return dist.Normal(self.net(h), 1.0).to_event(1), None
+    >>> config = svg_pyro.SVGConfig(channels=1, width=4, g_dim=8, z_dim=3)
+    >>> svg_pyro.SVG(config, prior=MarkovPrior(config)).names["prior"]
+    'MarkovPrior'
     """
 
     def forward(
