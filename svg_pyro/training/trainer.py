@@ -13,7 +13,7 @@ import torch
 
 from svg_pyro.config import SVGConfig, TrainingConfig
 from svg_pyro.data.base import ClipDataset
-from svg_pyro.data.batches import batches
+from svg_pyro.data.batches import batch_of, batches
 from svg_pyro.errors import CheckpointError, DataError, SVGError, TrainingError
 from svg_pyro.model import checkpoint
 from svg_pyro.model.svg import SVG
@@ -21,6 +21,7 @@ from svg_pyro.training import distributed, recompute
 from svg_pyro.training.elbos import ELBOS
 from svg_pyro.training.log import Records, TrainingLog
 from svg_pyro.training.optim import Schedule, make_adam
+from svg_pyro.training.statistics import refit_statistics
 from svg_pyro.training.step import LossAndGrads, check_batch, latents_seed
 from svg_pyro.training.svi import TorchSVI
 from svg_pyro.training.terms import held_out_terms
@@ -28,6 +29,9 @@ from svg_pyro.util.interrupts import Interrupts
 from svg_pyro.util.memory import is_exhausted
 from svg_pyro.util.progress import progress
 from svg_pyro.util.tensors import to_float
+
+# Training clips from which BatchNorm's statistics are fitted.
+_STATISTICS_CLIPS = 32
 
 
 @dataclass(frozen=True)
@@ -126,6 +130,11 @@ class Trainer:
         )
         self._log = TrainingLog(self.log_path)
         self._records = Records()
+        self._statistics_clips: torch.Tensor | None = None
+        if self.rank == 0:
+            drawn, _ = batch_of(data, _STATISTICS_CLIPS, 0, config.seed)
+            self._statistics_clips = drawn
+        self._statistics_at = -1
         self._clock = time.monotonic()
         self.step = 0
 
@@ -296,12 +305,26 @@ class Trainer:
     def _validate(self, bar: Any) -> None:
         if self.validation is None or self.rank > 0:
             return
+        self._refit_statistics()
         nll, kl = held_out_terms(self.svg, self._elbo, self.validation.clips)
         self._log.write(step=self.step, validation_nll=nll, validation_kl=kl)
         bar.write(f"step {self.step}: held-out nll {nll:.5g}, kl {kl:.3g} nats a frame")
         if self.validation.then is not None:
             self.validation.then(self)
         self._clock = time.monotonic()
+
+    def _refit_statistics(self) -> None:
+        """Let what evaluation mode uses fit the weights, once for each step."""
+        if self._statistics_clips is None or self._statistics_at == self.step:
+            return
+        config, mode = self.config, self.svg.training
+        size = max(1, config.batch_size // (self.ranks * config.accumulate))
+        self.svg.train()
+        refit_statistics(
+            self.svg, self._elbo, self._statistics_clips, size, config.precision
+        )
+        self.svg.train(mode)
+        self._statistics_at = self.step
 
     def save(self) -> None:
         """Write the checkpoint, and everything that the run needs to go on.
@@ -318,6 +341,7 @@ class Trainer:
         self._check_finite()
         if self.rank > 0:
             return
+        self._refit_statistics()
         cuda = self.device.type == "cuda"
         state = {
             "config": dataclasses.asdict(self.config),

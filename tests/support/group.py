@@ -141,7 +141,9 @@ class Seen(Squares):
 def trainer(out, training=SHORT, **arguments):
     pyro.clear_param_store()
     torch.manual_seed(training.seed)
-    return Trainer(SVG(TINY), Seen(), training, out, **arguments)
+    made = Trainer(SVG(TINY), Seen(), training, out, **arguments)
+    made.data.seen.clear()  # those of the statistics
+    return made
 
 
 def stop_at(run, step, number=signal.SIGTERM):
