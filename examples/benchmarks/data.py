@@ -92,14 +92,16 @@ def _kth(folder: Path, times: int, image_size: int) -> KTH:
     for number in range(times):
         name = f"person{number % 20 + 1:02d}_walking_d{number // 20 + 1}_uncomp.avi"
         _film(root / name, "mpeg4", (160, 120), 300)
-    return KTH(root, "train", 20, image_size, cache=folder / "frames")
+    return KTH(root, "train", 20, image_size=image_size, cache=folder / "frames")
 
 
 def _own(folder: Path, times: int) -> VideoFolder:
     root = folder / f"own{times}"
     for number in range(2 * times):
         _film(root / f"{number}.mp4", "libx264", (320, 240), 150)
-    return VideoFolder(root, "train", 20, 64, 3, cache=folder / "frames")
+    return VideoFolder(
+        root, "train", 20, image_size=64, channels=3, cache=folder / "frames"
+    )
 
 
 MAKERS = {
@@ -144,7 +146,9 @@ def decoding(folder: Path) -> list[Row]:
         KTH(folder / "kth2", "train", 20, cache=cache)
 
     def own(cache: Path) -> None:
-        VideoFolder(folder / "own2", "train", 20, 64, 3, cache)
+        VideoFolder(
+            folder / "own2", "train", 20, image_size=64, channels=3, cache=cache
+        )
 
     rows, frames = [], 600
     for words, make in (("KTH avi, 160x120", kth), ("own mp4, 320x240", own)):

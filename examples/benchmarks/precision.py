@@ -79,7 +79,9 @@ def _train(
     training = TrainingConfig(lr=LR, lr_end=0.0, steps=steps)
     schedule = Schedule(make_adam(ours.svg.parameters(), training), training)
     ours.svi.optim = schedule.optimiser
-    data = MovingMNIST(load_scikit_digits("train"), "train", FRAMES, num_digits=1, seed=seed)
+    data = MovingMNIST(
+        load_scikit_digits("train"), "train", FRAMES, num_digits=1, seed=seed
+    )
     torch.manual_seed(seed)
     for step in range(steps):
         frames, _ = batch_of(data, BATCH, step, seed)

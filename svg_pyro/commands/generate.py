@@ -152,8 +152,9 @@ def write_futures(
     n_past = options.n_past or svg.config.n_past
     clip = first_frames(
         source,
-        svg.config,
         n_past,
+        image_size=svg.config.image_size,
+        channels=svg.config.channels,
         start=options.start,
         stride=options.stride,
         fit=options.fit,

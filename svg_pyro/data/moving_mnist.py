@@ -17,10 +17,10 @@ class MovingMNIST(ClipDataset):
     """Digits that move about a canvas and bounce off its edges, made on the fly.
 
     A digit of 32x32 pixels starts somewhere on the canvas, with a velocity of -4 to
-    4 pixels a frame along each axis. Where it would leave the canvas it is put on the edge;
-    there its velocity is redrawn, away from the edge along its normal and free
-    along the other axis (stochastic), or reflected (deterministic). Digits are
-    added and clipped.
+    4 pixels a frame along each axis. Where it would leave the canvas it is put on the
+    edge; there its velocity is redrawn, away from the edge along its normal and free
+    along the other axis (stochastic), or reflected (deterministic). Digits are added
+    and clipped.
 
     Parameters
     ----------

@@ -111,21 +111,29 @@ def test_first_frames_take_a_stride_and_stop_early(tiny, video, tmp_path):
     path = tmp_path / "x.npy"
     np.save(path, video)
     (source,) = find_sources(path)
-    clip = first_frames(source, tiny, 3, start=1, stride=3)
+    clip = first_frames(
+        source, 3, image_size=tiny.image_size, channels=1, start=1, stride=3
+    )
     assert np.array_equal(clip[:, 0].numpy(), video[1::3])
-    assert len(first_frames(source, tiny, 3, more=30)) == 9
+    assert (
+        len(first_frames(source, 3, image_size=tiny.image_size, channels=1, more=30))
+        == 9
+    )
     # Frames behind a broken place do not matter to those before it.
     data = path.read_bytes()
     path.write_bytes(data[:-2000])
-    assert np.array_equal(first_frames(source, tiny, 8)[:, 0].numpy(), video[:8])
+    assert np.array_equal(
+        first_frames(source, 8, image_size=tiny.image_size, channels=1)[:, 0].numpy(),
+        video[:8],
+    )
     with pytest.raises(DataError, match=r"x\.npy"):
-        first_frames(source, tiny, 9)
+        first_frames(source, 9, image_size=tiny.image_size, channels=1)
     for options, words in (
         ({"start": -1}, "start is -1"),
         ({"stride": 0}, "stride is 0"),
     ):
         with pytest.raises(DataError, match=words):
-            first_frames(source, tiny, 2, **options)
+            first_frames(source, 2, image_size=tiny.image_size, channels=1, **options)
 
 
 @pytest.mark.parametrize(

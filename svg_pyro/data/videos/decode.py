@@ -4,7 +4,7 @@ import functools
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,19 @@ from svg_pyro.errors import DataError
 from svg_pyro.util.optional import need
 
 FITS = ("crop", "letterbox", "stretch")
-IMAGE_ENDINGS = [".bmp", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"]  # fmt: skip
+IMAGE_ENDINGS = [
+    ".bmp",
+    ".jpeg",
+    ".jpg",
+    ".pbm",
+    ".pgm",
+    ".png",
+    ".pnm",
+    ".ppm",
+    ".tif",
+    ".tiff",
+    ".webp",
+]
 _FORMATS = ("BMP", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 _UNREADABLE = (
     OSError, EOFError, ValueError, SyntaxError,
@@ -46,19 +58,22 @@ class Source:
     number: int | None = None
 
     @property
-    def name(self):
+    def name(self) -> str:
         """Words by which a person finds the video, on one line."""
         member = f":{self.member.removesuffix('.npy')}" if self.member else ""
         number = f"[{self.number}]" if self.number is not None else ""
         return _printable(f"{self.path}{member}{number}")
 
 
-def decode(source, image_size, channels, fit="crop"):
+def decode(
+    source: Source, image_size: int, channels: int, fit: str = "crop"
+) -> Iterator[np.ndarray]:
     """Frames of a video in their order, each as it is stored, whatever its time.
 
     Parameters
     ----------
     source : Source
+        The video.
     image_size : int
         Height and width of the frames that are given, in pixels.
     channels : int
@@ -76,8 +91,8 @@ def decode(source, image_size, channels, fit="crop"):
     Raises
     ------
     DataError
-        The video, or the rest of it, cannot be read; frames that were given until
-        then are good.
+        There is no such fit; or the video, or the rest of it, cannot be read; frames
+        that were given until then are good.
     """
     if fit not in FITS:
         raise DataError(f"no fit {fit!r}; choose one of {', '.join(FITS)}")
@@ -96,16 +111,19 @@ def decode(source, image_size, channels, fit="crop"):
         raise DataError(f"{source.name}: holds no frame")
 
 
-def fitted(picture, size, fit, aspect=1.0):
+def fitted(
+    picture: Image.Image, size: int, fit: str, aspect: float = 1.0
+) -> Image.Image:
     """A picture as a square.
 
     Parameters
     ----------
     picture : PIL.Image.Image
+        Of any size.
     size : int
         Height and width of the square in pixels.
     fit : str
-        See `decode`.
+        "crop", "letterbox" or "stretch", see `decode`.
     aspect : float
         Width over height of a pixel.
 
@@ -135,24 +153,24 @@ def fitted(picture, size, fit, aspect=1.0):
     return square
 
 
-def image_files(folder):
+def image_files(folder: str | Path) -> list[Path]:
     """The images directly in a folder, 2 before 10, hidden ones left out."""
-    found = [
+    files = [
         path
         for path in Path(folder).iterdir()
         if path.suffix.lower() in IMAGE_ENDINGS and not path.name.startswith(".")
     ]
-    return sorted(found, key=lambda path: natural(path.name))
+    return sorted(files, key=lambda path: natural(path.name))
 
 
-def natural(name):
+def natural(name: str) -> tuple[list[str | int], str]:
     """A key that sorts names by the numbers in them."""
-    parts = re.split(r"([0-9]+)", name)
+    parts: list[str | int] = [*re.split(r"([0-9]+)", name)]
     parts[1::2] = [int(number) for number in parts[1::2]]
     return parts, name
 
 
-def _reason(error, done):
+def _reason(error: Exception, done: int) -> str:
     """What went wrong after `done` frames, on one line."""
     reason = getattr(error, "strerror", None) or str(error) or repr(error)
     if done:
@@ -160,12 +178,12 @@ def _reason(error, done):
     return _printable(" ".join(reason.split()))
 
 
-def _printable(text):
+def _printable(text: str) -> str:
     """A text, perhaps of a file's name, such as every terminal and file takes."""
     return text.encode("utf-8", "backslashreplace").decode().replace("\n", "\\n")
 
 
-def _opaque(picture):
+def _opaque(picture: Image.Image) -> Image.Image:
     """A picture over black where it is transparent."""
     if not picture.has_transparency_data:
         return picture
@@ -182,7 +200,7 @@ def _video_pictures(source: Source) -> Iterator[tuple[Image.Image, float]]:
     return film_pictures(source.path)
 
 
-def _image_pictures(source):
+def _image_pictures(source: Source) -> Iterator[tuple[Image.Image, float]]:
     """Pictures of a folder of images."""
     for path in image_files(source.path):
         try:
@@ -200,13 +218,13 @@ def _image_pictures(source):
         yield picture, 1.0
 
 
-def _array_pictures(source):
+def _array_pictures(source: Source) -> Iterator[tuple[Image.Image, float]]:
     """Pictures of one video of an array file."""
     for frame in array_frames(source.path, source.member, source.number or 0):
         yield Image.fromarray(frame[..., 0] if frame.shape[-1] == 1 else frame), 1.0
 
 
-_READERS = {
+_READERS: dict[str, Callable[[Source], Iterator[tuple[Image.Image, float]]]] = {
     "video": _video_pictures,
     "images": _image_pictures,
     "array": _array_pictures,

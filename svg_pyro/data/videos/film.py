@@ -56,10 +56,14 @@ def film_pictures(path: Path) -> Iterator[tuple[Image.Image, float]]:
 
 
 def _pictures(path: Path) -> Iterator[tuple[Image.Image, float]]:
-    with av.open(str(path.absolute()), options=_OPTIONS) as container:
+    with av.open(
+        str(path.absolute()), options=_OPTIONS, metadata_errors="ignore"
+    ) as container:
         stream = container.streams.best("video")
         if stream is None:
             raise DataError("the file holds no video, only sound or text")
+        if stream.codec_context is None:
+            raise DataError("nothing here decodes its codec")
         stream.thread_type = "AUTO"
         aspect = float(stream.sample_aspect_ratio or 1) or 1.0
         # One of each frame's own would be slow to make.
@@ -106,7 +110,7 @@ def _frames(container: InputContainer, stream: VideoStream) -> Iterator[VideoFra
 
 
 def _decoder(stream: VideoStream) -> VideoCodecContext:
-    """The stream's decoder, or for VP8 and VP9 with transparency the one that sees it."""
+    """The stream's decoder; for VP8 and VP9 with transparency one that sees it."""
     names = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
     name = names.get(stream.codec_context.name)
     tags = {key.lower(): value for key, value in stream.metadata.items()}

@@ -5,11 +5,21 @@ import itertools
 import numpy as np
 import torch
 
-from svg_pyro.data.videos.decode import decode
+from svg_pyro.data.videos.decode import Source, decode
 from svg_pyro.errors import DataError
 
 
-def first_frames(source, config, count, start=0, stride=1, fit="crop", more=0):
+def first_frames(
+    source: Source,
+    count: int,
+    *,
+    image_size: int,
+    channels: int,
+    start: int = 0,
+    stride: int = 1,
+    fit: str = "crop",
+    more: int = 0,
+) -> torch.Tensor:
     """The first frames of a video at a model's size and channels.
 
     Only as much of the video is decoded as is needed.
@@ -17,11 +27,13 @@ def first_frames(source, config, count, start=0, stride=1, fit="crop", more=0):
     Parameters
     ----------
     source : Source
-        Of `svg_pyro.data.find_sources`.
-    config : SVGConfig
-        Gives the size and the channels.
+        The video, one of `svg_pyro.data.find_sources`.
     count : int
         Frames that must be there.
+    image_size : int
+        Height and width of a frame in pixels.
+    channels : int
+        1 (grey) or 3 (RGB).
     start : int
         The first of them in the video, counted from 0.
     stride : int
@@ -39,14 +51,16 @@ def first_frames(source, config, count, start=0, stride=1, fit="crop", more=0):
     Raises
     ------
     DataError
-        The video cannot be read or is too short.
+        `start` is negative or `stride` below 1; the video cannot be read or is too
+        short.
     """
     for name, value, least in (("start", start, 0), ("stride", stride, 1)):
         if value < least:
             raise DataError(f"{name} is {value}; give {least} or more")
     stop = start + (count + more - 1) * stride + 1
-    video = decode(source, config.image_size, config.channels, fit)
-    frames, broken = [], None
+    video = decode(source, image_size, channels, fit)
+    frames: list[np.ndarray] = []
+    broken: DataError | None = None
     try:
         frames.extend(itertools.islice(video, start, stop, stride))
     except DataError as error:
@@ -59,5 +73,5 @@ def first_frames(source, config, count, start=0, stride=1, fit="crop", more=0):
         raise broken
     raise DataError(
         f"{source.name}: holds {len(frames)} frames from frame {start} on at stride "
-        f"{stride}; the context takes {count}: give fewer (--n-past) or another video"
+        f"{stride}; the context takes {count}: ask for fewer or give another video"
     )

@@ -7,21 +7,28 @@ from pathlib import Path
 
 from svg_pyro.data.videos.arrays import videos_in
 from svg_pyro.data.videos.decode import IMAGE_ENDINGS, Source, natural
-from svg_pyro.data.videos.frame_store import FrameStore, report_skipped, say_once
+from svg_pyro.data.videos.frame_store import FrameStore, report_once, report_skipped
 from svg_pyro.data.videos.segments import Segment, SegmentClips
 from svg_pyro.errors import DataError
 
 SPLITS = ("train", "test")
 VIDEO_ENDINGS = [
+    ".3gp",
     ".avi",
+    ".flv",
     ".gif",
+    ".m2ts",
     ".m4v",
     ".mkv",
     ".mov",
     ".mp4",
     ".mpeg",
     ".mpg",
+    ".mts",
+    ".ogv",
+    ".ts",
     ".webm",
+    ".wmv",
 ]
 ARRAY_ENDINGS = (".npy", ".npz")
 _FORMS = (
@@ -67,14 +74,25 @@ class VideoFolder(SegmentClips):
     Raises
     ------
     DataError
-        There is no video, none can be read, none is long enough, or there is one
-        only and no `test_path`.
+        There is no video, none can be read, none is long enough, there is one only
+        and no `test_path`, or an argument is out of its range.
     """
 
     def __init__(
-        self, path, split, n_frames, image_size, channels, cache, *, stride=1,
-        fit="crop", seed=0, test_fraction=0.1, test_path=None,
-    ):  # fmt: skip
+        self,
+        path: str | Path,
+        split: str,
+        n_frames: int,
+        *,
+        image_size: int,
+        channels: int,
+        cache: str | Path,
+        stride: int = 1,
+        fit: str = "crop",
+        seed: int = 0,
+        test_fraction: float = 0.1,
+        test_path: str | Path | None = None,
+    ) -> None:
         if split not in SPLITS:
             raise DataError(f"unknown split {split!r}; there are 'train' and 'test'")
         if not 0 < test_fraction < 1:
@@ -90,20 +108,23 @@ class VideoFolder(SegmentClips):
                 sources = _without(sources, find_sources(test_path), path)
             sources = _readable(store, path if split == "train" else test_path, sources)
         segments = [Segment(source, 0, store.count(source)) for source in sources]
-        super().__init__(store, segments, n_frames, stride, split == "train", seed)
+        random = split == "train"
+        super().__init__(
+            store, segments, n_frames, stride=stride, random=random, seed=seed
+        )
         self._report_too_short(len(segments))
 
-    def _report_too_short(self, total):
+    def _report_too_short(self, total: int) -> None:
         if self.too_short:
             head = (
-                f"left out {len(self.too_short)} of {total} {self.split} videos, too short "
-                f"for a clip of {self.n_frames} frames at stride {self.stride}:"
+                f"left out {len(self.too_short)} of {total} {self.split} videos, too "
+                f"short for a clip of {self.n_frames} frames at stride {self.stride}:"
             )
             rows = [f"{s.source.name}: {len(s)} of {self.span}" for s in self.too_short]
-            say_once("\n  ".join([head, *rows]))
+            report_once("\n  ".join([head, *rows]))
 
 
-def find_sources(path):
+def find_sources(path: str | Path) -> list[Source]:
     """The videos in a folder and those below it, sorted by name.
 
     A folder that directly holds images is one video. Hidden files and folders are
@@ -119,6 +140,7 @@ def find_sources(path):
     Returns
     -------
     list of Source
+        At least one.
 
     Raises
     ------
@@ -128,19 +150,17 @@ def find_sources(path):
     path = Path(path).absolute()
     if not path.exists():
         raise DataError(f"{path}: no such file or folder; give a folder of {_FORMS}")
-    if path.is_dir():
-        sources = _search(path)
-    else:
-        sources = _sources_of(path) or [Source(path)]
+    sources = _search(path) if path.is_dir() else _sources_of(path) or [Source(path)]
     if not sources:
         raise DataError(f"{path}: holds no video; give a folder of {_FORMS}")
     return sources
 
 
-def _search(root):
-    seen, sources = set(), []
-    for folder, below, names in os.walk(root, followlinks=True):
-        folder = Path(folder)
+def _search(root: Path) -> list[Source]:
+    seen: set[tuple[int, int]] = set()
+    sources: list[Source] = []
+    for place, below, names in os.walk(root, followlinks=True):
+        folder = Path(place)
         if "checkpoint.pt" in names or not _first_time(folder, seen):
             below.clear()
             continue
@@ -149,14 +169,16 @@ def _search(root):
         if any(Path(name).suffix.lower() in IMAGE_ENDINGS for name in names):
             sources.append(Source(folder, "images"))
         for name in names:
-            found = _sources_of(folder / name)
-            if found and _first_time(folder / name, seen):
-                sources += found
+            in_file = _sources_of(folder / name)
+            if in_file and _first_time(folder / name, seen):
+                sources += in_file
     return sorted(sources, key=lambda source: natural(source.name))
 
 
-def _sources_of(file):
+def _sources_of(file: Path) -> list[Source]:
     """The videos in one file: none, one, or those of an array."""
+    if file.exists() and not file.is_file():
+        return []  # a pipe or a device would be waited for
     ending = file.suffix.lower()
     if ending in VIDEO_ENDINGS:
         return [Source(file)]
@@ -165,7 +187,7 @@ def _sources_of(file):
     return []
 
 
-def _first_time(path, seen):
+def _first_time(path: Path, seen: set[tuple[int, int]]) -> bool:
     """Whether a file or folder is met for the first time, by whatever name."""
     try:
         identity = _identity(path)
@@ -176,12 +198,14 @@ def _first_time(path, seen):
     return new
 
 
-def _identity(path):
+def _identity(path: Path) -> tuple[int, int]:
     stat = path.stat()
     return stat.st_dev, stat.st_ino
 
 
-def _readable(store, path, sources):
+def _readable(
+    store: FrameStore, path: str | Path, sources: list[Source]
+) -> list[Source]:
     """The sources that the store has taken; the others are reported."""
     skipped = store.add(sources)
     if len(skipped) == len(sources):
@@ -196,33 +220,37 @@ def _readable(store, path, sources):
     return [source for source in sources if source not in skipped]
 
 
-def _part(path, sources, split, fraction):
+def _part(
+    path: str | Path, sources: list[Source], split: str, fraction: float
+) -> list[Source]:
     """The sources of a split, in the order of their digests."""
     if len(sources) == 1:
         raise DataError(
             f"{sources[0].name}: is the only video, and train and test must not share "
-            "one; give others to test on (--test-data, in code test_path)"
+            "one; give others to test on (test_path)"
         )
     drawn = sorted(sources, key=functools.partial(_digest, Path(path).absolute()))
     n_test = min(max(1, round(fraction * len(drawn))), len(drawn) - 1)
     return drawn[:n_test] if split == "test" else drawn[n_test:]
 
 
-def _digest(root, source):
+def _digest(root: Path, source: Source) -> bytes:
     """A number drawn by a video's name below the folder."""
     name = source.path.relative_to(root).as_posix(), source.member, source.number
     return hashlib.sha256(repr(name).encode()).digest()
 
 
-def _without(sources, others, path):
+def _without(
+    sources: list[Source], others: list[Source], path: str | Path
+) -> list[Source]:
     """The sources that are not among `others`, under whatever name."""
     taken = {_identity(source.path) for source in others if source.path.exists()}
-    kept = [s for s in sources if not s.path.exists() or _identity(s.path) not in taken]
-    if not kept:
+    rest = [s for s in sources if not s.path.exists() or _identity(s.path) not in taken]
+    if not rest:
         raise DataError(f"{path}: every video in it is also in the test data")
-    if len(kept) < len(sources):
-        say_once(
-            f"{path}: {len(sources) - len(kept)} of {len(sources)} videos are in the test "
-            "data, and not trained on"
+    if len(rest) < len(sources):
+        report_once(
+            f"{path}: {len(sources) - len(rest)} of {len(sources)} videos are in the "
+            "test data, and not trained on"
         )
-    return kept
+    return rest

@@ -5,20 +5,18 @@ import errno
 import functools
 import hashlib
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any, NoReturn
 
 import numpy as np
+from filelock import FileLock, Timeout
 from tqdm import tqdm
 
-from svg_pyro.data.videos.decode import FITS, decode, image_files
+from svg_pyro.data.videos.decode import FITS, Source, decode, image_files
 from svg_pyro.errors import DataError
 from svg_pyro.util.files import written_beside
 from svg_pyro.util.progress import progress
-
-try:
-    import fcntl
-except ImportError:  # Windows: two runs at once may decode the same file twice
-    fcntl = None
 
 _VERSION = 1  # of what `decode` gives
 
@@ -49,19 +47,24 @@ class FrameStore:
         There is no such fit.
     """
 
-    def __init__(self, folder, image_size, channels, fit="crop"):
+    def __init__(
+        self, folder: str | Path, image_size: int, channels: int, fit: str = "crop"
+    ) -> None:
         if fit not in FITS:
             raise DataError(f"no fit {fit!r}; choose one of {', '.join(FITS)}")
         self.folder = Path(folder).absolute()
         self.image_size, self.channels, self.fit = image_size, channels, fit
-        self._files, self._counts = {}, {}
+        self._files: dict[Source, Path] = {}
+        self._counts: dict[Source, int] = {}
 
     @property
-    def shape(self):
+    def shape(self) -> tuple[int, int, int]:
         """``(H, W, C)`` of a frame."""
         return self.image_size, self.image_size, self.channels
 
-    def add(self, sources, desc="decoding"):
+    def add(
+        self, sources: Sequence[Source], desc: str = "decoding"
+    ) -> dict[Source, str]:
         """Decode the videos that are not stored yet.
 
         An interrupted call goes on where it stopped. Of a video that breaks off
@@ -69,7 +72,8 @@ class FrameStore:
 
         Parameters
         ----------
-        sources : list of Source
+        sources : sequence of Source
+            The videos.
         desc : str
             Words before the progress bar.
 
@@ -84,7 +88,8 @@ class FrameStore:
         DataError
             The disk is full.
         """
-        skipped, missing = {}, []
+        skipped: dict[Source, str] = {}
+        missing: list[Source] = []
         for source in sources:
             try:
                 self._files[source] = self._file(source)
@@ -100,14 +105,14 @@ class FrameStore:
             if source not in skipped:
                 with contextlib.suppress(FileNotFoundError):
                     note = _note(self._files[source])
-                    say_once(note.read_text("utf-8"))
+                    report_once(note.read_text("utf-8"))
         return skipped
 
-    def count(self, source):
+    def count(self, source: Source) -> int:
         """Frames stored of a video that `add` has taken."""
         return self._counts[source]
 
-    def read(self, source, start, n, stride=1):
+    def read(self, source: Source, start: int, n: int, stride: int = 1) -> np.ndarray:
         """A window of a video.
 
         Parameters
@@ -138,7 +143,7 @@ class FrameStore:
             )
         frames = np.empty((n, *self.shape), np.uint8)
         # A map of each video would hold a file open; sets are larger than that limit.
-        parts = [frames] if stride == 1 else frames
+        parts = [frames] if stride == 1 else list(frames)
         size = frames[0].nbytes
         try:
             with open(self._files[source], "rb", buffering=0) as file:
@@ -150,12 +155,13 @@ class FrameStore:
         except OSError as error:
             raise DataError(
                 f"{self._files[source]}: stored frames of {source.name} cannot be read "
-                f"({error.strerror}); start again and they are made anew"
+                f"({error.strerror}); start again and they are made again"
             ) from None
         return frames
 
-    def _decode_all(self, sources, desc):
-        skipped, frames = {}, 0
+    def _decode_all(self, sources: list[Source], desc: str) -> dict[Source, str]:
+        skipped: dict[Source, str] = {}
+        frames = 0
         with progress(
             total=len(sources), desc=desc, unit="file", delay=1, miniters=0, leave=False
         ) as bar:
@@ -174,9 +180,10 @@ class FrameStore:
                 bar.update()
         return skipped
 
-    def _store(self, source, bar):
+    def _store(self, source: Source, bar: Any) -> None:
         """Decode one video into its file, and a note if it breaks off."""
-        path, note, count = self._files[source], None, 0
+        path, count = self._files[source], 0
+        note: str | None = None
         with written_beside(path) as beside, open(beside, "wb") as file:
             try:
                 shape = self.image_size, self.channels, self.fit
@@ -197,7 +204,7 @@ class FrameStore:
         if not self._load(source):
             raise DataError(f"{path}: the frames of {source.name} vanished")
 
-    def _load(self, source):
+    def _load(self, source: Source) -> bool:
         """Whether a video is stored, and then its count."""
         path = self._files[source]
         if not path.exists():
@@ -208,7 +215,7 @@ class FrameStore:
         self._counts[source] = count
         return True
 
-    def _file(self, source):
+    def _file(self, source: Source) -> Path:
         """Where a video is stored, by its path, size, time of change, and settings."""
         path = source.path.absolute()
         files = image_files(path) if source.kind == "images" else [path]
@@ -216,40 +223,43 @@ class FrameStore:
         key = [
             _VERSION, self.image_size, self.channels, self.fit,
             source.kind, str(path), source.member, source.number,
-            [(f.name, s.st_size, s.st_mtime_ns) for f, s in zip(files, stats)],
+            [
+                (file.name, stat.st_size, stat.st_mtime_ns)
+                for file, stat in zip(files, stats, strict=True)
+            ],
         ]  # fmt: skip
         digest = hashlib.sha256(repr(key).encode("utf-8", "surrogateescape"))
         return self.folder / f"{digest.hexdigest()[:32]}.frames"
 
     @contextlib.contextmanager
-    def _locked(self):
+    def _locked(self) -> Iterator[None]:
         """One process at a time decodes into the folder; a kill frees it."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        if fcntl is None:
+        lock = FileLock(self.folder / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            report_once(f"{self.folder}: waiting for another run that decodes into it")
+            lock.acquire()
+        except (OSError, NotImplementedError):
+            pass  # a file system without locks: a file may be decoded twice
+        try:
             yield
-            return
-        with open(self.folder / ".lock", "a") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                say_once(f"{self.folder}: waiting for another run that decodes into it")
-                fcntl.flock(file, fcntl.LOCK_EX)
-            except OSError:
-                pass  # a file system without locks
-            yield
+        finally:
+            lock.release()
 
-    def _full(self, done, total, frames):
+    def _full(self, done: int, total: int, frames: int) -> NoReturn:
         """Raise the error that says how much room is needed."""
         used = frames * int(np.prod(self.shape)) / 1e6
         need = f", all need about {used * total / done:.0f} MB" if done else ""
         raise DataError(
             f"{self.folder}: the disk is full; {done} of {total} videos are stored in "
-            f"{used:.0f} MB{need}; make room or give another cache folder, and the same "
-            "command goes on"
+            f"{used:.0f} MB{need}; make room or give another cache folder, and the "
+            "same command goes on"
         ) from None
 
 
-def report_skipped(skipped, total):
+def report_skipped(skipped: dict[Source, str], total: int) -> None:
     """Say once, on standard error, which videos are left out and why.
 
     Parameters
@@ -261,15 +271,15 @@ def report_skipped(skipped, total):
     """
     if skipped:
         head = f"skipped {len(skipped)} of {total} videos:"
-        say_once("\n  ".join([head, *skipped.values()]))
+        report_once("\n  ".join([head, *skipped.values()]))
 
 
 @functools.cache
-def say_once(text):
+def report_once(text: str) -> None:
     """Print to standard error what this process has not printed yet."""
     tqdm.write(text, file=sys.stderr)
 
 
-def _note(path):
+def _note(path: Path) -> Path:
     """The file beside stored frames that says what was wrong with their video."""
     return path.with_suffix(".note")

@@ -2,11 +2,13 @@
 
 import os
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from svg_pyro.data.videos.decode import Source
-from svg_pyro.data.videos.frame_store import FrameStore, report_skipped, say_once
+from svg_pyro.data.videos.frame_store import FrameStore, report_once, report_skipped
 from svg_pyro.data.videos.segments import Segment, SegmentClips
 from svg_pyro.errors import DataError
 
@@ -25,7 +27,19 @@ _HELP = (
 
 @dataclass(frozen=True, order=True)
 class Video:
-    """One published file: who does what, in which of the four scenarios."""
+    """One published file: who does what, in which of the four scenarios.
+
+    Attributes
+    ----------
+    person : int
+        1 to 25.
+    action : str
+        One of `ACTIONS`.
+    scenario : int
+        1 to 4: outdoors, with scale changes, in other clothes, indoors.
+    path : Path
+        The .avi file.
+    """
 
     person: int
     action: str
@@ -33,14 +47,23 @@ class Video:
     path: Path
 
     @property
-    def name(self):
+    def name(self) -> str:
         """As ``00sequences.txt`` calls it."""
         return f"person{self.person:02d}_{self.action}_d{self.scenario}"
 
     @property
-    def source(self):
+    def source(self) -> Source:
         """For a `FrameStore`."""
         return Source(self.path)
+
+
+class Place(NamedTuple):
+    """An interval of a video: ``start <= t < stop``, counted from 0."""
+
+    video: Video
+    number: int
+    start: int
+    stop: int
 
 
 class KTH(SegmentClips):
@@ -91,18 +114,18 @@ class KTH(SegmentClips):
 
     def __init__(
         self,
-        root,
-        split="train",
-        n_frames=20,
-        image_size=64,
+        root: str | Path,
+        split: str = "train",
+        n_frames: int = 20,
         *,
-        cache,
-        seed=0,
-        actions=ACTIONS,
-        stride=1,
-        persons=None,
-        fit="stretch",
-    ):
+        image_size: int = 64,
+        cache: str | Path,
+        seed: int = 0,
+        actions: Iterable[str] = ACTIONS,
+        stride: int = 1,
+        persons: Iterable[int] | None = None,
+        fit: str = "stretch",
+    ) -> None:
         if split not in SPLITS:
             raise DataError(
                 f"KTH: unknown split {split!r}; there are 'train' and 'test'"
@@ -118,19 +141,33 @@ class KTH(SegmentClips):
             raise DataError(f"{root}: none of its KTH videos can be read; {_HELP}")
         places = _places(root, videos, store)
         if split == "test":
-            places.sort(key=_mixed)
+            places.sort(key=_by_interval_number)
         segments = [Segment(v.source, start, stop) for v, _, start, stop in places]
-        super().__init__(store, segments, n_frames, stride, split == "train", seed)
+        random = split == "train"
+        super().__init__(
+            store, segments, n_frames, stride=stride, random=random, seed=seed
+        )
         self.split = split
         if self.too_short:
-            say_once(
+            report_once(
                 f"KTH {split}: {len(self.too_short)} of {len(segments)} intervals are "
                 f"shorter than the {self.span} frames of a clip, and left out"
             )
 
 
-def check_actions(actions):
-    """The actions as a tuple; `DataError` where one is unknown or none is given."""
+def check_actions(actions: Iterable[str]) -> tuple[str, ...]:
+    """The actions as a tuple, each once.
+
+    Parameters
+    ----------
+    actions : iterable of str
+        Some of `ACTIONS`.
+
+    Raises
+    ------
+    DataError
+        One is unknown, or none is given.
+    """
     actions = tuple(dict.fromkeys(actions))
     for action in actions:
         if action not in ACTIONS:
@@ -142,24 +179,29 @@ def check_actions(actions):
     return actions
 
 
-def find_videos(root):
+def find_videos(root: str | Path) -> list[Video]:
     """The published files in `root` and below, hidden folders left out.
+
+    Parameters
+    ----------
+    root : str or Path
+        The folder that is searched.
 
     Returns
     -------
     list of Video
         Each video once, sorted.
     """
-    found = {}
+    videos: dict[str, Video] = {}
     for path in _files(root):
         if match := _FILE.fullmatch(path.name):
             person, action, scenario = match.groups()
             video = Video(int(person), action, int(scenario), path)
-            found.setdefault(video.name, video)
-    return sorted(found.values())
+            videos.setdefault(video.name, video)
+    return sorted(videos.values())
 
 
-def read_intervals(path):
+def read_intervals(path: str | Path) -> dict[str, list[tuple[int, int]]]:
     """The intervals of ``00sequences.txt``, in which somebody is in the picture.
 
     Parameters
@@ -180,7 +222,8 @@ def read_intervals(path):
     DataError
         A line names a video and cannot be understood.
     """
-    path, intervals = Path(path), {}
+    path = Path(path)
+    intervals: dict[str, list[tuple[int, int]]] = {}
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     for number, line in enumerate(lines, 1):
         if not (match := _LINE.match(line)):
@@ -192,14 +235,14 @@ def read_intervals(path):
         if not pairs or name in intervals:
             what = "names a video for the second time" if pairs else "is damaged"
             raise DataError(
-                f"{path}, line {number}: {what} ({line.strip()!r}); it should read like "
-                "'person01_boxing_d1 frames 1-95, 96-185', one line a video"
+                f"{path}, line {number}: {what} ({line.strip()!r}); it should read "
+                "like 'person01_boxing_d1 frames 1-95, 96-185', one line a video"
             )
         intervals[name] = pairs
     return intervals
 
 
-def _pairs(words):
+def _pairs(words: str) -> list[tuple[int, int]] | None:
     """The intervals in the words after a video's name, or None where one is wrong."""
     if not (match := _FRAMES.fullmatch(words)):
         return None
@@ -209,36 +252,40 @@ def _pairs(words):
     return [(first - 1, last) for first, last in pairs]
 
 
-def _check_persons(persons):
-    persons = set(persons)
-    if not persons or not persons <= set(_PERSONS):
+def _check_persons(persons: Iterable[int]) -> set[int]:
+    chosen = set(persons)
+    if not chosen or not chosen <= set(_PERSONS):
         raise DataError(
-            f"KTH: persons are {sorted(persons)}; give some of the numbers 1 to 25"
+            f"KTH: persons are {sorted(chosen)}; give some of the numbers 1 to 25"
         )
-    return persons
+    return chosen
 
 
-def _videos_of(root, persons, actions):
+def _videos_of(
+    root: str | Path, persons: set[int], actions: tuple[str, ...]
+) -> list[Video]:
     """The videos of some persons and actions; `DataError` where there is none."""
-    found = find_videos(root)
-    videos = [v for v in found if v.person in persons and v.action in actions]
+    published = find_videos(root)
+    videos = [v for v in published if v.person in persons and v.action in actions]
     if videos:
         return videos
-    if not found:
+    if not published:
         raise DataError(
             f"{root}: holds no KTH video (looked for person01_boxing_d1_uncomp.avi and "
             f"the like, there and below); {_HELP}"
         )
     raise DataError(
-        f"{root}: holds {len(found)} KTH videos, none of them of {'/'.join(actions)} by "
-        f"persons {min(persons)} to {max(persons)} (looked for "
+        f"{root}: holds {len(published)} KTH videos, none of them of "
+        f"{'/'.join(actions)} by persons {min(persons)} to {max(persons)} (looked for "
         f"person{min(persons):02d}_{actions[0]}_d1_uncomp.avi and the like); {_HELP}"
     )
 
 
-def _places(root, videos, store):
-    """Where clips may lie: a list of (video, number of the interval, start, stop)."""
-    path, places, cut = _intervals_file(root), [], []
+def _places(root: str | Path, videos: list[Video], store: FrameStore) -> list[Place]:
+    """Where clips may lie."""
+    path = _intervals_file(root)
+    places: list[Place] = []
+    cut: list[str] = []
     intervals = {} if path is None else read_intervals(path)
     for video in videos:
         count = store.count(video.source)
@@ -247,39 +294,39 @@ def _places(root, videos, store):
             if stop > count:
                 cut.append(f"{video.name} {start + 1}-{stop} (has {count} frames)")
             if start < count:
-                places.append((video, number, start, min(stop, count)))
+                places.append(Place(video, number, start, min(stop, count)))
     bare = [v.name for v in videos if v.name not in intervals]
     if path is None:
-        say_once(f"{root}: no {INTERVALS} there; each whole video is one interval")
+        report_once(f"{root}: no {INTERVALS} there; each whole video is one interval")
     elif bare:
-        say_once(
+        report_once(
             f"{path}: no line for {len(bare)} of {len(videos)} videos ({bare[0]} ...); "
             "each of them is one interval"
         )
     if cut:
-        say_once(
+        report_once(
             f"{path}: {len(cut)} intervals reach beyond their video's end and are cut "
             f"to it: {', '.join(cut[:3])}{' ...' if len(cut) > 3 else ''}"
         )
     return places
 
 
-def _mixed(place):
+def _by_interval_number(place: Place) -> tuple[int, int, int, str]:
     """Sorts intervals so that the first few are of many persons and actions."""
     video, number, _, _ = place
     return number, video.scenario, video.person, video.action
 
 
-def _intervals_file(root):
+def _intervals_file(root: str | Path) -> Path | None:
     """``00sequences.txt`` in `root` or below, else beside it, else None."""
     beside = Path(root).absolute().parent / INTERVALS
     below = (path for path in _files(root) if path.name == INTERVALS)
     return next(below, beside if beside.is_file() else None)
 
 
-def _files(root):
+def _files(root: str | Path) -> Iterator[Path]:
     """The files in `root` and below, sorted; hidden folders are left out."""
-    seen = set()
+    seen: set[str] = set()
     for folder, folders, names in os.walk(root, followlinks=True):
         place = os.path.realpath(folder)
         if place in seen:  # a link to a folder above would lead round and round

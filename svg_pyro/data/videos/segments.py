@@ -7,6 +7,7 @@ import torch
 
 from svg_pyro.data.base import ClipDataset, clip_rng
 from svg_pyro.data.videos.decode import Source
+from svg_pyro.data.videos.frame_store import FrameStore
 from svg_pyro.errors import DataError
 
 
@@ -17,6 +18,7 @@ class Segment:
     Attributes
     ----------
     source : Source
+        The video.
     start, stop : int
         Its frames are ``start <= t < stop``, counted from 0.
     """
@@ -25,7 +27,7 @@ class Segment:
     start: int
     stop: int
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self.stop - self.start
 
 
@@ -51,6 +53,7 @@ class SegmentClips(ClipDataset):
         ``(seed, epoch, index)`` (training), or item k of a segment at ``k * span``
         (testing).
     seed : int
+        Draws the windows, together with epoch and index.
 
     Attributes
     ----------
@@ -65,7 +68,16 @@ class SegmentClips(ClipDataset):
         No segment is long enough, or `n_frames` or `stride` is below 1.
     """
 
-    def __init__(self, store, segments, n_frames, stride=1, random=True, seed=0):
+    def __init__(
+        self,
+        store: FrameStore,
+        segments: list[Segment],
+        n_frames: int,
+        *,
+        stride: int = 1,
+        random: bool = True,
+        seed: int = 0,
+    ) -> None:
         for name, value in (("n_frames", n_frames), ("stride", stride)):
             if value < 1:
                 raise DataError(f"{name} is {value}; give 1 or more")
@@ -83,10 +95,10 @@ class SegmentClips(ClipDataset):
         order = np.argsort(within, kind="stable")
         self._items = np.stack([segments, within])[:, order].astype(np.int32)
 
-    def __len__(self):
-        return self._items.shape[1]
+    def __len__(self) -> int:
+        return int(self._items.shape[1])
 
-    def name(self, index):
+    def name(self, index: int) -> str:
         """The video's file, and the frames of the item's window or segment."""
         segment, k = self._place(index)
         first, last = segment.start, segment.stop - 1
@@ -95,7 +107,7 @@ class SegmentClips(ClipDataset):
             last = first + self.span - 1
         return f"{segment.source.name}, frames {first} to {last}"
 
-    def clip(self, index, epoch=0):
+    def clip(self, index: int, epoch: int = 0) -> torch.Tensor:
         """One clip.
 
         Parameters
@@ -123,19 +135,20 @@ class SegmentClips(ClipDataset):
         frames = self._store.read(segment.source, start, self.n_frames, self.stride)
         return torch.from_numpy(np.ascontiguousarray(frames.transpose(0, 3, 1, 2)))
 
-    def _place(self, index):
+    def _place(self, index: int) -> tuple[Segment, int]:
         """The segment of an item, and which of its items it is."""
         if not 0 <= index < len(self):
             raise IndexError(f"clip {index} of {len(self)}")
         segment, k = self._items[:, index].tolist()
         return self._segments[segment], k
 
-    def _why_none(self):
+    def _why_none(self) -> str:
         if not self.too_short:
             return "there is no video to cut clips from"
         longest = max(self.too_short, key=len)
         return (
             f"{longest.source.name}: the longest of {len(self.too_short)} stretches of "
             f"video has {len(longest)} frames; a clip of {self.n_frames} at stride "
-            f"{self.stride} takes {self.span}: ask for shorter clips or a smaller stride"
+            f"{self.stride} takes {self.span}: ask for shorter clips or a "
+            "smaller stride"
         )

@@ -92,7 +92,9 @@ def test_arrays_that_are_no_videos(tmp_path, ending, array, words):
     path = tmp_path / f"a{ending}"
     np.save(path, array) if ending == ".npy" else np.savez(path, array)
     with pytest.raises(DataError, match=words) as caught:
-        VideoFolder(path, "train", 2, 16, 1, tmp_path / "cache")
+        VideoFolder(
+            path, "train", 2, image_size=16, channels=1, cache=tmp_path / "cache"
+        )
     assert "\n" not in str(caught.value) and str(path) in str(caught.value)
 
 
@@ -105,7 +107,9 @@ def test_objects_are_refused_and_never_unpickled(tmp_path, ending):
         path, array
     )
     with pytest.raises(DataError, match="holds Python objects, which are never loaded"):
-        VideoFolder(path, "train", 2, 16, 1, tmp_path / "cache")
+        VideoFolder(
+            path, "train", 2, image_size=16, channels=1, cache=tmp_path / "cache"
+        )
     assert not Path(spy.mark).exists()
     pickle.loads(pickle.dumps(spy))  # the spy works
     assert Path(spy.mark).exists()
@@ -127,4 +131,6 @@ def test_an_array_that_is_cut_short(tmp_path):
 def test_an_npz_that_is_no_archive(tmp_path, content):
     (tmp_path / "a.npz").write_bytes(content)
     with pytest.raises(DataError, match=r"a\.npz: .*not an array as numpy saves it"):
-        VideoFolder(tmp_path, "train", 2, 16, 1, tmp_path / "cache")
+        VideoFolder(
+            tmp_path, "train", 2, image_size=16, channels=1, cache=tmp_path / "cache"
+        )

@@ -51,7 +51,9 @@ def test_broken_files_are_reported_once_and_skipped(tmp_path, capfd):
     root = folder_of(tmp_path / "videos")
     broken = make_broken(root)
     for split, n_frames in (("train", 4), ("test", 4), ("test", 6)):
-        data = VideoFolder(root, split, n_frames, 16, 1, tmp_path / "cache")
+        data = VideoFolder(
+            root, split, n_frames, image_size=16, channels=1, cache=tmp_path / "cache"
+        )
         assert len(data) == {"train": 9, "test": 1}[split] * (12 // n_frames)
     out, err = capfd.readouterr()  # of FFmpeg too
     head, *lines = err.splitlines()
@@ -69,7 +71,13 @@ def test_a_header_that_lies(tmp_path, capsys, promised):
     other = folder_of(tmp_path / "other", "a")
     for _ in range(2):
         data = VideoFolder(
-            path, "train", 40, 16, 1, tmp_path / "cache", test_path=other
+            path,
+            "train",
+            40,
+            image_size=16,
+            channels=1,
+            cache=tmp_path / "cache",
+            test_path=other,
         )
     assert numbers(data.clip(0)).tolist() == list(range(40))
     said = f"{path}: only 40 frames can be read (its header promises 1000)\n"
@@ -84,7 +92,15 @@ def test_a_video_that_breaks_off(tmp_path, capsys, ending, codec):
     path = write_video(tmp_path / f"a{ending}", rough(40), codec, pix_fmt)
     cut(path, 0.6)
     other = folder_of(tmp_path / "other", "a")
-    data = VideoFolder(path, "train", 5, 16, 1, tmp_path / "cache", test_path=other)
+    data = VideoFolder(
+        path,
+        "train",
+        5,
+        image_size=16,
+        channels=1,
+        cache=tmp_path / "cache",
+        test_path=other,
+    )
     whole = data.clip(0, 0), data.clip(1, 0)
     (line,) = capsys.readouterr().err.splitlines()
     count = int(re.match(rf"{path}: only (\d+) frames can be read \(", line)[1])
@@ -130,7 +146,9 @@ def test_a_file_that_vanishes_between_search_and_decoding(
         return found
 
     monkeypatch.setattr(video_folder, "find_sources", finding)
-    data = VideoFolder(root, "train", 12, 16, 1, tmp_path / "cache")
+    data = VideoFolder(
+        root, "train", 12, image_size=16, channels=1, cache=tmp_path / "cache"
+    )
     assert len(data) == 1
     assert capsys.readouterr().err.splitlines() == [
         "skipped 1 of 3 videos:",
@@ -140,7 +158,9 @@ def test_a_file_that_vanishes_between_search_and_decoding(
 
 def test_a_file_that_vanishes_between_indexing_and_reading(tmp_path):
     root = folder_of(tmp_path / "videos", "ab")
-    data = VideoFolder(root, "train", 4, 16, 1, tmp_path / "cache")
+    data = VideoFolder(
+        root, "train", 4, image_size=16, channels=1, cache=tmp_path / "cache"
+    )
     before = data.clip(0)
     shutil.rmtree(root)
     assert (data.clip(0) == before).all()

@@ -206,7 +206,7 @@ def test_what_breaks_off_is_kept_and_said_in_each_run(tmp_path, capsys):
     path = write_video(tmp_path / "a.mkv", frames, "ffv1")
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     for _ in range(2):
-        frame_store.say_once.cache_clear()  # as another process has it
+        frame_store.report_once.cache_clear()  # as another process has it
         store = FrameStore(tmp_path / "cache", 16, 1)
         for _ in range(2):
             assert store.add([Source(path)]) == {}
@@ -230,7 +230,7 @@ def test_a_note_does_not_outlive_the_fault(store, source, monkeypatch, capsys):
         (stored,) = store.folder.glob("*.frames")
         stored.unlink()
         monkeypatch.setattr(frame_store, "decode", decoder)
-        frame_store.say_once.cache_clear()
+        frame_store.report_once.cache_clear()
         store.add([source])
         assert store.count(source) == count
         assert len(capsys.readouterr().err.splitlines()) == said
@@ -268,7 +268,7 @@ def test_a_second_run_waits_and_decodes_nothing_again(
         waits.set()
 
     monkeypatch.setattr(frame_store, "decode", slowly)
-    monkeypatch.setattr(frame_store, "say_once", said)
+    monkeypatch.setattr(frame_store, "report_once", said)
     stores = [FrameStore(tmp_path / "both", 16, 1) for _ in range(2)]
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(stores[0].add, [source])

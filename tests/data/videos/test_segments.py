@@ -68,7 +68,8 @@ def test_fixed_windows_lie_side_by_side(store, source):
     assert got == [[0, 3], [20, 23], [30, 33], [4, 7], [34, 37]]
     assert data.name(3) == f"{source.path}, frames 4 to 7"
     assert (
-        SegmentClips(store, segments, 2, 3).name(0) == f"{source.path}, frames 0 to 10"
+        SegmentClips(store, segments, 2, stride=3).name(0)
+        == f"{source.path}, frames 0 to 10"
     )
 
 
@@ -93,7 +94,7 @@ def test_clips_that_cannot_be_cut(store, source):
         SegmentClips(store, [], 2)
     for settings, words in (((0, 1), "n_frames is 0"), ((2, 0), "stride is 0")):
         with pytest.raises(DataError, match=words):
-            SegmentClips(store, [whole(store, source)], *settings)
+            SegmentClips(store, [whole(store, source)], settings[0], stride=settings[1])
 
 
 @pytest.mark.slow

@@ -66,7 +66,15 @@ def test_links_and_loops_count_once(tmp_path):
 def test_train_and_test_never_share_a_video(tmp_path):
     root = folder_of(tmp_path / "videos")
     parts = [
-        VideoFolder(root, split, 4, 16, 1, tmp_path / "cache", test_fraction=0.3)
+        VideoFolder(
+            root,
+            split,
+            4,
+            image_size=16,
+            channels=1,
+            cache=tmp_path / "cache",
+            test_fraction=0.3,
+        )
         for split in ("train", "test")
     ]
     assert [len(p) for p in parts] == [21, 9]  # 12 // 4 of each
@@ -75,7 +83,13 @@ def test_train_and_test_never_share_a_video(tmp_path):
     # The same in another place and order, and with another length of clips.
     root.rename(tmp_path / "elsewhere")
     moved = VideoFolder(
-        tmp_path / "elsewhere", "test", 9, 16, 1, tmp_path / "cache", test_fraction=0.3
+        tmp_path / "elsewhere",
+        "test",
+        9,
+        image_size=16,
+        channels=1,
+        cache=tmp_path / "cache",
+        test_fraction=0.3,
     )
     assert videos_of(moved) == test
 
@@ -87,7 +101,13 @@ def test_sizes_of_the_splits(tmp_path, fraction, count, n_test):
     root = folder_of(tmp_path / "videos", "abcdefghijklmno"[:count])
     for split, n in (("train", count - n_test), ("test", n_test)):
         data = VideoFolder(
-            root, split, 12, 16, 1, tmp_path / "cache", test_fraction=fraction
+            root,
+            split,
+            12,
+            image_size=16,
+            channels=1,
+            cache=tmp_path / "cache",
+            test_fraction=fraction,
         )
         assert len(data) == n
 
@@ -99,7 +119,13 @@ def test_files_that_are_added_move_few_others(tmp_path):
         if name:
             (root / f"{name}.npy").write_bytes((root / "a.npy").read_bytes())
         data = VideoFolder(
-            root, "test", 12, 16, 1, tmp_path / "cache", test_fraction=0.3
+            root,
+            "test",
+            12,
+            image_size=16,
+            channels=1,
+            cache=tmp_path / "cache",
+            test_fraction=0.3,
         )
         now = {data.name(i).split(",")[0] for i in range(len(data))}
         if before is not None:
@@ -113,15 +139,37 @@ def test_other_videos_to_test_on(tmp_path):
     root = folder_of(tmp_path / "videos", "abcd")
     other = folder_of(root / "held out", "xy")
     for split, want in (("train", {"a", "b", "c", "d"}), ("test", {"x", "y"})):
-        data = VideoFolder(root, split, 12, 16, 1, tmp_path / "cache", test_path=other)
+        data = VideoFolder(
+            root,
+            split,
+            12,
+            image_size=16,
+            channels=1,
+            cache=tmp_path / "cache",
+            test_path=other,
+        )
         names = {Path(data.name(i).split(",")[0]).stem for i in range(len(data))}
         assert names == want
     one = VideoFolder(
-        root / "a.npy", "train", 12, 16, 1, tmp_path / "cache", test_path=root / "b.npy"
+        root / "a.npy",
+        "train",
+        12,
+        image_size=16,
+        channels=1,
+        cache=tmp_path / "cache",
+        test_path=root / "b.npy",
     )
     assert len(one) == 1
     with pytest.raises(DataError, match="every video in it is also in the test data"):
-        VideoFolder(other, "train", 12, 16, 1, tmp_path / "cache", test_path=root)
+        VideoFolder(
+            other,
+            "train",
+            12,
+            image_size=16,
+            channels=1,
+            cache=tmp_path / "cache",
+            test_path=root,
+        )
 
 
 def test_what_is_too_short_is_listed_once(tmp_path, capsys):
@@ -132,9 +180,9 @@ def test_what_is_too_short_is_listed_once(tmp_path, capsys):
             root,
             "train",
             2,
-            16,
-            1,
-            tmp_path / "cache",
+            image_size=16,
+            channels=1,
+            cache=tmp_path / "cache",
             stride=3,
             test_path=root / "a.npy",
         )
@@ -151,7 +199,9 @@ def test_a_path_with_spaces_and_other_letters(tmp_path):
     root.mkdir()
     for name in ("a b.mp4", "ü [1]#?.mp4", "%02d.mp4"):
         write_video(root / name, coded(8), "libx264")
-    data = VideoFolder(root, "train", 8, 16, 1, tmp_path / "cä che")
+    data = VideoFolder(
+        root, "train", 8, image_size=16, channels=1, cache=tmp_path / "cä che"
+    )
     for i in range(len(data)):
         assert numbers(data.clip(i)).tolist() == list(range(8))
 
@@ -163,7 +213,13 @@ def test_a_name_that_is_no_text(tmp_path, capsys):
     for name, content in ((b"\xff.mp4", whole), (b"\xfe\n.mp4", b"")):
         (root / os.fsdecode(name)).write_bytes(content)
     data = VideoFolder(
-        root, "train", 8, 16, 1, tmp_path / "cache", test_path=root / "a.npy"
+        root,
+        "train",
+        8,
+        image_size=16,
+        channels=1,
+        cache=tmp_path / "cache",
+        test_path=root / "a.npy",
     )
     assert len(data) == 2
     assert len(capsys.readouterr().err.splitlines()) == 3
@@ -171,7 +227,15 @@ def test_a_name_that_is_no_text(tmp_path, capsys):
 
 def one_line(path, tmp_path, split="train", **settings):
     with pytest.raises(DataError) as caught:
-        VideoFolder(path, split, 4, 16, 1, tmp_path / "cache", **settings)
+        VideoFolder(
+            path,
+            split,
+            4,
+            image_size=16,
+            channels=1,
+            cache=tmp_path / "cache",
+            **settings,
+        )
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -208,7 +272,7 @@ def test_one_readable_video(tmp_path, capsys):
     (root / "b.mp4").touch()
     assert one_line(root, tmp_path) == (
         f"{root}/a.npy: is the only video, and train and test must not share one; give "
-        "others to test on (--test-data, in code test_path)"
+        "others to test on (test_path)"
     )
 
 
@@ -231,7 +295,9 @@ def test_settings_out_of_range(tmp_path, settings, words):
 def test_the_users_folder_is_left_as_it_was(tmp_path):
     root = folder_of(tmp_path / "videos", "ab")
     before = sorted(p.name for p in root.iterdir())
-    VideoFolder(root, "train", 4, 16, 1, tmp_path / "cache").clip(0)
+    VideoFolder(
+        root, "train", 4, image_size=16, channels=1, cache=tmp_path / "cache"
+    ).clip(0)
     assert sorted(p.name for p in root.iterdir()) == before
 
 
@@ -267,7 +333,7 @@ def test_the_example(tmp_path, monkeypatch, capsys):
         (["--channels", "1"], "videos"),  # the first run's pictures lie below "." now
         (["--stride", "2", "--fit", "letterbox"], "videos-2"),
     ):
-        frame_store.say_once.cache_clear()  # as another process has it
+        frame_store.report_once.cache_clear()  # as another process has it
         train_videos.main([".", *TINY, *flags])
         said = capsys.readouterr()
         lines = said.out.splitlines()
