@@ -108,7 +108,7 @@ class Plain(Ours):
         _, state = svg.posterior(h[:, :1])
         posterior, _ = svg.posterior(h[:, 1:], state)
         g, _ = svg.frame_predictor(torch.cat([h[:, :-1], posterior.rsample()], -1))
-        mean = svg.decoder(g, skips_of_targets(config, features))
+        mean = svg.decoder(g, skips_of_targets(svg.decoder, features, config))
         kl = torch.distributions.kl_divergence(posterior, prior).sum()
         nll = F.mse_loss(mean, frames[:, 1:], reduction="sum")
         loss = nll / (2 * config.noise_scale**2) + kl
