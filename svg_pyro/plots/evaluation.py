@@ -90,9 +90,7 @@ def draw_calibration(results, path):
         xlabel="rank / samples", ylabel="density",
     )  # fmt: skip
     first = judged[0][1]
-    image = axes[1, 2].imshow(
-        first.calibration.crps_pixels, cmap="inferno", vmin=0
-    )
+    image = axes[1, 2].imshow(first.calibration.crps_pixels, cmap="inferno", vmin=0)
     axes[1, 2].set(title=f"CRPS by pixel, {first.name}", xticks=[], yticks=[])
     figure.colorbar(image, ax=axes[1, 2])
     _finish(figure, axes.flat[:5], path)
