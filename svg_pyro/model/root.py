@@ -114,5 +114,5 @@ class Root(PyroModule):
     def __setstate__(self, state: dict[str, Any]) -> None:
         # A copy that kept its root name would read the original's parameters in
         # the store, and train nothing.
-        super().__setstate__(state)
+        super().__setstate__(state)  # type: ignore[no-untyped-call]  # PyTorch's
         rename(self, root_name())

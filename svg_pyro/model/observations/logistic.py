@@ -122,4 +122,5 @@ class Logistic(Observation):
     ) -> Distribution:
         """See `Observation.forward`."""
         scale = log_scale(extra, self.start)
-        return DiscretisedLogistic(mean, scale, validate_args=False).to_event(3)
+        levels: Distribution = DiscretisedLogistic(mean, scale, validate_args=False)
+        return levels.to_event(3)
