@@ -1,4 +1,4 @@
-"""PyTorch's and Pyro's idioms: examples in docstrings, programs as modules, freezing."""
+"""PyTorch's and Pyro's idioms: docstring examples, programs as modules, freezing."""
 
 import doctest
 import importlib
