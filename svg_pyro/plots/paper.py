@@ -1,16 +1,22 @@
 """The paper's figures, drawn from the numbers of `svg_pyro.evaluation.paper`."""
 
+from collections.abc import Mapping
+from pathlib import Path
+
 import numpy as np
-from matplotlib.figure import Figure
+import torch
+from numpy.typing import ArrayLike
 
-from svg_pyro.util.files import written_beside
+from svg_pyro.plots.style import TRUTH_COLOUR, colour_of, new_figure, write_figure
 
-_EDGE_COLOURS = ("tab:red", "tab:blue", "tab:green", "tab:purple")
 _FURTHEST = 6  # pixels; what is further is counted there
-_DOTS = 110  # per inch
 
 
-def draw_curves(panels, n_past, path):
+def draw_curves(
+    panels: Mapping[str, Mapping[str, tuple[ArrayLike, ArrayLike | None]]],
+    n_past: int,
+    path: str | Path,
+) -> None:
     """Curves against time, one panel beside the other.
 
     Parameters
@@ -21,25 +27,29 @@ def draw_curves(panels, n_past, path):
     n_past : int
         Frames of context.
     path : str or Path
-        PNG to write.
+        PNG to write; a PDF is written beside it.
     """
-    figure, axes = _panels(len(panels))
-    for axis, (title, curves) in zip(axes, panels.items()):
-        for name, (values, half) in curves.items():
-            values = np.asarray(values)
+    figure, (axes,) = new_figure(1, len(panels))
+    for axis, (title, curves) in zip(axes, panels.items(), strict=True):
+        banded = False
+        for place, (name, (curve, half)) in enumerate(curves.items()):
+            values = np.asarray(curve)
             times = np.arange(len(values)) + n_past + 1
-            style = {"color": "black"} if name == "truth" else {}
-            (line,) = axis.plot(times, values, label=name, **style)
+            colour = _colour(name, place)
+            axis.plot(times, values, label=name, color=colour)
             if half is not None:
-                band = {"alpha": 0.2, "color": line.get_color(), "linewidth": 0}
-                half = np.asarray(half)
-                axis.fill_between(times, values - half, values + half, **band)
+                low, high = values - np.asarray(half), values + np.asarray(half)
+                axis.fill_between(times, low, high, alpha=0.2, color=colour, lw=0)
+                banded = True
         axis.set(title=title, xlabel="frame")
-        axis.legend()
-    _write(figure, path)
+        axis.legend(title="band: 95 % interval of the mean" if banded else None)
+    write_figure(figure, path)
 
 
-def draw_displacements(displacements, path):
+def draw_displacements(
+    displacements: Mapping[str, torch.Tensor],
+    path: str | Path,
+) -> None:
     """Histograms of a digit's displacement after a bounce, truth beside models.
 
     Parameters
@@ -47,9 +57,9 @@ def draw_displacements(displacements, path):
     displacements : dict of str to torch.Tensor
         Names to int64 ``(..., 2)`` in pixels: away from the edge, and along it.
     path : str or Path
-        PNG to write. Displacements beyond 6 pixels are counted at 6.
+        PNG to write, a PDF beside it. Displacements beyond 6 pixels are counted at 6.
     """
-    figure, axes = _panels(2)
+    figure, (axes,) = new_figure(1, 2)
     places = np.arange(-_FURTHEST, _FURTHEST + 1)
     width = 0.8 / len(displacements)
     for side, title in enumerate(("away from the edge", "along the edge")):
@@ -58,15 +68,18 @@ def draw_displacements(displacements, path):
             counts = np.bincount(moved + _FURTHEST, minlength=len(places))
             shares = counts / len(moved)
             shift = (i - (len(displacements) - 1) / 2) * width
-            style = {"color": "black"} if name == "truth" else {}
-            axes[side].bar(places + shift, shares, width, label=name,
-                           **style)  # fmt: skip
+            colour = _colour(name, i)
+            axes[side].bar(places + shift, shares, width, label=name, color=colour)
         axes[side].set(title=title, xlabel="displacement [pixels]", ylabel="share")
         axes[side].legend()
-    _write(figure, path)
+    write_figure(figure, path)
 
 
-def draw_prior(scales, bounces, path):
+def draw_prior(
+    scales: Mapping[str, torch.Tensor],
+    bounces: torch.Tensor,
+    path: str | Path,
+) -> None:
     """The prior's standard deviation against time, with the bounces marked.
 
     Mean and one standard deviation over clips that move alike, as in Figure 6 of
@@ -80,36 +93,31 @@ def draw_prior(scales, bounces, path):
     bounces : torch.Tensor
         bool ``(T, D)``: in which frames of all clips the digits bounced.
     path : str or Path
-        PNG to write.
+        PNG to write; a PDF is written beside it.
     """
-    figure, axes = _panels(len(scales), beside=False)
-    for axis, (name, scale) in zip(axes, scales.items()):
+    figure, axes = new_figure(len(scales), 1)
+    for (axis,), (name, scale) in zip(axes, scales.items(), strict=True):
         times = np.arange(scale.shape[1]) + 2
         mean, spread = (v.numpy() for v in (scale.mean(0), scale.std(0, correction=0)))
-        axis.plot(times, mean, color="black", linewidth=1)
-        axis.fill_between(times, mean - spread, mean + spread, color="0.8")
+        axis.plot(times, mean, color="black", linewidth=1, label="mean over clips")
+        words = "one standard deviation over clips"
+        low, high = mean - spread, mean + spread
+        axis.fill_between(times, low, high, color="0.8", label=words)
         for digit, bounced in enumerate(bounces[:-1].T):
-            colour = _EDGE_COLOURS[digit % len(_EDGE_COLOURS)]
+            label = f"after a bounce of digit {digit + 1}"
             for t in bounced.nonzero()[:, 0].tolist():
                 # Frame t, counted from 0; the next one, counted from 1.
-                axis.axvline(t + 2, color=colour, linewidth=0.8, alpha=0.7)
+                axis.axvline(t + 2, color=colour_of(digit), linewidth=0.8, label=label)
+                label = "_nolegend_"
         axis.set(
-            title=f"{name}, {len(scale)} sequences", xlabel="frame",
-            ylabel="standard deviation of p(z)", xlim=(1, scale.shape[1] + 2),
-        )  # fmt: skip
-    _write(figure, path)
+            title=f"{name}, {len(scale)} sequences",
+            xlabel="frame",
+            ylabel="standard deviation of p(z)",
+            xlim=(1, scale.shape[1] + 2),
+        )
+        axis.legend(ncols=2)
+    write_figure(figure, path)
 
 
-def _panels(count, beside=True):
-    size = (5 * count, 3.6) if beside else (11, 3.2 * count)
-    figure = Figure(figsize=size, layout="constrained")
-    grid = (1, count) if beside else (count, 1)
-    axes = figure.subplots(*grid, squeeze=False).flatten()
-    for axis in axes:
-        axis.grid(alpha=0.3)
-    return figure, axes
-
-
-def _write(figure, path):
-    with written_beside(path) as beside:
-        figure.savefig(beside, dpi=_DOTS)
+def _colour(name: str, place: int) -> str:
+    return TRUTH_COLOUR if name == "truth" else colour_of(place)

@@ -1,13 +1,19 @@
 """The curve of a training run."""
 
+from __future__ import annotations
+
 import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from matplotlib.figure import Figure
+from svg_pyro.plots.style import colour_of, new_figure, write_figure
 
-from svg_pyro.util.files import written_beside
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
-def draw_training(log_path, path):
+def draw_training(log_path: str | Path, path: str | Path) -> None:
     """The curves of a training log: likelihood, KL and learning rate against step.
 
     Parameters
@@ -15,27 +21,33 @@ def draw_training(log_path, path):
     log_path : str or Path
         ``metrics.jsonl`` of a run.
     path : str or Path
-        PNG to write.
+        PNG to write; a PDF is written beside it.
     """
     with open(log_path) as log:
         lines = [json.loads(line) for line in log]
-    figure = Figure(figsize=(11, 3.6), layout="constrained")
-    axes = figure.subplots(1, 3)
+    figure, (axes,) = new_figure(1, 3)
     _curve(axes[0], lines, "nll", "negative log-likelihood [nats/frame]")
     _curve(axes[1], lines, "kl", "KL(q || p) [nats/frame]")
     _curve(axes[2], lines, "lr", "learning rate")
     axes[1].set_ylim(bottom=0)
-    with written_beside(path) as beside:
-        figure.savefig(beside, dpi=100)
+    write_figure(figure, path)
 
 
-def _curve(axis, lines, key, title):
-    for name, label in ((key, "training"), (f"validation_{key}", "held out")):
+def _curve(
+    axis: Axes,
+    lines: Sequence[Mapping[str, Any]],
+    key: str,
+    title: str,
+) -> None:
+    pairs = ((key, "training"), (f"validation_{key}", "held out"))
+    for place, (name, label) in enumerate(pairs):
         points = [(line["step"], line[name]) for line in lines if name in line]
         if points:
             style = "o-" if label == "held out" else "-"
-            axis.plot(*zip(*points), style, label=label, markersize=4)
+            steps, values = zip(*points, strict=True)
+            axis.plot(
+                steps, values, style, label=label, markersize=3, color=colour_of(place)
+            )
     axis.set(title=title, xlabel="step")
-    axis.grid(alpha=0.3)
     if key != "lr":
         axis.legend()

@@ -376,13 +376,13 @@ def test_priors_that_know_nothing_of_bounces(tiny, images):
 @pytest.fixture
 def drawn(monkeypatch):
     """The figures that are written, by file name."""
-    seen, write = {}, figures._write
+    seen, write = {}, figures.write_figure
 
     def keep(figure, path):
         seen[path.name] = figure
         write(figure, path)
 
-    monkeypatch.setattr(figures, "_write", keep)
+    monkeypatch.setattr(figures, "write_figure", keep)
     return seen
 
 
@@ -447,7 +447,7 @@ def test_all_figures(checkpoints, tmp_path, capsys):
     names = [
         f"{n}.{e}"
         for n in ("sharpness", "bounces", "prior", "curves")
-        for e in ("png", "json")
+        for e in ("png", "pdf", "json")
     ]
     assert written == {*names, "rollouts_1.png", "rollouts_1.gif"}
     with Image.open(out / "rollouts_1.gif") as gif:

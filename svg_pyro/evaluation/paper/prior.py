@@ -106,9 +106,7 @@ def auc(scores: torch.Tensor, positive: torch.Tensor) -> float:
     """Area under the ROC curve: the Mann-Whitney statistic, ties counted half.
 
     The share of pairs of a positive and a negative in which the positive scores
-    higher, from the mean ranks R of the positives (Hanley & McNeil 1982)::
-
-        (sum R - P (P + 1) / 2) / (P N)
+    higher (Hanley & McNeil 1982), by scikit-learn.
 
     Parameters
     ----------
@@ -137,7 +135,6 @@ def auc(scores: torch.Tensor, positive: torch.Tensor) -> float:
             f"{ones} positives and {zeros} negatives cannot be told apart; give more "
             "or longer clips"
         )
-    _, group, sizes = torch.unique(scores, return_inverse=True, return_counts=True)
-    ranks = sizes.cumsum(0) - (sizes - 1) / 2
-    above = ranks.double()[group[positive]].sum() - ones * (ones + 1) / 2
-    return float(above / (ones * zeros))
+    from sklearn.metrics import roc_auc_score
+
+    return float(roc_auc_score(positive.cpu().numpy(), scores.cpu().numpy()))

@@ -1,0 +1,115 @@
+"""The one style of all figures: sizes, colours, fonts, files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from svg_pyro.util.files import written_beside
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLUMN, PAGE = 3.3, 6.8  # inches: the width of a column, and of two
+TRUTH_COLOUR = "black"
+# Of Okabe and Ito (2008), which readers of every colour vision tell apart.
+COLOURS = (
+    "#0072b2",
+    "#d55e00",
+    "#009e73",
+    "#cc79a7",
+    "#e69f00",
+    "#56b4e9",
+)
+_STYLE: dict[Any, Any] = {
+    "font.family": "sans-serif",
+    "font.size": 8.0,
+    "axes.titlesize": 8.0,
+    "axes.labelsize": 8.0,
+    "legend.fontsize": 7.0,
+    "xtick.labelsize": 7.0,
+    "ytick.labelsize": 7.0,
+    "lines.linewidth": 1.2,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "svg_pyro",
+    "pdf.fonttype": 42,  # text stays text
+}
+# Without dates, equal numbers give equal files.
+_METADATA: Mapping[str, Mapping[str, None]] = {
+    ".svg": {"Date": None},
+    ".pdf": {"CreationDate": None},
+    ".png": {},
+}
+
+
+def colour_of(place: int) -> str:
+    """The colour of the `place`-th thing that is compared, counted from 0."""
+    return COLOURS[place % len(COLOURS)]
+
+
+def new_figure(
+    rows: int,
+    columns: int,
+    *,
+    width: float = PAGE,
+    row_height: float = 2.1,
+) -> tuple[Figure, list[list[Axes]]]:
+    """A figure of panels.
+
+    Parameters
+    ----------
+    rows, columns : int
+        Panels below and beside each other.
+    width : float
+        Of the figure, in inches: `COLUMN` or `PAGE`.
+    row_height : float
+        Of a row, in inches.
+
+    Returns
+    -------
+    figure : matplotlib.figure.Figure
+        With room for a legend below.
+    axes : list of list of matplotlib.axes.Axes
+        By row and column.
+    """
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    with rc_context(_STYLE):
+        size = (width, row_height * rows + 0.4)
+        figure = Figure(figsize=size, layout="constrained")
+        axes = figure.subplots(rows, columns, squeeze=False)
+    for axis in axes.flat:
+        axis.grid(alpha=0.3)
+    return figure, axes.tolist()
+
+
+def write_figure(
+    figure: Figure,
+    path: str | Path,
+    *,
+    endings: tuple[str, ...] = (".png", ".pdf"),
+) -> None:
+    """Write a figure as files of one name: pixels, and vectors beside them.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+        What is written.
+    path : str or Path
+        Where; its ending is replaced.
+    endings : tuple of str
+        Of ".png", ".pdf" and ".svg".
+    """
+    from matplotlib import rc_context
+
+    path = Path(path)
+    with rc_context(_STYLE):
+        # Once for all files: the layout is most of the work.
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
+        for ending in endings:
+            with written_beside(path.with_suffix(ending)) as beside:
+                figure.savefig(beside, dpi=200, metadata=dict(_METADATA[ending]))
