@@ -4,7 +4,7 @@ import functools
 import re
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,7 +67,7 @@ class Source:
 
 def decode(
     source: Source, image_size: int, channels: int, fit: str = "crop"
-) -> Iterator[np.ndarray]:
+) -> Generator[np.ndarray, None, None]:
     """Frames of a video in their order, each as it is stored, whatever its time.
 
     Parameters

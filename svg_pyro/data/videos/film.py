@@ -85,7 +85,7 @@ def _check_promise(
     # Matroska counts no frames; and beside sound its length may be the sound's.
     if count > 1 and not stream.frames and len(container.streams) == 1:
         length = (container.duration or 0) / av.time_base
-        end = float(last * stream.time_base) * count / (count - 1)
+        end = float(last * (stream.time_base or 0)) * count / (count - 1)
         if end < _SHORTER * length:
             raise DataError(f"its header promises {length:.2f} s, it ends at {end:.2f}")
 
@@ -116,7 +116,9 @@ def _decoder(stream: VideoStream) -> VideoCodecContext:
     tags = {key.lower(): value for key, value in stream.metadata.items()}
     if tags.get("alpha_mode") != "1" or name not in av.codecs_available:
         return stream.codec_context
-    return av.CodecContext.create(name, "r")
+    decoder = av.CodecContext.create(name, "r")
+    assert isinstance(decoder, VideoCodecContext)
+    return decoder
 
 
 def _picture(frame: VideoFrame, reformatter: VideoReformatter) -> Image.Image:

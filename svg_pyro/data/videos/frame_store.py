@@ -149,7 +149,7 @@ class FrameStore:
             with open(self._files[source], "rb", buffering=0) as file:
                 for i, part in enumerate(parts):
                     file.seek((start + i * stride) * size)
-                    read = file.readinto(memoryview(part).cast("B"))
+                    read = file.readinto(part.data.cast("B"))
                     if read < part.nbytes:
                         raise OSError(errno.EIO, "the file is too short")
         except OSError as error:
@@ -188,7 +188,7 @@ class FrameStore:
             try:
                 shape = self.image_size, self.channels, self.fit
                 for frame in decode(source, *shape):
-                    file.write(frame)
+                    file.write(frame.data)
                     count += 1
                     bar.set_postfix_str(f"frame {count}", refresh=False)
                     bar.update(0)

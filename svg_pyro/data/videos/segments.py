@@ -90,10 +90,10 @@ class SegmentClips(ClipDataset):
         if not self._segments:
             raise DataError(self._why_none())
         counts = np.array([len(s) // self.span for s in self._segments])
-        segments = np.repeat(np.arange(len(counts)), counts)
-        within = np.arange(len(segments)) - np.repeat(counts.cumsum() - counts, counts)
+        owners = np.repeat(np.arange(len(counts)), counts)
+        within = np.arange(len(owners)) - np.repeat(counts.cumsum() - counts, counts)
         order = np.argsort(within, kind="stable")
-        self._items = np.stack([segments, within])[:, order].astype(np.int32)
+        self._items = np.stack([owners, within])[:, order].astype(np.int32)
 
     def __len__(self) -> int:
         return int(self._items.shape[1])
