@@ -3,8 +3,13 @@
 import doctest
 import importlib
 
+import pyro
+import pyro.distributions as dist
 import pytest
+import torch
 from support.places import ROOT
+
+import svg_pyro
 
 PACKAGE = ROOT / "svg_pyro"
 MODULES = [
@@ -18,7 +23,10 @@ MODULES = [
 def test_the_examples_of_a_module(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
-    result = doctest.testmod(importlib.import_module(name), optionflags=flags)
+    given = {"svg_pyro": svg_pyro, "torch": torch, "pyro": pyro, "dist": dist}
+    given["folder"] = tmp_path
+    module = importlib.import_module(name)
+    result = doctest.testmod(module, extraglobs=given, optionflags=flags)
     assert result.attempted > 0 and result.failed == 0
 
 

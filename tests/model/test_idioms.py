@@ -1,7 +1,4 @@
-"""PyTorch's and Pyro's idioms: docstring examples, programs as modules, freezing."""
-
-import doctest
-import importlib
+"""PyTorch's and Pyro's idioms: programs as modules, freezing."""
 
 import pyro
 import pyro.distributions as dist
@@ -11,21 +8,8 @@ from pyro.infer import SVI, Trace_ELBO
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm, weight_norm
 
-import svg_pyro
 from svg_pyro import SVG, Prior
 from svg_pyro.model.networks import folded
-
-
-@pytest.mark.parametrize(
-    "module", ["config", "model.svg", "model.sampler", "model.checkpoint",
-               "model.priors.base"],
-)  # fmt: skip
-def test_examples_in_docstrings(module, tmp_path):
-    found = importlib.import_module(f"svg_pyro.{module}")
-    given = {"svg_pyro": svg_pyro, "torch": torch, "pyro": pyro, "dist": dist}
-    given |= {"folder": tmp_path}
-    result = doctest.testmod(found, extraglobs=given)
-    assert result.attempted and not result.failed
 
 
 def test_an_elbo_of_the_programs_has_the_models_parameters(tiny):
