@@ -18,6 +18,8 @@ from svg_pyro.data import KTH, BairPush, ClipDataset, MovingMNIST, VideoFolder
 from svg_pyro.data.videos.decode import FITS
 from svg_pyro.data.videos.kth import ACTIONS
 
+FRAMES = "runs/frames"  # where decoded frames are kept
+
 
 @dataclass(frozen=True)
 class ClipRequest:
@@ -170,7 +172,7 @@ class KTHOptions(DataOptions):
             request.split,
             request.n_frames,
             image_size=request.model.image_size,
-            cache=request.cache,
+            cache=request.cache or FRAMES,
             seed=request.seed,
             actions=self.actions,
         )
@@ -205,7 +207,7 @@ class VideoOptions(DataOptions):
             request.n_frames,
             image_size=request.model.image_size,
             channels=request.model.channels,
-            cache=request.cache,
+            cache=request.cache or FRAMES,
             stride=self.stride,
             fit=self.fit,
             seed=request.seed,

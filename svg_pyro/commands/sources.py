@@ -11,6 +11,7 @@ from typing import Any
 
 from svg_pyro.commands.datasets import (
     DATA_OPTIONS,
+    FRAMES,
     BairOptions,
     ClipRequest,
     DataOptions,
@@ -246,7 +247,7 @@ class EvaluationData:
     data: str = option("bair", choices=tuple(DATA_OPTIONS))
     data_root: str | None = option(None, metavar="DIR")
     data_seed: int = 0
-    cache: str = option("runs/frames", metavar="DIR")
+    cache: str = option(FRAMES, metavar="DIR")
 
 
 def add_test_data(parser: Parser) -> None:

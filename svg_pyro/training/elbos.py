@@ -169,10 +169,11 @@ def weighed(term: torch.Tensor, site: Mapping[str, Any]) -> torch.Tensor:
     torch.Tensor
         The same shape: 0 where masked, even if `term` is not finite there.
     """
-    scaled: torch.Tensor = scale_and_mask(  # type: ignore[no-untyped-call]  # Pyro's
-        term, site["scale"], site["mask"]
-    )
+    scaled: torch.Tensor = scale_and_mask(term, site["scale"], site["mask"])
     return scaled
 
 
-ELBOS = {"trace": SyncFreeTraceELBO, "mean-field": SyncFreeMeanFieldELBO}
+ELBOS: dict[str, type[Any]] = {
+    "trace": SyncFreeTraceELBO,
+    "mean-field": SyncFreeMeanFieldELBO,
+}

@@ -1,5 +1,7 @@
 """BatchNorm's running statistics, fitted to the weights as they are."""
 
+from typing import Any
+
 import torch
 from pyro.infer import Trace_ELBO
 from torch import nn
@@ -33,7 +35,7 @@ def refit_statistics(
     precision : str
         Of training, one of `svg_pyro.config.PRECISIONS`.
     """
-    layers = [m for m in svg.modules() if isinstance(m, nn.BatchNorm2d)]
+    layers: list[Any] = [m for m in svg.modules() if isinstance(m, nn.BatchNorm2d)]
     if not layers:
         return
     device = next(svg.parameters()).device
@@ -44,9 +46,7 @@ def refit_statistics(
     try:
         with seeded(0, device), torch.no_grad(), autocast(device, precision):
             for batch in torch.split(clips, batch_size):
-                elbo.loss(  # type: ignore[no-untyped-call]  # Pyro's are not typed
-                    svg.model, svg.guide, to_float(batch, device)
-                )
+                elbo.loss(svg.model, svg.guide, to_float(batch, device))
     finally:
         for layer, (momentum, count) in zip(layers, before, strict=True):
             layer.momentum = momentum

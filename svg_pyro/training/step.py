@@ -25,9 +25,7 @@ class _Objective(nn.Module):
 
     def forward(self, frames: torch.Tensor) -> Any:
         with autocast(frames.device, self.precision):
-            return self.elbo.differentiable_loss(  # type: ignore[no-untyped-call]  # Pyro's
-                self.svg.model, self.svg.guide, frames
-            )
+            return self.elbo.differentiable_loss(self.svg.model, self.svg.guide, frames)
 
 
 class LossAndGrads:

@@ -106,9 +106,7 @@ def held_out_terms(
     with seeded(seed, device), torch.no_grad(), evaluating(svg):
         for batch in torch.split(clips, batch_size):
             with ELBOTerms() as terms:
-                elbo.loss(  # type: ignore[no-untyped-call]  # Pyro's are not typed
-                    svg.model, svg.guide, to_float(batch, device)
-                )
+                elbo.loss(svg.model, svg.guide, to_float(batch, device))
             of_clips = terms.per_frame()
             nll.append(of_clips[0])
             kl.append(of_clips[1])

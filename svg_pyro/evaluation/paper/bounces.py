@@ -218,6 +218,6 @@ def wasserstein(a: torch.Tensor, b: torch.Tensor) -> float:
 
 def _shares_of(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     """Histograms of both over all that occurs in either, shape ``(2, values)``."""
-    low = min(a.min(), b.min()).item()
-    high = max(a.max(), b.max()).item()
+    low = int(min(a.min(), b.min()))
+    high = int(max(a.max(), b.max()))
     return torch.stack([histogram(v, low, high) for v in (a, b)])
