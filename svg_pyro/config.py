@@ -20,6 +20,7 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
     "channels": (1, 3),
     "norm": ("batch", "group"),
     "skip_from": ("context", "before_context"),
+    "dynamics": ("vector", "maps"),
 }
 _POSITIVE = (
     "image_size",
@@ -31,6 +32,7 @@ _POSITIVE = (
     "prior_layers",
     "posterior_layers",
     "n_past",
+    "map_channels",
 )
 
 
@@ -105,6 +107,18 @@ class SVGConfig:
     guide : str
         The inference network: "filtering" (the paper's), or a registered name; see
         `svg_pyro.model.guides`.
+    dynamics : str
+        What h and the recurrent states are: "vector" (the paper's), or "maps" of 8 to
+        15 pixels on their shorter side, on which convolutions act: what moves keeps
+        its shape. With maps the names "dcgan", "learned" and "filtering" stand for
+        their forms over maps, `width` is doubled at every stage up to eight times, and
+        `rnn_size` counts a state's maps.
+    map_channels : int
+        Channels of h, where it is a map.
+    warp : bool
+        The decoder also gives a flow, by which the frame before is moved, and masks by
+        which each pixel is blended of that frame, the decoded one and, with
+        `pixel_skip`, the skip frame. Not in the paper; objects keep their texture.
 
     Examples
     --------
@@ -134,6 +148,9 @@ class SVGConfig:
     pixel_skip: bool = False
     prior: str = "learned"
     guide: str = "filtering"
+    dynamics: str = "vector"
+    map_channels: int = 16
+    warp: bool = False
 
     def __post_init__(self) -> None:
         for name, choices in _CHOICES.items():
@@ -153,7 +170,7 @@ class SVGConfig:
                     f"{name} is {getattr(self, name)!r}; give a name, and objects to "
                     f"SVG(config, {name}=...)"
                 )
-        for name in ("last_frame_skip", "pixel_skip"):
+        for name in ("last_frame_skip", "pixel_skip", "warp"):
             if not isinstance(getattr(self, name), bool):
                 raise ConfigError(
                     f"{name} is {getattr(self, name)!r}; give True or False"
@@ -196,6 +213,38 @@ class SVGConfig:
                 hint = f"did you mean {near[0]!r}?" if near else f"known: {known}"
                 raise ConfigError(f"unknown configuration key {key!r}; {hint}")
         return cls(**values)
+
+    def map_shape(
+        self, frame_shape: tuple[int, int, int] | None = None
+    ) -> tuple[int, int, int]:
+        """Channels, height and width of h, where it is a map.
+
+        A frame's height and width are halved as often as the shorter one stays at 8
+        pixels or more.
+
+        Parameters
+        ----------
+        frame_shape : tuple of int, optional
+            ``(C, H, W)`` of a frame; by default the square of `image_size`.
+
+        Raises
+        ------
+        ConfigError
+            When a side is below 16 pixels, or cannot be halved so often.
+        """
+        height, width = (frame_shape or (0, self.image_size, self.image_size))[1:]
+        parts = 2 ** (max(8, min(height, width)) // 8).bit_length() // 2
+        if parts < 2 or height % parts or width % parts:
+            raise ConfigError(
+                f"frames of {height}x{width} pixels cannot be made into maps; give "
+                f"sides of 16 or more that are multiples of {max(2, parts)}"
+            )
+        return self.map_channels, height // parts, width // parts
+
+    @property
+    def feature_size(self) -> int:
+        """Length of h: `g_dim`, or the values of a whole map."""
+        return self.g_dim if self.dynamics == "vector" else math.prod(self.map_shape())
 
     @property
     def pixels(self) -> int:
@@ -279,6 +328,12 @@ class TrainingConfig:
         for devices that compute it faster; most CPUs do not.
     elbo : str
         "trace" (the KL by sampling) or "mean-field" (the KL in closed form).
+    own_means : float
+        Share of the frames that prior and predictor see which are the model's own means
+        and not the true ones, at the end; 0: teacher forcing alone. See
+        `svg_pyro.training.own_means`.
+    own_means_start, own_means_ramp : int
+        The step from which on the share rises, and the steps in which it does.
     seed : int
         Of the weights, the latents and the order of the clips.
     workers : int
@@ -299,6 +354,9 @@ class TrainingConfig:
     checkpoint_activations: bool = False
     precision: str = "float32"
     elbo: str = "trace"
+    own_means: float = 0.0
+    own_means_start: int = 300
+    own_means_ramp: int = 1_000
     seed: int = 0
     workers: int = 0
     log_every: int = 20
@@ -335,6 +393,15 @@ class TrainingConfig:
         for name in ("seed", "workers"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name} is {getattr(self, name)}; give 0 or more")
+        if not 0 <= self.own_means <= 1:
+            raise ConfigError(
+                f"own_means is {self.own_means}; give a share from 0 to 1"
+            )
+        if self.own_means_start < 0 or self.own_means_ramp < 1:
+            raise ConfigError(
+                f"own_means_start is {self.own_means_start} and own_means_ramp "
+                f"{self.own_means_ramp}; give 0 or more, and 1 or more"
+            )
         check_precision(self.precision)
         if self.elbo not in ("trace", "mean-field"):
             raise ConfigError(f"elbo is {self.elbo!r}; choose trace or mean-field")

@@ -34,13 +34,18 @@ class Features:
     frames : torch.Tensor
         The clips, shape ``(B, T, C, H, W)``, values in [0, 1].
     h : torch.Tensor
-        Their features, shape ``(B, T, g_dim)``.
+        Features of `inputs`, shape ``(B, T, g_dim)``: what prior and predictor see.
     skips : list of torch.Tensor
         Feature maps from fine to coarse, each ``(B, T, channels, h, w)``.
     encoder : torch.nn.Module
         The encoder that computed them.
     shared : dict or None
         What `once` keeps, for features of which many samples are drawn.
+    inputs : torch.Tensor
+        What prior and predictor see in place of `frames`, and a decoder moves; of the
+        same shape, and most often the same tensor.
+    true_h : torch.Tensor
+        Features of `frames`: what the guide sees.
     """
 
     frames: torch.Tensor
@@ -48,19 +53,30 @@ class Features:
     skips: list[torch.Tensor]
     encoder: nn.Module
     shared: dict[str, Any] | None = None
+    inputs: torch.Tensor = None  # type: ignore[assignment]  # set from frames
+    true_h: torch.Tensor = None  # type: ignore[assignment]  # set from h
     version: int | None = field(init=False)
     training: bool = field(init=False)
     grad: bool = field(init=False)
 
     def __post_init__(self) -> None:
+        if self.inputs is None:
+            object.__setattr__(self, "inputs", self.frames)
+            object.__setattr__(self, "true_h", self.h)
         object.__setattr__(self, "version", _version(self.frames))
         object.__setattr__(self, "training", self.encoder.training)
         object.__setattr__(self, "grad", torch.is_grad_enabled())
 
-    def are_of(self, frames: torch.Tensor, encoder: nn.Module) -> bool:
-        """Whether encoding `frames` with `encoder` now would give the same."""
+    def are_of(
+        self,
+        frames: torch.Tensor,
+        encoder: nn.Module,
+        inputs: torch.Tensor | None = None,
+    ) -> bool:
+        """Whether `encode` with these arguments would now give the same."""
         return (
             self.frames is frames
+            and self.inputs is (frames if inputs is None else inputs)
             and self.encoder is encoder
             and self.version == _version(frames)
             and self.training == encoder.training
@@ -78,7 +94,11 @@ class Features:
 
 
 def encode(
-    encoder: nn.Module, frames: torch.Tensor, *, shared: bool = False
+    encoder: nn.Module,
+    frames: torch.Tensor,
+    *,
+    shared: bool = False,
+    inputs: torch.Tensor | None = None,
 ) -> Features:
     """Encode a batch of clips: one call of the encoder for all frames.
 
@@ -91,16 +111,49 @@ def encode(
     shared : bool
         Whether all that follows from the features is computed once as well: only for
         weights that do not change meanwhile.
+    inputs : torch.Tensor, optional
+        See `Features`; encoded in the same call.
     """
-    h, skips = encoder(frames)
-    return Features(frames, h, skips, encoder, {} if shared else None)
+    keep: dict[str, Any] | None = {} if shared else None
+    if inputs is None:
+        h, skips = encoder(frames)
+        return Features(frames, h, skips, encoder, keep)
+    steps = frames.shape[1]
+    h, skips = encoder(torch.cat([frames, inputs], 1))
+    skips = [skip[:, :steps] for skip in skips]
+    true_h, h = h[:, :steps], h[:, steps:]
+    return Features(frames, h, skips, encoder, keep, inputs=inputs, true_h=true_h)
 
 
-def replayed(encoder: nn.Module, frames: torch.Tensor) -> Features | None:
+def decode(
+    decoder: Any,
+    g: torch.Tensor,
+    prepared: list[torch.Tensor],
+    previous: torch.Tensor,
+) -> torch.Tensor:
+    """Decode, with the frames before for a decoder that moves them.
+
+    Parameters
+    ----------
+    decoder : torch.nn.Module
+        See `svg_pyro.model.networks.Decoder`, which also says what the others are.
+    g, prepared, previous
+        As `Decoder.forward` takes them.
+    """
+    given = (previous,) if getattr(decoder, "warps", False) else ()
+    decoded: torch.Tensor = decoder(g, prepared, *given)
+    return decoded
+
+
+def replayed(
+    encoder: nn.Module, frames: torch.Tensor, inputs: torch.Tensor | None = None
+) -> Features | None:
     """The features left by the guide whose trace is being replayed, or None."""
     for trace in replayed_traces():
         for node in trace.nodes.values():
             features = (node.get("infer") or {}).get(KEY)
-            if isinstance(features, Features) and features.are_of(frames, encoder):
+            if isinstance(features, Features) and features.are_of(
+                frames, encoder, inputs
+            ):
                 return features
     return None

@@ -7,7 +7,7 @@ from torch import nn
 from svg_pyro.config import SVGConfig
 from svg_pyro.errors import ConfigError
 from svg_pyro.model import guides, networks, observations, priors  # noqa: F401  # names
-from svg_pyro.model.networks import FramePredictor
+from svg_pyro.model.networks import FramePredictor, MapPredictor
 from svg_pyro.model.pyro_internals import released
 from svg_pyro.model.registry import registered
 from svg_pyro.model.types import Part
@@ -39,6 +39,28 @@ class Parts:
     frame_shape: tuple[int, int, int]
 
 
+# Under dynamics="maps" these names stand for others.
+_OVER_MAPS = {
+    "dcgan": "maps",
+    "learned": "learned-maps",
+    "filtering": "filtering-maps",
+}
+
+
+def part_name(config: SVGConfig, kind: str) -> str:
+    """The registered name of a part that a configuration asks for.
+
+    Parameters
+    ----------
+    config : SVGConfig
+        Whose `dynamics` may be maps.
+    kind : str
+        One of `svg_pyro.model.registry.KINDS`.
+    """
+    name: str = getattr(config, kind)
+    return _OVER_MAPS.get(name, name) if config.dynamics == "maps" else name
+
+
 def check_names(config: SVGConfig) -> None:
     """Refuse a configuration that no model can be made of.
 
@@ -54,7 +76,7 @@ def check_names(config: SVGConfig) -> None:
     """
     for kind in ("backbone", "observation", "prior", "guide"):
         if not (kind == "prior" and config.prior == "none"):
-            registered(kind, getattr(config, kind))
+            registered(kind, part_name(config, kind))
     _check_size(config)
 
 
@@ -79,10 +101,13 @@ def make_parts(
     names = {}
 
     def part(kind: str, given: nn.Module | None, *arguments: object) -> Part:
-        names[kind] = getattr(config, kind) if given is None else type(given).__name__
-        if given is None:
-            return registered(kind, getattr(config, kind))(config, *arguments)
-        return released(_instance(kind, given))
+        name = part_name(config, kind)
+        names[kind] = name if given is None else type(given).__name__
+        if given is not None:
+            return released(_instance(kind, given))
+        if name in _OVER_MAPS.values():
+            arguments = (shape,)
+        return registered(kind, name)(config, *arguments)
 
     if backbone is not None:
         backbone = (
@@ -95,15 +120,19 @@ def make_parts(
     observed = part("observation", observation, shape)
     extra = observed.extra_channels
     if backbone is None:
-        names["backbone"] = config.backbone
-        encoder, decoder = registered("backbone", config.backbone)(config, extra)
+        names["backbone"] = part_name(config, "backbone")
+        encoder, decoder = registered("backbone", names["backbone"])(config, extra)
     else:
         encoder, decoder = (released(network) for network in backbone)
         names["backbone"] = type(encoder).__name__
     _check_decoder(decoder, observed)
     stochastic = prior is not None or config.prior != "none"
     if predictor is None:
-        predictor = FramePredictor(config, config.z_dim if stochastic else 0)
+        z_dim = config.z_dim if stochastic else 0
+        if config.dynamics == "maps":
+            predictor = MapPredictor(config, z_dim, shape)
+        else:
+            predictor = FramePredictor(config, z_dim)
     else:
         predictor = released(_instance("predictor", predictor))
     names |= {"prior": "none", "guide": "none"}
@@ -159,7 +188,10 @@ def _instance(kind: str, part: object) -> nn.Module:
 
 
 def _check_size(config: SVGConfig) -> None:
-    sizes = getattr(registered("backbone", config.backbone), "sizes", None)
+    if config.dynamics == "maps":
+        config.map_shape()
+    name = part_name(config, "backbone")
+    sizes = getattr(registered("backbone", name), "sizes", None)
     if sizes is not None and config.image_size not in sizes:
         raise ConfigError(
             f"image_size is {config.image_size}; the backbone {config.backbone!r} "

@@ -7,7 +7,7 @@ import torch
 
 from svg_pyro.config import SVGConfig
 from svg_pyro.model.checks import latents
-from svg_pyro.model.features import Features
+from svg_pyro.model.features import Features, decode
 from svg_pyro.model.skips import skips_of_future
 from svg_pyro.model.types import Part, RecurrentState
 
@@ -51,9 +51,10 @@ def roll_out(
         "future skips", lambda: skips_of_future(svg.decoder, features, svg.config)
     )
     seen, h, future = features.h.shape[1], features.h[:, -1:], _Future(horizon)
+    mean = features.inputs[:, -1:]
     for t in range(seen + 1, seen + horizon + 1):
         g, states = predict_next(svg, t, h, states)
-        mean, _ = svg.observation.split(svg.decoder(g, prepared))
+        mean, _ = svg.observation.split(decode(svg.decoder, g, prepared, mean))
         mean = mean.to(features.frames.dtype)
         future.append(mean)
         if t == seen + horizon:

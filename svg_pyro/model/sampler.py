@@ -151,7 +151,12 @@ def _compiled(networks: Networks, *, keep_skips: bool) -> Networks:
     # Not by calling the modules: Pyro's __call__ cannot be traced.
     decoder: Part = networks.decoder
     return Networks(
-        _Compiled(encode_frame), _Compiled(decoder.forward, decoder.prepare)
+        _Compiled(encode_frame),
+        _Compiled(
+            decoder.forward,
+            prepare=decoder.prepare,
+            warps=getattr(decoder, "warps", False),
+        ),
     )
 
 
@@ -159,11 +164,15 @@ class _Compiled(nn.Module):
     """A network that only generates: compiled, its weights elsewhere."""
 
     def __init__(
-        self, forward: Callable[..., Any], prepare: Callable[..., Any] | None = None
+        self,
+        forward: Callable[..., Any],
+        *,
+        prepare: Callable[..., Any] | None = None,
+        warps: bool = False,
     ) -> None:
         super().__init__()
         self.training = False
-        self.prepare = prepare
+        self.prepare, self.warps = prepare, warps
         self._run = torch.compile(forward, mode="reduce-overhead", dynamic=False)
 
     def forward(self, *given: Part) -> Part:

@@ -12,6 +12,7 @@ from torch.utils._pytree import tree_map
 
 from svg_pyro.errors import FramesError
 from svg_pyro.model.checks import check_count, check_frames, latents
+from svg_pyro.model.features import decode
 from svg_pyro.model.rollout import join
 from svg_pyro.model.skips import last_skip_frame
 from svg_pyro.util.modes import evaluating
@@ -190,7 +191,7 @@ def _observed(
         log_ratio = (posterior.log_prob(z) - prior.log_prob(z)).squeeze(-1)
         kl = _divergence(posterior, prior, log_ratio)
     g, predictor_state = svg.frame_predictor(_inputs(state.h, z), state.predictor)
-    mean, extra = svg.observation.split(svg.decoder(g, state.scored_skips))
+    mean, extra = svg.observation.split(_decoded(svg, g, state.scored_skips, state))
     likelihood = svg.observation(mean.to(frame.dtype), extra, frame)
     nll = -likelihood.log_prob(frame).squeeze(-1)
     prepared = svg.decoder.prepare(frame, skips)
@@ -221,7 +222,7 @@ def _imagined(svg: Any, state: State, z: torch.Tensor | None) -> State:
     if prior is not None:
         z = prior.sample() if z is None else z.unsqueeze(-2)
     g, predictor_state = svg.frame_predictor(_inputs(state.h, z), state.predictor)
-    mean, _ = svg.observation.split(svg.decoder(g, state.future_skips))
+    mean, _ = svg.observation.split(_decoded(svg, g, state.future_skips, state))
     mean = mean.to(state.frame.dtype)
     h, skips = svg.encoder(mean)
     posterior_state = None
@@ -246,6 +247,12 @@ def _imagined(svg: Any, state: State, z: torch.Tensor | None) -> State:
         z=None if z is None else z.squeeze(-2),
         **later,
     )
+
+
+def _decoded(
+    svg: Any, g: torch.Tensor, skips: list[torch.Tensor], state: State
+) -> torch.Tensor:
+    return decode(svg.decoder, g, skips, state.frame.unsqueeze(-4))
 
 
 def _prior(svg: Any, state: State) -> tuple[Any, Any]:

@@ -11,7 +11,7 @@ from torch import nn
 from svg_pyro.config import SVGConfig
 from svg_pyro.model import streaming
 from svg_pyro.model.checks import latents
-from svg_pyro.model.features import KEY, Features, encode, replayed
+from svg_pyro.model.features import KEY, Features, decode, encode, replayed
 from svg_pyro.model.generation import Generative
 from svg_pyro.model.guides import PriorGuide
 from svg_pyro.model.parts import make_parts
@@ -113,7 +113,12 @@ class SVG(Generative):
 
     @program
     def model(
-        self, frames: torch.Tensor, horizon: int = 0, *, score: bool | None = None
+        self,
+        frames: torch.Tensor,
+        horizon: int = 0,
+        *,
+        score: bool | None = None,
+        inputs: torch.Tensor | None = None,
     ) -> torch.Tensor | None:
         r"""p(x_{2:T}, z_{2:T} | x_1) and, with a horizon, the futures after x_T.
 
@@ -138,6 +143,9 @@ class SVG(Generative):
         score : bool, optional
             Whether the site x is there; by default only if `horizon` is 0, since
             decoding the context is most of the cost of a short future.
+        inputs : torch.Tensor, optional
+            Frames that prior and predictor see, and the decoder moves, in place of
+            `frames`, of the same shape; see `svg_pyro.training.own_means`.
 
         Returns
         -------
@@ -152,7 +160,8 @@ class SVG(Generative):
         score = horizon == 0 if score is None else score
         self.check(frames, horizon, 2 if score else 1)
         with evaluating(self) if horizon else contextlib.nullcontext():
-            features = replayed(self.encoder, frames) or encode(self.encoder, frames)
+            features = replayed(self.encoder, frames, inputs)
+            features = features or encode(self.encoder, frames, inputs=inputs)
             return self._model(features, horizon, score=score)
 
     def forward(
@@ -164,7 +173,12 @@ class SVG(Generative):
 
     @program
     def guide(
-        self, frames: torch.Tensor, horizon: int = 0, *, score: bool | None = None
+        self,
+        frames: torch.Tensor,
+        horizon: int = 0,
+        *,
+        score: bool | None = None,
+        inputs: torch.Tensor | None = None,
     ) -> None:
         r"""q(z_{2:T} | x_{1:T}): the approximate posterior of what is observed.
 
@@ -174,7 +188,7 @@ class SVG(Generative):
 
         Parameters
         ----------
-        frames, horizon, score
+        frames, horizon, score, inputs
             As in `model`. The future's latents are left to the prior.
 
         Raises
@@ -186,7 +200,7 @@ class SVG(Generative):
         if self.posterior is None or frames.shape[1] < 2:
             return
         with evaluating(self) if horizon else contextlib.nullcontext():
-            self._guide(encode(self.encoder, frames))
+            self._guide(encode(self.encoder, frames, inputs=inputs))
 
     def start(self, frame: torch.Tensor) -> State:
         """The state after the first frame of a video.
@@ -239,8 +253,8 @@ class SVG(Generative):
         batch, steps = features.h.shape[0], features.h.shape[1] - 1
 
         def infer() -> Distribution:
-            _, state = self.posterior(features.h[:, :1])
-            given = self.posterior(features.h[:, 1:], state)
+            _, state = self.posterior(features.true_h[:, :1])
+            given = self.posterior(features.true_h[:, 1:], state)
             return latents("guide", given, self.config.z_dim)[0]
 
         posterior = features.once("posterior", infer)
@@ -284,7 +298,8 @@ class SVG(Generative):
             "skips", lambda: skips_of_targets(self.decoder, features, self.config)
         )
         # In the frames' own precision: a likelihood in bfloat16 would be useless.
-        decoded = self.decoder(g, skips).to(target.dtype)
+        decoded = decode(self.decoder, g, skips, features.inputs[:, :-1])
+        decoded = decoded.to(target.dtype)
         x_dist = self.observation(*self.observation.split(decoded), target)
         # Not z's plate: x_t depends on all of z_{2:t}, so that per-time weights
         # of a shared plate would be wrong.

@@ -1,5 +1,6 @@
 """BatchNorm's running statistics, fitted to the weights as they are."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -10,6 +11,14 @@ from svg_pyro.model.precision import autocast
 from svg_pyro.model.svg import SVG
 from svg_pyro.util.modes import seeded
 from svg_pyro.util.tensors import to_float
+
+
+def moving_statistics(svg: SVG) -> Iterator[tuple[str, torch.Tensor]]:
+    """The names and tensors of BatchNorm's running statistics, in the model itself."""
+    for name, layer in svg.named_modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            for key, value in layer.named_buffers():
+                yield f"{name}.{key}", value
 
 
 def refit_statistics(

@@ -23,9 +23,12 @@ class _Objective(nn.Module):
         super().__init__()
         self.svg, self.elbo, self.precision = svg, elbo, precision
 
-    def forward(self, frames: torch.Tensor) -> Any:
+    def forward(self, frames: torch.Tensor, inputs: torch.Tensor | None) -> Any:
+        given = {} if inputs is None else {"inputs": inputs}
         with autocast(frames.device, self.precision):
-            return self.elbo.differentiable_loss(self.svg.model, self.svg.guide, frames)
+            return self.elbo.differentiable_loss(
+                self.svg.model, self.svg.guide, frames, **given
+            )
 
 
 class LossAndGrads:
@@ -79,6 +82,7 @@ class LossAndGrads:
         model: Callable[..., Any],
         guide: Callable[..., Any],
         frames: torch.Tensor,
+        inputs: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Add to the gradients.
 
@@ -88,6 +92,9 @@ class LossAndGrads:
             The SVG's own, as SVI passes them.
         frames : torch.Tensor
             This process's part of a batch, ``(B/R, T, C, H, W)``, floats in [0, 1].
+        inputs : torch.Tensor, optional
+            What prior and predictor see in their place; see
+            `svg_pyro.training.own_means`.
 
         Returns
         -------
@@ -100,11 +107,13 @@ class LossAndGrads:
             In the first call, among several processes, if it does not use a weight.
         """
         scored = frames.shape[0] * (frames.shape[1] - 1)
-        *first, last = frames.chunk(self._accumulate)
+        chunks = frames.chunk(self._accumulate)
+        seen = [None] * len(chunks) if inputs is None else inputs.chunk(len(chunks))
+        *first, last = zip(chunks, seen, strict=True)
         # Gradients are exchanged once a step, with those of the last chunk.
         with distributed.without_averaging(self._objective):
-            parts = [self._add(chunk, scored) for chunk in first]
-        parts.append(self._add(last, scored))
+            parts = [self._add(*chunk, scored) for chunk in first]
+        parts.append(self._add(*last, scored))
         if not self.terms:
             self._check_used()
         losses, nll, kl = zip(*parts, strict=True)
@@ -128,12 +137,12 @@ class LossAndGrads:
             )
 
     def _add(
-        self, chunk: torch.Tensor, scored: int
+        self, chunk: torch.Tensor, inputs: torch.Tensor | None, scored: int
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """A chunk's share of the loss, and its clips' nll and kl."""
         with tf32(chunk.device, self._precision == "tf32"):
             with ELBOTerms() as terms:
-                loss = self._objective(chunk)
+                loss = self._objective(chunk, inputs)
             # In nats a frame, so that clip_norm does not depend on the batch.
             loss = loss / scored
             loss.backward()

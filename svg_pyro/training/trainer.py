@@ -16,12 +16,14 @@ from svg_pyro.data.base import ClipDataset
 from svg_pyro.data.batches import batch_of, batches
 from svg_pyro.errors import CheckpointError, DataError, SVGError, TrainingError
 from svg_pyro.model import checkpoint
+from svg_pyro.model.precision import autocast
 from svg_pyro.model.svg import SVG
 from svg_pyro.training import distributed, recompute
 from svg_pyro.training.elbos import ELBOS
 from svg_pyro.training.log import Records, TrainingLog
 from svg_pyro.training.optim import Schedule, make_adam
-from svg_pyro.training.statistics import refit_statistics
+from svg_pyro.training.own_means import share_at, with_own_means
+from svg_pyro.training.statistics import moving_statistics, refit_statistics
 from svg_pyro.training.step import LossAndGrads, check_batch, latents_seed
 from svg_pyro.training.svi import TorchSVI
 from svg_pyro.training.terms import held_out_terms
@@ -135,6 +137,7 @@ class Trainer:
             drawn, _ = batch_of(data, _STATISTICS_CLIPS, 0, config.seed)
             self._statistics_clips = drawn
         self._statistics_at = -1
+        self._moving: dict[str, torch.Tensor] | None = None
         self._clock = time.monotonic()
         self.step = 0
 
@@ -220,7 +223,15 @@ class Trainer:
         if self.rank > 0:
             # The checkpoint holds the first process's random state alone.
             torch.manual_seed(latents_seed(self.config.seed, self.rank, self.step))
-        loss = self.svi.step(to_float(frames, self.device))
+        self._take_up_moving_statistics()
+        frames = to_float(frames, self.device)
+        share = share_at(self.config, self.step)
+        if share > 0:
+            with autocast(self.device, self.config.precision):
+                inputs = with_own_means(self.svg, frames, share)
+            loss = self.svi.step(frames, inputs)
+        else:
+            loss = self.svi.step(frames)
         self.optimiser.advance()
         nll, kl = self._gradient.terms
         self._records.add(self.step, clips, (nll, kl))
@@ -320,11 +331,20 @@ class Trainer:
         config, mode = self.config, self.svg.training
         size = max(1, config.batch_size // (self.ranks * config.accumulate))
         self.svg.train()
+        if self._moving is None:
+            self._moving = {k: v.clone() for k, v in moving_statistics(self.svg)}
         refit_statistics(
             self.svg, self._elbo, self._statistics_clips, size, config.precision
         )
         self.svg.train(mode)
         self._statistics_at = self.step
+
+    def _take_up_moving_statistics(self) -> None:
+        """Undo a refit: a step's own means must not depend on when a run is saved."""
+        if self._moving is not None:
+            for name, value in moving_statistics(self.svg):
+                value.copy_(self._moving[name])
+            self._moving = None
 
     def save(self) -> None:
         """Write the checkpoint, and everything that the run needs to go on.
@@ -350,6 +370,7 @@ class Trainer:
             "optimiser": self.optimiser.state_dict(),
             "rng": torch.get_rng_state(),
             "cuda_rng": torch.cuda.get_rng_state(self.device) if cuda else None,
+            "moving_statistics": self._moving,
         }
         checkpoint.save(self.svg, self.checkpoint_path, training=state)
 
@@ -377,6 +398,7 @@ class Trainer:
         checkpoint.restore_weights(self.svg, content, self.checkpoint_path)
         self.optimiser.load_state_dict(state["optimiser"])
         self.step = state["step"]
+        self._moving = state.get("moving_statistics")
         torch.set_rng_state(state["rng"])
         if state["cuda_rng"] is not None and self.device.type == "cuda":
             torch.cuda.set_rng_state(state["cuda_rng"], self.device)

@@ -9,6 +9,12 @@ from svg_pyro.model.networks.base import (
 )
 from svg_pyro.model.networks.dcgan import DCGANDecoder, DCGANEncoder
 from svg_pyro.model.networks.folding import Networks, folded
+from svg_pyro.model.networks.maps import (
+    MapDecoder,
+    MapEncoder,
+    MapGaussian,
+    MapPredictor,
+)
 from svg_pyro.model.networks.recurrent import FramePredictor, GaussianLSTM, Recurrent
 from svg_pyro.model.networks.vgg import VGGDecoder, VGGEncoder
 
@@ -20,6 +26,10 @@ __all__ = [
     "Encoder",
     "FramePredictor",
     "GaussianLSTM",
+    "MapDecoder",
+    "MapEncoder",
+    "MapGaussian",
+    "MapPredictor",
     "Networks",
     "Recurrent",
     "StagedDecoder",

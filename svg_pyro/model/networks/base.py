@@ -12,11 +12,13 @@ import torch
 from torch import nn
 
 from svg_pyro.config import SVGConfig
+from svg_pyro.errors import ConfigError
 from svg_pyro.model.networks.convolutions import (
     SplitConv,
     SplitConvTranspose,
     fold,
 )
+from svg_pyro.model.networks.warping import FLOW_GAIN, MASK_GAIN, blend, enlarge, warp
 from svg_pyro.model.pyro_internals import Contract
 
 
@@ -129,9 +131,12 @@ class Decoder(Contract):
     extra_channels : int
         Channels that `forward` gives after those of the mean, for an observation
         model that wants them (`svg_pyro.model.observations.Observation`).
+    warps : bool
+        Whether `forward` is to be given the frames before those it decodes.
     """
 
     extra_channels: int = 0
+    warps: bool = False
 
     def prepare(
         self, frames: torch.Tensor, skips: list[torch.Tensor]
@@ -153,7 +158,12 @@ class Decoder(Contract):
         """
         return [*reversed(skips), frames]
 
-    def forward(self, g: torch.Tensor, prepared: list[torch.Tensor]) -> torch.Tensor:
+    def forward(
+        self,
+        g: torch.Tensor,
+        prepared: list[torch.Tensor],
+        previous: torch.Tensor | None = None,
+    ) -> torch.Tensor:
         """Decode frames.
 
         Parameters
@@ -162,6 +172,9 @@ class Decoder(Contract):
             Predicted features, shape ``(*samples, *batch, g_dim)``.
         prepared : list of torch.Tensor
             From `prepare`, leading dimensions ``*batch``.
+        previous : torch.Tensor, optional
+            The frames before those to decode, true or generated, of a shape that
+            expands to ``(*samples, *batch, C, H, W)``; given to a decoder that warps.
 
         Returns
         -------
@@ -177,7 +190,9 @@ class StagedDecoder(Decoder):
 
     Subclasses set `head` (from g to the coarsest map) and `stages` (an
     ``nn.ModuleList`` of `DecoderStage`, from coarse to fine, the last one giving
-    `out_channels` channels of logits).
+    `out_channels` channels of logits). If `warps`, also `flow`, from the coarsest map
+    to the two channels of a flow of its size: so coarse that what moves keeps its
+    shape.
 
     Parameters
     ----------
@@ -189,12 +204,16 @@ class StagedDecoder(Decoder):
 
     head: nn.Module
     stages: nn.ModuleList
+    flow: nn.Module
 
     def __init__(self, config: SVGConfig, extra_channels: int = 0) -> None:
         super().__init__()
         self.extra_channels = extra_channels
         self.pixel_skip = config.pixel_skip
+        self.warps = config.warp
         self.out_channels = config.channels + config.pixel_skip + extra_channels
+        if config.warp:
+            self.out_channels += 1  # another mask
 
     def prepare(
         self, frames: torch.Tensor, skips: list[torch.Tensor]
@@ -207,14 +226,29 @@ class StagedDecoder(Decoder):
         ]
         return [*halves, frames]
 
-    def forward(self, g: torch.Tensor, prepared: list[torch.Tensor]) -> torch.Tensor:
+    def as_maps(self, g: torch.Tensor) -> torch.Tensor:
+        """g, ``(N, g_dim)``, as `head` takes it: maps of one pixel."""
+        return g[..., None, None]
+
+    def forward(
+        self,
+        g: torch.Tensor,
+        prepared: list[torch.Tensor],
+        previous: torch.Tensor | None = None,
+    ) -> torch.Tensor:
         """See `Decoder.forward`."""
         *halves, frames = prepared
-        d: torch.Tensor = self.head(g.flatten(0, -2)[..., None, None])
+        d: torch.Tensor = self.head(self.as_maps(g.flatten(0, -2)))
+        flow = self.flow(d).unflatten(0, g.shape[:-1]) if self.warps else d
         for stage, half in zip(self.stages, halves, strict=True):
             d = stage(d, half)
         # Under autocast the logits may be bfloat16, whose steps near 1 are 1/256.
         d = d.contiguous().to(frames.dtype)
+        if self.warps:
+            d = d.unflatten(0, g.shape[:-1])
+            bounded, extra = d.tensor_split([d.shape[-3] - self.extra_channels], dim=-3)
+            mean = self._moved_mean(bounded, flow, frames, previous)
+            return torch.cat([mean, extra], -3) if self.extra_channels else mean
         if not self.extra_channels:
             return self._mean(d.sigmoid().unflatten(0, g.shape[:-1]), frames)
         d = d.unflatten(0, g.shape[:-1])
@@ -226,6 +260,25 @@ class StagedDecoder(Decoder):
             return d
         # Written as a correction of the skip frame: one pass over the pixels.
         return torch.lerp(d[..., :-1, :, :], frames, d[..., -1:, :, :])
+
+    def _moved_mean(
+        self,
+        d: torch.Tensor,
+        flow: torch.Tensor,
+        frames: torch.Tensor,
+        previous: torch.Tensor | None,
+    ) -> torch.Tensor:
+        """Each pixel from the frame before, moved, the decoded and the skip frame."""
+        if previous is None:
+            raise ConfigError(
+                "the decoder moves the frame before, which it was not given; call "
+                "decoder(g, prepared, previous)"
+            )
+        masks = 1 + self.pixel_skip
+        new, logits = d.split([d.shape[-3] - masks, masks], -3)
+        flow = enlarge(flow.to(d.dtype) * FLOW_GAIN, (d.shape[-2], d.shape[-1]))
+        moved = warp(previous.expand_as(new), flow)
+        return blend(new.sigmoid(), moved, frames, logits * MASK_GAIN)
 
 
 @dataclass(frozen=True)

@@ -73,6 +73,8 @@ class DCGANDecoder(StagedDecoder):
         self.head = nn.Sequential(
             VectorToMap(config.g_dim, widths[0]), *_finish(config, widths[0])
         )
+        if self.warps:
+            self.flow = nn.Conv2d(widths[0], 2, 3, padding=1)
         stages = []
         for i, width in enumerate(widths):
             last = i == len(widths) - 1

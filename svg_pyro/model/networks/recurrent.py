@@ -85,9 +85,9 @@ class FramePredictor(PyroModule):
 
     def __init__(self, config: SVGConfig, z_dim: int) -> None:
         super().__init__()
-        in_size = config.g_dim + z_dim
+        in_size = config.feature_size + z_dim
         self.recurrent = Recurrent(in_size, config.rnn_size, config.predictor_layers)
-        self.out = nn.Linear(config.rnn_size, config.g_dim)
+        self.out = nn.Linear(config.rnn_size, config.feature_size)
         init_weights(self.out)
 
     def forward(
@@ -112,7 +112,7 @@ class GaussianLSTM(PyroModule):
 
     def __init__(self, config: SVGConfig, layers: int) -> None:
         super().__init__()
-        self.recurrent = Recurrent(config.g_dim, config.rnn_size, layers)
+        self.recurrent = Recurrent(config.feature_size, config.rnn_size, layers)
         self.loc = nn.Linear(config.rnn_size, config.z_dim)
         self.log_variance = nn.Linear(config.rnn_size, config.z_dim)
         init_weights(self.loc)

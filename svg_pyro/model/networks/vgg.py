@@ -87,6 +87,8 @@ class VGGDecoder(StagedDecoder):
         self.head = nn.Sequential(
             VectorToMap(config.g_dim, before), *_finish(config, before)
         )
+        if self.warps:
+            self.flow = nn.Conv2d(before, 2, 3, padding=1)
         stages = []
         for i, (first, *others) in enumerate(plan):
             rest = [*_finish(config, first), *_layers(config, first, others)]

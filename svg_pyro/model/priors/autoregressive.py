@@ -40,7 +40,9 @@ class AutoregressivePrior(Prior):
                 f"z_dim is {config.z_dim}; the prior 'autoregressive' needs 2 or more "
                 "dimensions that see one another"
             )
-        self.recurrent = Recurrent(config.g_dim, config.rnn_size, config.prior_layers)
+        self.recurrent = Recurrent(
+            config.feature_size, config.rnn_size, config.prior_layers
+        )
         self.network = ConditionalAutoRegressiveNN(
             config.z_dim,
             config.rnn_size,

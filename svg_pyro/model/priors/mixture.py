@@ -32,7 +32,9 @@ class MixturePrior(Prior):
     def __init__(self, config: SVGConfig, components: int = 5) -> None:
         super().__init__()
         self.components, self.z_dim = components, config.z_dim
-        self.recurrent = Recurrent(config.g_dim, config.rnn_size, config.prior_layers)
+        self.recurrent = Recurrent(
+            config.feature_size, config.rnn_size, config.prior_layers
+        )
         self.logits = nn.Linear(config.rnn_size, components)
         self.locs = nn.Linear(config.rnn_size, components * config.z_dim)
         self.log_variances = nn.Linear(config.rnn_size, components * config.z_dim)

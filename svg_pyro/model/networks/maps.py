@@ -1,0 +1,199 @@
+"""Features and recurrent states as maps: where something is stays where it is.
+
+h_t is a map, flattened to a vector for the program, so that every contract of vectors
+holds; see `svg_pyro.config.SVGConfig.dynamics`.
+"""
+
+from typing import Any
+
+import pyro.distributions as dist
+import torch
+from pyro.nn import PyroModule
+from torch import nn
+
+from svg_pyro.config import SVGConfig
+from svg_pyro.model.networks.base import (
+    DecoderStage,
+    StagedDecoder,
+    StagedEncoder,
+    init_weights,
+    normalisation,
+)
+from svg_pyro.model.networks.convolutions import ShrinkingConv, SplitConvTranspose
+from svg_pyro.model.networks.map_recurrence import (
+    MapRecurrent,
+    MapsAsVector,
+    VectorAsMaps,
+)
+from svg_pyro.model.registry import register
+
+_Z_MAPS = 8  # by which z enters the predictor
+
+FrameShape = tuple[int, int, int] | None
+
+
+def _widths(config: SVGConfig, frame_shape: FrameShape) -> list[int]:
+    """Channels of the encoder's stages, from fine to coarse."""
+    height = config.image_size if frame_shape is None else frame_shape[1]
+    halvings = (height // config.map_shape(frame_shape)[1]).bit_length() - 1
+    return [config.width * min(2**n, 8) for n in range(halvings)]
+
+
+def _finish(config: SVGConfig, channels: int) -> list[nn.Module]:
+    return [normalisation(config.norm, channels), nn.LeakyReLU(0.2, inplace=True)]
+
+
+class MapEncoder(StagedEncoder):
+    """Strided 4x4 convolutions down to the map, then a 3x3 convolution and tanh.
+
+    Parameters
+    ----------
+    config : SVGConfig
+        Gives the channels of a frame and of h, the widths and the normalisation.
+    frame_shape : tuple of int, optional
+        ``(C, H, W)`` of a frame, which need not be square; by default the
+        configuration's.
+    """
+
+    def __init__(self, config: SVGConfig, frame_shape: FrameShape = None) -> None:
+        super().__init__()
+        if frame_shape is not None:
+            self.frame_shape = frame_shape
+        widths = _widths(config, frame_shape)
+        self.stages = nn.ModuleList(
+            nn.Sequential(ShrinkingConv(before, after), *_finish(config, after))
+            for before, after in zip([config.channels, *widths], widths, strict=False)
+        )
+        self.head = nn.Sequential(
+            nn.Conv2d(widths[-1], config.map_channels, 3, padding=1),
+            normalisation(config.norm, config.map_channels),
+            nn.Tanh(),
+        )
+        init_weights(self)
+
+
+class MapDecoder(StagedDecoder):
+    """The encoder's mirror image: transposed convolutions over ``concat(d, skip)``.
+
+    Parameters
+    ----------
+    config : SVGConfig
+        As of `MapEncoder`; also whether the frame before is moved.
+    extra_channels : int
+        See `svg_pyro.model.networks.Decoder`.
+    frame_shape : tuple of int, optional
+        As of `MapEncoder`.
+    """
+
+    def __init__(
+        self,
+        config: SVGConfig,
+        extra_channels: int = 0,
+        frame_shape: FrameShape = None,
+    ) -> None:
+        super().__init__(config, extra_channels)
+        widths = _widths(config, frame_shape)[::-1]
+        self.shape = config.map_shape(frame_shape)
+        self.head = nn.Sequential(
+            nn.Conv2d(config.map_channels, widths[0], 3, padding=1),
+            *_finish(config, widths[0]),
+        )
+        if self.warps:
+            self.flow = nn.Conv2d(widths[0], 2, 3, padding=1)
+        stages = []
+        for i, width in enumerate(widths):
+            last = i == len(widths) - 1
+            out = self.out_channels if last else widths[i + 1]
+            rest = [] if last else _finish(config, out)
+            join = SplitConvTranspose(width, width, out)
+            stages.append(DecoderStage(join, nn.Sequential(*rest)))
+        self.stages = nn.ModuleList(stages)
+        init_weights(self)
+
+    def as_maps(self, g: torch.Tensor) -> torch.Tensor:
+        """See `StagedDecoder.as_maps`."""
+        maps: torch.Tensor = g.unflatten(-1, self.shape)
+        return maps.contiguous(memory_format=torch.channels_last)
+
+
+@register("backbone", "maps")
+def map_backbone(
+    config: SVGConfig, extra_channels: int = 0
+) -> tuple[MapEncoder, MapDecoder]:
+    """An encoder and a decoder of maps; see `SVGConfig.map_shape` for their sizes."""
+    return MapEncoder(config), MapDecoder(config, extra_channels)
+
+
+class MapPredictor(PyroModule):
+    """g_t from maps over (h_{t-1}, z_t); z enters as maps by a linear layer.
+
+    Parameters
+    ----------
+    config : SVGConfig
+    z_dim : int
+        Length of the latent vector; 0 for the deterministic predictor.
+    frame_shape : tuple of int, optional
+        ``(C, H, W)`` of a frame; by default the configuration's square.
+    """
+
+    def __init__(
+        self, config: SVGConfig, z_dim: int, frame_shape: FrameShape = None
+    ) -> None:
+        super().__init__()
+        self.shape = config.map_shape(frame_shape)
+        self.size = self.shape[0] * self.shape[1] * self.shape[2]
+        in_maps = config.map_channels + (_Z_MAPS if z_dim else 0)
+        self.z_maps = None
+        if z_dim:
+            self.z_maps = VectorAsMaps(z_dim, _Z_MAPS, self.shape[1:])
+        self.recurrent = MapRecurrent(in_maps, config.rnn_size, config.predictor_layers)
+        self.out = nn.Conv2d(config.rnn_size, config.map_channels, 1)
+        init_weights(self.out)
+
+    def forward(
+        self, x: torch.Tensor, state: tuple[torch.Tensor] | None = None
+    ) -> tuple[torch.Tensor, tuple[torch.Tensor]]:
+        """Predict features ``(*batch, T, feature_size)`` in [-1, 1].
+
+        See `svg_pyro.model.networks.recurrent.Recurrent.forward`.
+        """
+        with torch.autocast(x.device.type, enabled=False):
+            x = x.to(self.out.weight.dtype)
+            maps = x[..., : self.size].unflatten(-1, self.shape)
+            if self.z_maps is not None:
+                maps = torch.cat([maps, self.z_maps(x[..., self.size :])], -3)
+            out, state = self.recurrent(maps, state)
+            g = self.out(out.flatten(0, -4)).tanh()
+            return g.unflatten(0, out.shape[:-3]).flatten(-3), state
+
+
+class MapGaussian(PyroModule):
+    """A diagonal Gaussian over the vector z from maps over features.
+
+    Parameters
+    ----------
+    config : SVGConfig
+    layers : int
+        Stacked recurrent layers.
+    frame_shape : tuple of int, optional
+        ``(C, H, W)`` of a frame; by default the configuration's square.
+    """
+
+    def __init__(
+        self, config: SVGConfig, layers: int, frame_shape: FrameShape = None
+    ) -> None:
+        super().__init__()
+        self.shape = config.map_shape(frame_shape)
+        self.recurrent = MapRecurrent(config.map_channels, config.rnn_size, layers)
+        self.read = MapsAsVector(config.rnn_size, self.shape[1:], 2 * config.z_dim)
+
+    def forward(
+        self, h: torch.Tensor, state: tuple[torch.Tensor] | None = None
+    ) -> tuple[Any, tuple[torch.Tensor]]:
+        """Run over features; the contract of `svg_pyro.model.priors.Prior`."""
+        with torch.autocast(h.device.type, enabled=False):
+            h = h.to(self.read.dtype).unflatten(-1, self.shape)
+            out, state = self.recurrent(h, state)
+            read = self.read(out.flatten(0, -4)).unflatten(0, out.shape[:-3])
+            loc, log_variance = read.chunk(2, -1)
+            return dist.Normal(loc, (0.5 * log_variance).exp()).to_event(1), state

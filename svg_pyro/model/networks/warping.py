@@ -1,0 +1,94 @@
+"""Moving a frame's pixels along a flow, and blending several frames."""
+
+import torch
+from torch.nn import functional as F
+
+# A decoder's outputs are small at first; flows are pixels, and masks are to decide.
+FLOW_GAIN = 4.0
+MASK_GAIN = 4.0
+
+
+def warp(frames: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
+    r"""Frames whose pixels are taken from elsewhere in given ones.
+
+    With bilinear interpolation, and the nearest pixel of the edge beyond it::
+
+        out(y, x) = frame(y + flow_y(y, x), x + flow_x(y, x))
+
+    Parameters
+    ----------
+    frames : torch.Tensor
+        Shape ``(*batch, C, H, W)``.
+    flow : torch.Tensor
+        Displacements (y, x) in pixels, shape ``(*batch, 2, H, W)``; 0 copies.
+
+    Returns
+    -------
+    torch.Tensor
+        Shape ``(*batch, C, H, W)``.
+    """
+    batch = frames.shape[:-3]
+    height, width = frames.shape[-2:]
+    flow = flow.flatten(0, -4)
+    rows = torch.arange(height, dtype=flow.dtype, device=flow.device)[:, None]
+    columns = torch.arange(width, dtype=flow.dtype, device=flow.device)
+    # grid_sample counts from -1 to 1 over the centres of the first and last pixels.
+    y = (flow[:, 0] + rows) * (2 / (height - 1)) - 1
+    x = (flow[:, 1] + columns) * (2 / (width - 1)) - 1
+    moved: torch.Tensor = F.grid_sample(
+        frames.flatten(0, -4),
+        torch.stack([x, y], -1),
+        mode="bilinear",
+        padding_mode="border",
+        align_corners=True,
+    )
+    whole: torch.Tensor = moved.unflatten(0, batch)
+    return whole
+
+
+def enlarge(flow: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """A coarse flow at the size of a frame, by bilinear interpolation.
+
+    Parameters
+    ----------
+    flow : torch.Tensor
+        Shape ``(*batch, 2, h, w)``, in a frame's pixels.
+    size : tuple of int
+        H and W.
+
+    Returns
+    -------
+    torch.Tensor
+        Shape ``(*batch, 2, H, W)``.
+    """
+    fine: torch.Tensor = F.interpolate(flow.flatten(0, -4), size, mode="bilinear")
+    whole: torch.Tensor = fine.unflatten(0, flow.shape[:-3])
+    return whole
+
+
+def blend(
+    new: torch.Tensor, moved: torch.Tensor, still: torch.Tensor, logits: torch.Tensor
+) -> torch.Tensor:
+    """A frame whose every pixel is a mean of two or three frames'.
+
+    Parameters
+    ----------
+    new, moved, still : torch.Tensor
+        Shapes that broadcast to ``(*batch, C, H, W)``.
+    logits : torch.Tensor
+        Shape ``(*batch, 2, H, W)``: of the shares of `still` and of `moved`, in the
+        softmax over them and 0 for `new`. Or ``(*batch, 1, H, W)``, of `moved`
+        beside `new` alone.
+
+    Returns
+    -------
+    torch.Tensor
+        Shape ``(*batch, C, H, W)``.
+    """
+    if logits.shape[-3] == 1:
+        return torch.lerp(new, moved, logits.sigmoid())
+    stay, move = logits.split(1, -3)
+    shares = torch.cat([stay, move, torch.zeros_like(move)], -3).softmax(-3)
+    stay, move, fresh = shares.split(1, -3)
+    mean: torch.Tensor = still * stay + moved * move + new * fresh
+    return mean

@@ -1,0 +1,81 @@
+"""Clips in which some frames are the model's own: what it will meet when it generates.
+
+Teacher forcing shows prior and predictor true frames alone; in generation they meet
+their own means, and errors grow. Scheduled sampling (Bengio et al. 2015) mends that.
+Here the own means are made beforehand, without gradients, by one pass that steps
+through time as generation does; the step that is differentiated sees the finished
+clip, so that time stays a plate.
+"""
+
+import torch
+
+from svg_pyro.config import TrainingConfig
+from svg_pyro.model.features import decode, encode
+from svg_pyro.model.rollout import join
+from svg_pyro.model.skips import skips_of_targets
+from svg_pyro.model.svg import SVG
+from svg_pyro.util.modes import evaluating
+
+
+def share_at(config: TrainingConfig, step: int) -> float:
+    """The share of input frames that are the model's own at a step, counted from 0.
+
+    0 before `own_means_start`, then rising linearly over `own_means_ramp` steps.
+    """
+    done = (step - config.own_means_start) / config.own_means_ramp
+    return config.own_means * min(1.0, max(0.0, done))
+
+
+@torch.no_grad()
+def with_own_means(svg: SVG, frames: torch.Tensor, share: float) -> torch.Tensor:
+    """Replace a share of the frames x_3..x_{T-1} by the model's means of them.
+
+    Each of these frames is replaced with probability `share`, independently. Its mean
+    follows from the clip as it is up to there, so that replaced frames in a row are a
+    chain as in generation, with latents drawn from the guide, which sees the true
+    clip; networks in evaluation mode.
+
+    Parameters
+    ----------
+    svg : SVG
+    frames : torch.Tensor
+        Shape ``(B, T, C, H, W)``, values in [0, 1].
+    share : float
+        In [0, 1].
+
+    Returns
+    -------
+    torch.Tensor
+        As `frames`; the inputs that `SVG.model` takes.
+    """
+    steps = frames.shape[1]
+    own = torch.rand(frames.shape[:2], device=frames.device) < share
+    with evaluating(svg):
+        features = encode(svg.encoder, frames)
+        z = _latents(svg, features.h)
+        skips = skips_of_targets(svg.decoder, features, svg.config)
+        mixed, state = frames.clone(), None
+        h = features.h.clone()
+        for t in range(1, steps - 1):
+            x = h[:, t - 1 : t]
+            if z is not None:
+                x = join(x, z[:, t - 1 : t])
+            g, state = svg.frame_predictor(x, state)
+            rows = own[:, t]
+            if t < 2 or not rows.any():
+                continue
+            prepared = [s[rows, t - 1 : t] for s in skips]
+            decoded = decode(svg.decoder, g[rows], prepared, mixed[rows, t - 1 : t])
+            mean = svg.observation.split(decoded)[0].to(mixed.dtype)
+            mixed[rows, t : t + 1] = mean
+            h[rows, t : t + 1] = svg.encoder(mean)[0].to(h.dtype)
+    return mixed
+
+
+def _latents(svg: SVG, h: torch.Tensor) -> torch.Tensor | None:
+    """z_2..z_T drawn from the guide, ``(B, T-1, z_dim)``; None without latents."""
+    if svg.posterior is None:
+        return None
+    _, state = svg.posterior(h[:, :1])
+    z: torch.Tensor = svg.posterior(h[:, 1:], state)[0].sample()
+    return z
