@@ -10,8 +10,8 @@ import torch
 from svg_pyro.config import SVGConfig
 from svg_pyro.errors import EvaluationError
 from svg_pyro.evaluation.likelihood import Likelihood, likelihood
+from svg_pyro.model.generation import Draw
 from svg_pyro.model.svg import SVG
-from svg_pyro.util.modes import evaluating
 
 
 class Candidate(abc.ABC):
@@ -65,7 +65,7 @@ class Candidate(abc.ABC):
 
     @property
     def has_noise(self) -> bool:
-        """Whether `with_noise` can be called."""
+        """Whether `noisy_futures` can be called."""
         return False
 
     @abc.abstractmethod
@@ -100,8 +100,14 @@ class Candidate(abc.ABC):
         """How many samples are worth drawing: one where all would be the same."""
         return num_samples if self.stochastic else 1
 
-    def with_noise(self, samples: torch.Tensor) -> torch.Tensor:
-        """Samples of frames, out of those of their means ``(S, B, T, C, H, W)``.
+    def noisy_futures(
+        self,
+        context: torch.Tensor,
+        horizon: int,
+        num_samples: int,
+        chunk_size: int | None = None,
+    ) -> Iterator[Draw]:
+        """What `futures` gives, and frames drawn around it; arguments as there.
 
         Raises
         ------
@@ -190,9 +196,8 @@ class ModelCandidate(Candidate):
 
     @property
     def has_noise(self) -> bool:
-        """Whether the noise is known before the truth, and follows from the means."""
-        observation = self.svg.observation
-        return not (observation.needs_target or observation.extra_channels)
+        """Whether the noise is known before the truth."""
+        return not self.svg.observation.needs_target
 
     def futures(
         self,
@@ -213,18 +218,30 @@ class ModelCandidate(Candidate):
         )
         return futures
 
-    def with_noise(self, samples: torch.Tensor) -> torch.Tensor:
-        """See `Candidate.with_noise`; cut to [0, 1]."""
-        if not self.has_noise:
-            raise EvaluationError(
-                f"the observation noise of {self.name} is not known before the truth, "
-                "or does not follow from the means alone"
-            )
-        observation = self.svg.observation
-        with evaluating(self.svg), torch.no_grad():
-            x_dist = observation(*observation.split(samples))
-            noisy: torch.Tensor = x_dist.sample()
-        return noisy.clamp_(0, 1)
+    def noisy_futures(
+        self,
+        context: torch.Tensor,
+        horizon: int,
+        num_samples: int,
+        chunk_size: int | None = None,
+    ) -> Iterator[Draw]:
+        """See `Candidate.noisy_futures`; as ``SVG.predict(noise=True)``.
+
+        Raises
+        ------
+        FramesError
+            As `futures`.
+        ConfigError
+            The noise is not known before the truth.
+        """
+        draws: Iterator[Draw] = self.svg.draws(
+            context,
+            horizon,
+            num_samples=num_samples,
+            chunk_size=chunk_size,
+            noise=True,
+        )
+        return draws
 
     def likelihood(self, frames: torch.Tensor, num_particles: int) -> Likelihood | None:
         """See `Candidate.likelihood`; None if the frames themselves set the noise."""

@@ -203,6 +203,5 @@ class Evaluation:
             if judged and not candidate.has_noise:
                 raise EvaluationError(
                     f"the observation noise of {candidate.name} is not known before "
-                    "the truth, or does not follow from the means alone; give "
-                    "intervals of means"
+                    "the truth; give intervals of means"
                 )

@@ -6,15 +6,19 @@ Any of them can be had again; the global random state is left alone.
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 
 from svg_pyro.errors import EvaluationError, SVGError
 from svg_pyro.evaluation.candidates import Candidate
+from svg_pyro.model.generation import Draw
 from svg_pyro.util.modes import seeded
 from svg_pyro.util.seeds import seed_of
 
-_FUTURES, _NOISE, _LATENTS = range(3)  # streams of random numbers
+_FUTURES, _LATENTS = 0, 2  # streams of random numbers
+
+_Chunk = TypeVar("_Chunk")
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,7 @@ class Sampling:
 def sampled_futures(
     candidate: Candidate, context: torch.Tensor, sampling: Sampling, first: int
 ) -> Iterator[torch.Tensor]:
-    """The futures of a batch of clips, a chunk of samples at a time.
+    """The futures of a batch of clips, a chunk of samples at a time: their means.
 
     Parameters
     ----------
@@ -67,23 +71,48 @@ def sampled_futures(
     """
     count = candidate.count(sampling.num_samples)
     chunks = candidate.futures(context, sampling.horizon, count, sampling.chunk_size)
+    yield from _each_seeded(chunks, sampling.seed, first, context.device)
+
+
+def noisy_futures(
+    candidate: Candidate, context: torch.Tensor, sampling: Sampling, first: int
+) -> Iterator[Draw]:
+    """What `sampled_futures` gives, each with frames drawn around the means.
+
+    Parameters are those of `sampled_futures`, and the means are its.
+
+    Yields
+    ------
+    Draw
+        Of tensors ``(chunk, B, horizon, C, H, W)``.
+
+    Raises
+    ------
+    EvaluationError
+        The model breaks down (NaN), or has no noise.
+    """
+    count = candidate.count(sampling.num_samples)
+    draws = candidate.noisy_futures(
+        context, sampling.horizon, count, sampling.chunk_size
+    )
+    yield from _each_seeded(draws, sampling.seed, first, context.device)
+
+
+def _each_seeded(
+    chunks: Iterator[_Chunk], seed: int, first: int, device: torch.device
+) -> Iterator[_Chunk]:
+    """The chunks, each drawn from a seed of its own."""
     number = 0
     while True:
-        seed = seed_of(sampling.seed, _FUTURES, first, number)
-        with seeded(seed, context.device), _one_line_breakdown():
+        with (
+            seeded(seed_of(seed, _FUTURES, first, number), device),
+            _one_line_breakdown(),
+        ):
             chunk = next(chunks, None)
         if chunk is None:
             return
         yield chunk
         number += 1
-
-
-def with_noise(
-    candidate: Candidate, samples: torch.Tensor, seed: int, first: int
-) -> torch.Tensor:
-    """`Candidate.with_noise` of a batch whose first clip is number `first`."""
-    with seeded(seed_of(seed, _NOISE, first), samples.device):
-        return candidate.with_noise(samples)
 
 
 def latents_of(

@@ -10,10 +10,11 @@ import torch
 from svg_pyro.errors import EvaluationError, SVGError
 from svg_pyro.evaluation.candidates import Candidate
 from svg_pyro.evaluation.held_out import HeldOut
-from svg_pyro.evaluation.sampling import latents_of, sampled_futures, with_noise
+from svg_pyro.evaluation.sampling import latents_of, noisy_futures, sampled_futures
 from svg_pyro.evaluation.settings import EvaluationSettings
 from svg_pyro.evaluation.totals import ScoreTotals
 from svg_pyro.metrics import Calibration, Curves, Fvd, Lpips
+from svg_pyro.model.generation import Draw
 from svg_pyro.util.memory import is_exhausted
 
 
@@ -127,14 +128,17 @@ class Scorer:
         settings = self.settings
         context, truth = frames[:, : settings.n_past], frames[:, settings.n_past :]
         held = truth.new_empty(self._judged, *truth.shape)
-        chunks = sampled_futures(self.candidate, context, settings.sampling, self.done)
+        given = self.candidate, context, settings.sampling, self.done
+        noisy = None
+        if self.calibration is not None and settings.intervals == "noisy":
+            noisy = torch.empty_like(held)
+            chunks = _held_with_noise(noisy_futures(*given), held, noisy)
+        else:
+            chunks = _held(sampled_futures(*given), held)
         curves = Curves(settings.protocols, self._distances)
-        curves.update(truth, _held(chunks, held))
+        curves.update(truth, chunks)
         if self.calibration is not None:
-            samples = held
-            if settings.intervals == "noisy":
-                samples = with_noise(self.candidate, held, settings.seed, self.done)
-            self.calibration.update(truth, samples)
+            self.calibration.update(truth, held if noisy is None else noisy)
         if self.fvd is not None:
             self.fvd.update(frames, torch.cat([context, held[0]], 1))
         self.totals.add(curves)
@@ -156,6 +160,19 @@ class Scorer:
             bounded = self.candidate.likelihood(frames, max(self.settings.particles))
         if bounded is not None:
             self.held_out.update(bounded)
+
+
+def _held_with_noise(
+    draws: Iterable[Draw], room: torch.Tensor, noisy: torch.Tensor
+) -> Iterator[torch.Tensor]:
+    """Pass means on, and keep the first ones, and the first frames around them."""
+    done = 0
+    for draw in draws:
+        part = slice(done, done + len(draw.means))
+        for kept, drawn in zip((room, noisy), draw, strict=True):
+            kept[part].copy_(drawn[: len(kept[part])])
+        done += len(draw.means)
+        yield draw.means
 
 
 def _held(chunks: Iterable[torch.Tensor], room: torch.Tensor) -> Iterator[torch.Tensor]:

@@ -37,9 +37,9 @@ class EvaluationSettings:
         all of them at once; 0: none are.
     intervals : str
         What that distribution is: "means", the spread of the frames' means over
-        samples; or "noisy", with the observation noise of the model added and the
-        values cut to [0, 1]. Under the observation model "gaussian" that noise stands
-        for a weight of the KL and is not calibrated.
+        samples; or "noisy", frames drawn from the observation model around those
+        means, as by ``SVG.predict(noise=True)``. Under the observation model "gaussian"
+        that noise stands for a weight of the KL and is not calibrated.
     particles : tuple of int
         The K of the importance-weighted bounds, ascending.
     likelihood_clips : int

@@ -1,6 +1,8 @@
 """What is drawn from a model: futures in bounded memory, and reconstructions."""
 
+import contextlib
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import torch
 from pyro.infer.util import is_validation_enabled
@@ -9,11 +11,28 @@ from svg_pyro.model.checks import check_count, check_frames
 from svg_pyro.model.features import Features, encode
 from svg_pyro.model.networks import folded
 from svg_pyro.model.precision import autocast_dtype
+from svg_pyro.model.rollout import check_noise
 from svg_pyro.model.root import Root
 from svg_pyro.model.types import Part, Trace
-from svg_pyro.util.modes import evaluating
+from svg_pyro.util.modes import evaluating, seeded
+from svg_pyro.util.seeds import seed_of
 
 _FRAMES_A_STEP = 256  # of all samples and clips together, where no chunk size is given
+
+
+class Draw(NamedTuple):
+    """Some futures of each clip of a batch, ``(chunk_size, B, horizon, C, H, W)``.
+
+    Attributes
+    ----------
+    means : torch.Tensor
+        The means of their frames.
+    frames : torch.Tensor
+        Frames drawn around them; the means where no noise was asked for.
+    """
+
+    means: torch.Tensor
+    frames: torch.Tensor
 
 
 class Generative(Root):
@@ -32,6 +51,7 @@ class Generative(Root):
     frame_shape: tuple[int, int, int]
     encoder: Part
     decoder: Part
+    observation: Part
     prior: Part | None
 
     def sample_traces(
@@ -41,6 +61,7 @@ class Generative(Root):
         horizon: int = 0,
         *,
         score: bool = True,
+        noise: bool = False,
     ) -> tuple[Trace, Trace]:
         """Traces of the guide, and of the model under its latents, in evaluation mode.
 
@@ -54,6 +75,8 @@ class Generative(Root):
             Frames to generate after the clips.
         score : bool
             Whether the frames of the clips are scored, as the site "x".
+        noise : bool
+            Whether there is a site "x_new", of frames around the future's means.
 
         Returns
         -------
@@ -68,26 +91,41 @@ class Generative(Root):
         num_samples: int = 1,
         *,
         chunk_size: int | None = None,
+        noise: bool = False,
+        seed: int | None = None,
     ) -> torch.Tensor:
         """Sampled futures: what ``Predictive(model, guide)`` gives, in bounded memory.
 
         Parameters
         ----------
-        context, horizon, num_samples, chunk_size
+        context, horizon, num_samples, chunk_size, noise, seed
             As in `futures`.
 
         Returns
         -------
         torch.Tensor
-            Means, shape ``(num_samples, B, horizon, C, H, W)``, on the context's
-            device.
+            Means, or frames with noise, in [0, 1]; shape
+            ``(num_samples, B, horizon, C, H, W)``, on the context's device.
 
         Raises
         ------
-        FramesError
+        FramesError, ConfigError
             As `futures`.
+
+        Examples
+        --------
+        >>> config = svg_pyro.SVGConfig(channels=1, width=4, g_dim=8, rnn_size=12)
+        >>> svg = svg_pyro.SVG(config)
+        >>> context = torch.rand(2, 2, 1, 64, 64)
+        >>> frames = svg.predict(context, 3, 20, noise=True, seed=1)
+        >>> means = svg.predict(context, 3, 20, seed=1)  # of the same latents
+        >>> low, high = frames.quantile(torch.tensor([0.05, 0.95]), 0)
+        >>> low.shape
+        torch.Size([2, 3, 1, 64, 64])
         """
-        chunks = self.futures(context, horizon, num_samples, chunk_size=chunk_size)
+        chunks = self.futures(
+            context, horizon, num_samples, chunk_size=chunk_size, noise=noise, seed=seed
+        )
         return gathered(chunks, context, horizon, num_samples)
 
     def futures(
@@ -97,11 +135,18 @@ class Generative(Root):
         num_samples: int = 1,
         *,
         chunk_size: int | None = None,
+        noise: bool = False,
+        seed: int | None = None,
     ) -> Iterator[torch.Tensor]:
         """Sampled futures, a few at a time.
 
         The context is encoded once for all samples. Each call copies and folds the
         networks; a `Sampler` does so once for many calls.
+
+        A sample is made of means, as in the paper. Intervals over samples hold the
+        truth as often as they say only with `noise`: then frames are drawn from the
+        observation model around the means, which alone are fed back. Where that is
+        a density on the real line they are cut to [0, 1].
 
         Parameters
         ----------
@@ -113,19 +158,44 @@ class Generative(Root):
             Futures of each clip.
         chunk_size : int, optional
             Samples held at a time; by default so many that a step has 256 frames.
+        noise : bool
+            Draw frames, instead of their means.
+        seed : int, optional
+            Of 0 or more: makes the samples a function of it and of `chunk_size`, and
+            leaves the global random state alone, from which they are drawn without it.
 
         Returns
         -------
         iterator of torch.Tensor
-            Means, shapes ``(chunk_size, B, horizon, C, H, W)`` (the last one may be
-            shorter). A chunk is drawn when it is asked for.
+            Means or frames, in [0, 1], shapes ``(chunk_size, B, horizon, C, H, W)``
+            (the last one may be shorter). A chunk is drawn when it is asked for.
 
         Raises
         ------
         FramesError
-            When the context is not what is said above, or a number is below 1.
+            When the context is not what is said above, or a number is below 1, or the
+            seed below 0.
+        ConfigError
+            When there is to be noise, and the observation model does not know any yet.
         """
+        draws = self.draws(
+            context, horizon, num_samples, chunk_size=chunk_size, noise=noise, seed=seed
+        )
+        return (draw.frames for draw in draws)
+
+    def draws(
+        self,
+        context: torch.Tensor,
+        horizon: int,
+        num_samples: int = 1,
+        *,
+        chunk_size: int | None = None,
+        noise: bool = False,
+        seed: int | None = None,
+    ) -> Iterator[Draw]:
+        """What `futures` gives, each with its means; see there."""
         self.check_request(context, horizon, num_samples, chunk_size)
+        self.check_draws(noise=noise, seed=seed)
         generating = self
         with torch.no_grad(), evaluating(self):
             # For a single frame the copy costs more than it saves.
@@ -133,11 +203,16 @@ class Generative(Root):
                 networks = folded(self, autocast_dtype(context.device))
                 generating = self.with_networks(networks.encoder, networks.decoder)
             features = encode(generating.encoder, context, shared=True)
-        return generating.futures_of(
-            features, horizon, num_samples, chunk_size=chunk_size
+        return generating.draws_of(
+            features,
+            horizon,
+            num_samples,
+            chunk_size=chunk_size,
+            noise=noise,
+            seed=seed,
         )
 
-    def futures_of(
+    def draws_of(
         self,
         features: Features,
         horizon: int,
@@ -145,31 +220,48 @@ class Generative(Root):
         *,
         chunk_size: int | None = None,
         even: bool = False,
-    ) -> Iterator[torch.Tensor]:
-        """The chunks of `futures`, from the context's features.
+        noise: bool = False,
+        seed: int | None = None,
+    ) -> Iterator[Draw]:
+        """The chunks of `draws`, from the context's features.
 
         Parameters
         ----------
         features : Features
             Of the context, shared.
-        horizon, num_samples, chunk_size
+        horizon, num_samples, chunk_size, noise, seed
             As in `futures`, checked.
         even : bool
             Draw all chunks in one size, and cut the last one.
         """
-        clips, future = len(features.frames), None
+        clips, draw = len(features.frames), None
         if chunk_size is None:
             chunk_size = max(1, _FRAMES_A_STEP // clips)
-        for start in range(0, num_samples, chunk_size):
+        for number, start in enumerate(range(0, num_samples, chunk_size)):
             count = min(chunk_size, num_samples - start)
             drawn = min(chunk_size, num_samples) if even else count
             # A predictor without latents has one future.
-            if future is None or self.prior is not None:
-                future = None  # before the next one is drawn
-                _, model = self.sample_traces(features, drawn, horizon, score=False)
-                future = model.nodes["_RETURN"]["value"]
-                del model
-            yield future.expand(drawn, clips, horizon, *self.frame_shape)[:count]
+            if draw is None or noise or self.prior is not None:
+                draw = None  # before the next one is drawn
+                with _drawn_from(seed, number, features.h.device):
+                    draw = self._draw(features, drawn, horizon, noise=noise)
+            shape = drawn, clips, horizon, *self.frame_shape
+            yield Draw(*(part.expand(shape)[:count] for part in draw))
+
+    def _draw(
+        self, features: Features, count: int, horizon: int, *, noise: bool
+    ) -> Draw:
+        _, model = self.sample_traces(
+            features, count, horizon, score=False, noise=noise
+        )
+        means = model.nodes["_RETURN"]["value"]
+        if not noise:
+            return Draw(means, means)
+        frames = model.nodes["x_new"]["value"]
+        # A density on the real line knows no edges of grey; levels are within them.
+        return Draw(
+            means, frames.clamp(0, 1) if self.observation.is_density else frames
+        )
 
     def check_request(
         self,
@@ -184,6 +276,13 @@ class Generative(Root):
         if chunk_size is not None:
             check_count("chunk_size", chunk_size)
         self.check(context, horizon, 1)
+
+    def check_draws(self, *, noise: bool, seed: int | None) -> None:
+        """Raise FramesError or ConfigError unless `futures` can be drawn so."""
+        if noise:
+            check_noise(self.observation)
+        if seed is not None:
+            check_count("seed", seed, least=0)
 
     def reconstruct(self, frames: torch.Tensor) -> torch.Tensor:
         """Decoder means under one sample of the approximate posterior.
@@ -232,6 +331,15 @@ class Generative(Root):
         self.check_contiguous()
         # Looking at values waits for the device, as Pyro's own validation does.
         check_frames(frames, self.frame_shape, shortest, values=is_validation_enabled())
+
+
+def _drawn_from(
+    seed: int | None, number: int, device: torch.device
+) -> contextlib.AbstractContextManager[None]:
+    """Where a chunk of samples is drawn: from a seed of its own, if there is any."""
+    if seed is None:
+        return contextlib.nullcontext()
+    return seeded(seed_of(seed, number), device)
 
 
 def gathered(

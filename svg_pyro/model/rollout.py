@@ -6,6 +6,7 @@ import pyro
 import torch
 
 from svg_pyro.config import SVGConfig
+from svg_pyro.errors import ConfigError
 from svg_pyro.model.checks import latents
 from svg_pyro.model.features import Features, decode
 from svg_pyro.model.skips import skips_of_future
@@ -28,6 +29,8 @@ def roll_out(
     features: Features,
     states: tuple[RecurrentState, RecurrentState],
     horizon: int,
+    *,
+    noise: bool = False,
 ) -> torch.Tensor:
     """Generate frames, each from the mean of the one before it.
 
@@ -41,12 +44,22 @@ def roll_out(
         Of the prior and of the frame predictor after the last context frame but one.
     horizon : int
         Frames to generate.
+    noise : bool
+        Whether frames are drawn around the means, as the site "x_new"; none of them is
+        fed back.
 
     Returns
     -------
     torch.Tensor
         Means, shape ``(*samples, B, horizon, C, H, W)``; the site "x_future".
+
+    Raises
+    ------
+    ConfigError
+        When there is to be noise, and the observation model does not know any yet.
     """
+    if noise:
+        check_noise(svg.observation)
     prepared = features.once(
         "future skips", lambda: skips_of_future(svg.decoder, features, svg.config)
     )
@@ -54,19 +67,42 @@ def roll_out(
     mean = features.inputs[:, -1:]
     for t in range(seen + 1, seen + horizon + 1):
         g, states = predict_next(svg, t, h, states)
-        mean, _ = svg.observation.split(decode(svg.decoder, g, prepared, mean))
-        mean = mean.to(features.frames.dtype)
-        future.append(mean)
+        decoded = decode(svg.decoder, g, prepared, mean).to(features.frames.dtype)
+        mean, _ = svg.observation.split(decoded)
+        future.append(decoded if noise else mean)
         if t == seen + horizon:
             break
         h, skips = svg.encoder(mean)
         if svg.config.last_frame_skip:
             prepared = svg.decoder.prepare(mean, skips)
+    decoded, extra = future.frames(), None
+    if noise:
+        decoded, extra = svg.observation.split(decoded)
     with pyro.plate("future", horizon, dim=-1):
-        means: torch.Tensor = pyro.deterministic(
-            "x_future", future.frames(), event_dim=3
-        )
+        means: torch.Tensor = pyro.deterministic("x_future", decoded, event_dim=3)
+        if noise:
+            pyro.sample("x_new", svg.observation(means, extra))
     return means
+
+
+def check_noise(observation: Part) -> None:
+    """Refuse to draw frames from an observation model that knows no noise yet.
+
+    Parameters
+    ----------
+    observation : Observation
+        Of the model.
+
+    Raises
+    ------
+    ConfigError
+        When its noise is set by the frames that it scores, and it has seen none.
+    """
+    if observation.needs_target:
+        raise ConfigError(
+            "the observation model sets its noise by training batches and has seen "
+            "none, so that there is no noise to draw; train the model, or ask for means"
+        )
 
 
 class _Future:

@@ -12,7 +12,7 @@ from torch.utils._pytree import tree_map
 from svg_pyro.config import check_precision
 from svg_pyro.errors import ConfigError
 from svg_pyro.model.features import encode
-from svg_pyro.model.generation import gathered
+from svg_pyro.model.generation import Draw, gathered
 from svg_pyro.model.networks import Networks, folded
 from svg_pyro.model.precision import autocast, autocast_dtype
 from svg_pyro.model.svg import SVG
@@ -73,6 +73,8 @@ class Sampler:
         num_samples: int = 1,
         *,
         chunk_size: int | None = None,
+        noise: bool = False,
+        seed: int | None = None,
     ) -> Iterator[torch.Tensor]:
         """Sampled futures, a few at a time; see `SVG.futures`.
 
@@ -83,23 +85,27 @@ class Sampler:
         FramesError
             As `SVG.futures`.
         ConfigError
-            When the weights have changed since, or PyTorch cannot compile.
+            As `SVG.futures`; when the weights have changed since, or PyTorch cannot
+            compile.
         """
         self._svg.check_request(context, horizon, num_samples, chunk_size)
+        self._svg.check_draws(noise=noise, seed=seed)
         if _versions(self._svg) != self._weights:
             raise ConfigError(
                 "the weights have changed since this Sampler was made; make a new one"
             )
         with self._autocast(), torch.no_grad():
             features = encode(self._encoder, context, shared=True)
-        chunks = self._generating.futures_of(
+        draws = self._generating.draws_of(
             features,
             horizon,
             num_samples,
             chunk_size=chunk_size,
             even=self._compiled,
+            noise=noise,
+            seed=seed,
         )
-        return self._each(chunks)
+        return self._each(draws)
 
     def predict(
         self,
@@ -108,31 +114,35 @@ class Sampler:
         num_samples: int = 1,
         *,
         chunk_size: int | None = None,
+        noise: bool = False,
+        seed: int | None = None,
     ) -> torch.Tensor:
         """Sampled futures, shape ``(num_samples, B, horizon, C, H, W)``.
 
         See `SVG.predict`; raises what `futures` does.
         """
-        chunks = self.futures(context, horizon, num_samples, chunk_size=chunk_size)
+        chunks = self.futures(
+            context, horizon, num_samples, chunk_size=chunk_size, noise=noise, seed=seed
+        )
         return gathered(chunks, context, horizon, num_samples)
 
     def _autocast(self) -> AbstractContextManager[None]:
         return autocast(self._device, self._precision)
 
-    def _each(self, chunks: Iterator[torch.Tensor]) -> Iterator[torch.Tensor]:
+    def _each(self, draws: Iterator[Draw]) -> Iterator[torch.Tensor]:
         """The chunks, each drawn in our precision, and given up in the caller's."""
         while True:
             try:
                 with self._autocast():
-                    chunk = next(chunks, None)
+                    draw = next(draws, None)
             except _CannotCompile as error:
                 reason = " ".join(str(error).split("\n\n")[0].split())
                 raise ConfigError(
                     f"PyTorch cannot compile ({reason}); leave compiled out"
                 ) from error
-            if chunk is None:
+            if draw is None:
                 return
-            yield chunk
+            yield draw.frames
 
 
 def _versions(svg: SVG) -> list[tuple[int, int | None]]:

@@ -118,6 +118,7 @@ class SVG(Generative):
         horizon: int = 0,
         *,
         score: bool | None = None,
+        noise: bool = False,
         inputs: torch.Tensor | None = None,
     ) -> torch.Tensor | None:
         r"""p(x_{2:T}, z_{2:T} | x_1) and, with a horizon, the futures after x_T.
@@ -131,6 +132,7 @@ class SVG(Generative):
 
             z_t ~ p(z_t | h_{1:t-1})                 sites "z_{t}", t = T+1..T+horizon
             x_t = Dec(g_t, skips of x_T)             site "x_future"
+            x_t + noise ~ p(x_t | Dec(...))          site "x_new", plates batch, future
 
         The networks run in evaluation mode when a future is asked for.
 
@@ -143,6 +145,10 @@ class SVG(Generative):
         score : bool, optional
             Whether the site x is there; by default only if `horizon` is 0, since
             decoding the context is most of the cost of a short future.
+        noise : bool
+            Whether the site x_new is there: frames drawn from the observation model
+            around the future's means. They are not fed back, and, under a density of
+            the real line, not cut to [0, 1].
         inputs : torch.Tensor, optional
             Frames that prior and predictor see, and the decoder moves, in place of
             `frames`, of the same shape; see `svg_pyro.training.own_means`.
@@ -156,19 +162,36 @@ class SVG(Generative):
         ------
         FramesError
             When the frames, or the horizon, are not what is said above.
+        ConfigError
+            When there is to be noise, and the observation model does not know any yet.
+
+        Examples
+        --------
+        >>> svg = SVG(SVGConfig(channels=1, width=4, g_dim=8, z_dim=3, rnn_size=12))
+        >>> draw = pyro.infer.Predictive(svg.model, guide=svg.guide, num_samples=4)
+        >>> futures = draw(torch.rand(2, 5, 1, 64, 64), horizon=3, noise=True)
+        >>> futures["x_new"].shape
+        torch.Size([4, 2, 3, 1, 64, 64])
         """
         score = horizon == 0 if score is None else score
         self.check(frames, horizon, 2 if score else 1)
         with evaluating(self) if horizon else contextlib.nullcontext():
             features = replayed(self.encoder, frames, inputs)
             features = features or encode(self.encoder, frames, inputs=inputs)
-            return self._model(features, horizon, score=score)
+            return self._model(features, horizon, score=score, noise=noise)
 
     def forward(
-        self, frames: torch.Tensor, horizon: int = 0, *, score: bool | None = None
+        self,
+        frames: torch.Tensor,
+        horizon: int = 0,
+        *,
+        score: bool | None = None,
+        noise: bool = False,
     ) -> torch.Tensor | None:
         """See `model`."""
-        future: torch.Tensor | None = self.model(frames, horizon, score=score)
+        future: torch.Tensor | None = self.model(
+            frames, horizon, score=score, noise=noise
+        )
         return future
 
     @program
@@ -178,6 +201,7 @@ class SVG(Generative):
         horizon: int = 0,
         *,
         score: bool | None = None,
+        noise: bool = False,
         inputs: torch.Tensor | None = None,
     ) -> None:
         r"""q(z_{2:T} | x_{1:T}): the approximate posterior of what is observed.
@@ -188,8 +212,8 @@ class SVG(Generative):
 
         Parameters
         ----------
-        frames, horizon, score, inputs
-            As in `model`. The future's latents are left to the prior.
+        frames, horizon, score, noise, inputs
+            As in `model`. The future's latents and frames are left to the model.
 
         Raises
         ------
@@ -263,7 +287,7 @@ class SVG(Generative):
             pyro.sample("z", posterior, infer=kept)
 
     def _model(
-        self, features: Features, horizon: int, *, score: bool
+        self, features: Features, horizon: int, *, score: bool, noise: bool = False
     ) -> torch.Tensor | None:
         batch, steps = features.h.shape[0], features.h.shape[1] - 1
         states = None, None
@@ -272,7 +296,9 @@ class SVG(Generative):
                 g, states = self._teacher_forced(features)
                 if score:
                     self._observe(features, g)
-            return roll_out(self, features, states, horizon) if horizon else None
+            if not horizon:
+                return None
+            return roll_out(self, features, states, horizon, noise=noise)
 
     def _teacher_forced(
         self, features: Features
@@ -314,6 +340,7 @@ class SVG(Generative):
         horizon: int = 0,
         *,
         score: bool = True,
+        noise: bool = False,
     ) -> tuple[Trace, Trace]:
         """See `Generative.sample_traces`."""
         plate: contextlib.AbstractContextManager[object] = contextlib.nullcontext()
@@ -323,5 +350,5 @@ class SVG(Generative):
             guide = poutine.trace(self._guide).get_trace(features)
             replay = poutine.replay(self._model, trace=guide)
             return guide, poutine.trace(replay).get_trace(
-                features, horizon, score=score
+                features, horizon, score=score, noise=noise
             )

@@ -165,8 +165,8 @@ def _calibration(results, figure):
     words = {
         "means": "Intervals are those of the frames' means over samples, without the "
         "observation noise.",
-        "noisy": "The model's observation noise is added to the samples, and the values "
-        "are cut to [0, 1]; with sigma from beta that noise is not calibrated.",
+        "noisy": "Intervals are those of frames drawn from the model's observation "
+        "model around their means; with sigma from beta that noise is not calibrated.",
     }
     head = ["", "samples", "CRPS", "spread/skill", "distance of two samples",
             "nominal coverage", "observed"]  # fmt: skip

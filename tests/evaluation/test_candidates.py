@@ -19,7 +19,7 @@ from support.evaluations import (
 import svg_pyro
 from svg_pyro.errors import EvaluationError, FramesError
 from svg_pyro.evaluation import LAST_FRAME, Candidate, ModelCandidate, load_candidates
-from svg_pyro.evaluation.sampling import Sampling, sampled_futures, with_noise
+from svg_pyro.evaluation.sampling import Sampling, noisy_futures, sampled_futures
 from svg_pyro.evaluation.totals import ScoreTotals
 from svg_pyro.metrics import Curves
 from svg_pyro.metrics.moments import Running
@@ -144,13 +144,20 @@ def test_observation_noise_is_added_to_the_means(tiny, tmp_path):
     svg = awake(tiny, observation="learned-sigma")
     with torch.no_grad():
         svg.observation.log_sigma.fill_(math.log(0.07))
-    samples = torch.full((40, 1, 2, 1, 64, 64), 0.5)
     candidate = ModelCandidate("m", svg)
-    noisy = with_noise(candidate, samples, SMALL.seed, 0)
-    assert noisy.std().item() == pytest.approx(0.07, rel=0.01)
-    assert noisy.mean().item() == pytest.approx(0.5, abs=1e-3)
-    assert torch.equal(with_noise(candidate, samples, SMALL.seed, 0), noisy)
-    assert with_noise(candidate, samples * 2, SMALL.seed, 0).max() == 1
+    given = candidate, clips()[:2, :2], SMALL.sampling, 0
+    means = torch.cat([*sampled_futures(*given)])
+    draws = [*noisy_futures(*given)]
+    noisy = torch.cat([draw.frames for draw in draws])
+    assert torch.equal(torch.cat([draw.means for draw in draws]), means)
+    inside = (means > 0.3) & (means < 0.7)
+    assert inside.float().mean() > 0.3
+    noise = (noisy - means)[inside]
+    assert noise.std().item() == pytest.approx(0.07, rel=0.01)
+    assert noise.mean().item() == pytest.approx(0, abs=1e-3)
+    again = torch.cat([draw.frames for draw in noisy_futures(*given)])
+    assert torch.equal(again, noisy)
+    assert noisy.min() >= 0 and noisy.max() <= 1
     # Zero means under this noise: the truth of black frames is one of many zeros, so
     # that intervals of noisy samples cover it as often as they say.
     settings = dataclasses.replace(SMALL, intervals="noisy")
