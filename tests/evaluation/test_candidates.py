@@ -151,10 +151,10 @@ def test_observation_noise_is_added_to_the_means(tiny, tmp_path):
     noisy = torch.cat([draw.frames for draw in draws])
     assert torch.equal(torch.cat([draw.means for draw in draws]), means)
     inside = (means > 0.3) & (means < 0.7)
-    assert inside.float().mean() > 0.3
     noise = (noisy - means)[inside]
-    assert noise.std().item() == pytest.approx(0.07, rel=0.01)
-    assert noise.mean().item() == pytest.approx(0, abs=1e-3)
+    assert len(noise) > 10_000  # four standard errors: 3 % of sigma
+    assert noise.std().item() == pytest.approx(0.07, rel=0.03)
+    assert noise.mean().item() == pytest.approx(0, abs=0.003)
     again = torch.cat([draw.frames for draw in noisy_futures(*given)])
     assert torch.equal(again, noisy)
     assert noisy.min() >= 0 and noisy.max() <= 1
