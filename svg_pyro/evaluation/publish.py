@@ -2,7 +2,6 @@
 
 import re
 from pathlib import Path
-from typing import Any
 
 from svg_pyro.evaluation.collect import results_of
 from svg_pyro.evaluation.pictures import Picture, pictures
@@ -10,7 +9,7 @@ from svg_pyro.evaluation.result_files import write_curves, write_results
 from svg_pyro.evaluation.results import EvaluationResults
 from svg_pyro.evaluation.runner import Evaluation
 from svg_pyro.plots.evaluation import draw_calibration, draw_latents, draw_scores
-from svg_pyro.plots.report import write_report
+from svg_pyro.plots.report import ReportPicture, write_report
 from svg_pyro.plots.strips import draw_gif, draw_strip
 from svg_pyro.util.progress import progress
 
@@ -44,11 +43,11 @@ def publish(evaluation: Evaluation) -> EvaluationResults:
         if draw(results, path):
             figures[name] = path
     drawn = _draw_pictures(evaluation)
-    write_report(results, figures, drawn, out / "report.html")
+    write_report(results, out / "report.html", figures=figures, pictures=drawn)
     return results
 
 
-def _draw_pictures(evaluation: Evaluation) -> list[dict[str, Any]]:
+def _draw_pictures(evaluation: Evaluation) -> list[ReportPicture]:
     out = evaluation.out / "pictures"
     names = [c.name for c in evaluation.candidates if not c.is_baseline]
     count = len(names) * min(evaluation.settings.pictures, evaluation.clips)
@@ -71,7 +70,7 @@ def _draw_pictures(evaluation: Evaluation) -> list[dict[str, Any]]:
 
 def _entry(
     evaluation: Evaluation, picture: Picture, gif: Path, png: Path
-) -> dict[str, Any]:
+) -> ReportPicture:
     words = "Context framed green, the true future blue, predicted frames orange."
     if picture.scale is not None:
         protocol = evaluation.settings.protocols[0]
@@ -82,4 +81,4 @@ def _entry(
             f"{picture.scale:.3f} and more (bright)."
         )
     title = f"{evaluation.data.name(picture.clip)}, {picture.name}"
-    return {"title": title, "caption": words, "gif": gif, "png": png}
+    return ReportPicture(title, words, gif, png)

@@ -1,28 +1,37 @@
 """Figures of an evaluation, drawn from its results: curves, calibration, latents."""
 
+from __future__ import annotations
+
 import math
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from matplotlib import colormaps, rc_context
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from svg_pyro.plots.style import colour_of, model_words, new_figure, write_figure
 
-from svg_pyro.util.files import written_beside
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-_LABELS = {
-    "mse": "MSE", "psnr": "PSNR [dB]", "ssim": "SSIM", "lpips": "LPIPS",
-}  # fmt: skip
-_COLOURS = colormaps["tab10"].colors
+    from svg_pyro.evaluation.results import (
+        CalibrationResult,
+        CandidateResult,
+        EvaluationResults,
+        Score,
+    )
+
+_LABELS = {"mse": "MSE", "psnr": "PSNR [dB]", "ssim": "SSIM", "lpips": "LPIPS"}
 _LEAST = 1e-6  # nats; less is drawn as this on a logarithmic axis
 _STYLES = {"best": "-", "mean": "--"}
-_FONTS = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "svg_pyro",
-    "font.family": "sans-serif",
+_CALIBRATION = {
+    "crps": "CRPS (lower is better)",
+    "spread_skill": "spread / skill (1: calibrated)",
+    "diversity": "distance of two samples",
 }
 
 
-def draw_scores(results, path):
+def draw_scores(results: EvaluationResults, path: str | Path) -> bool:
     """Each protocol's metrics against time: best sample and mean sample, 95 % bands.
 
     Returns True: there always are scores.
@@ -32,48 +41,57 @@ def draw_scores(results, path):
     results : svg_pyro.evaluation.EvaluationResults
         What is drawn.
     path : str or Path
-        SVG to write; a PNG of the same name is written beside it.
+        SVG to write; a PNG and a PDF of the same name are written beside it.
     """
-    scores = results.candidates[0].scores
+    candidates = results.candidates
+    scores = candidates[0].scores
     metrics = list(next(iter(scores.values())))
-    rows, columns = len(scores), len(metrics)
-    figure = Figure(figsize=(3.6 * columns, 2.9 * rows + 0.5), layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False)
-    for row, protocol in zip(axes, scores):
-        for axis, metric in zip(row, metrics):
-            for colour, candidate in zip(_cycle(), results.candidates):
-                _draw_metric(axis, candidate, protocol, metric, colour, results)
+    figure, axes = new_figure(len(scores), len(metrics))
+    for row, protocol in zip(axes, scores, strict=True):
+        for axis, metric in zip(row, metrics, strict=True):
+            for place, candidate in enumerate(candidates):
+                kinds = candidate.scores[protocol][metric]
+                alone = candidate.num_samples == 1
+                _draw_metric(axis, results, kinds, colour_of(place), alone=alone)
             axis.set_title(f"{_LABELS.get(metric, metric)}, protocol {protocol}")
-    _finish(figure, axes.flat, path)
+    banded = any(
+        math.isfinite(half)
+        for candidate in candidates
+        for half in candidate.scores[next(iter(scores))][metrics[0]][
+            "best"
+        ].per_step_half_width
+    )
+    handles = [_line(colour_of(i), _words(c)) for i, c in enumerate(candidates)]
+    if any(candidate.num_samples > 1 for candidate in candidates):
+        handles += [
+            _line("0.3", f"{kind} of the samples", linestyle=style)
+            for kind, style in _STYLES.items()
+        ]
+    if banded:
+        handles.append(_band("95 % interval of the mean over clips"))
+    _finish(figure, [axis for row in axes for axis in row], path, handles)
     return True
 
 
-def draw_calibration(results, path):
+def draw_calibration(results: EvaluationResults, path: str | Path) -> bool:
     """CRPS, spread-skill ratio and diversity against time, reliability, and ranks.
 
-    The map is the CRPS of the first predictor that has one, by pixel.
+    The map is the CRPS of the first candidate that has one, by pixel.
 
     Returns whether there was anything to draw. Parameters as in `draw_scores`.
     """
     judged = [
-        (colour, candidate)
-        for colour, candidate in zip(_cycle(), results.candidates)
+        (colour_of(place), candidate, candidate.calibration)
+        for place, candidate in enumerate(results.candidates)
         if candidate.calibration is not None
     ]
     if not judged:
         return False
-    figure = Figure(figsize=(11, 6.2), layout="constrained")
-    axes = figure.subplots(2, 3)
-    reliability, ranks = axes[1, 0], axes[1, 1]
-    titles = {
-        "crps": "CRPS", "spread_skill": "spread over skill (1: calibrated)",
-        "diversity": "distance of two samples (RMS)",
-    }  # fmt: skip
-    for colour, candidate in judged:
-        calibration, style = candidate.calibration, {"color": colour}
-        for axis, (key, title) in zip(axes[0], titles.items()):
-            values = getattr(calibration, key)
-            _draw_line(axis, values, results, label=candidate.name, **style)
+    figure, axes = new_figure(2, 3, row_height=2.3)
+    reliability, ranks, by_pixel = axes[1]
+    for colour, _, calibration in judged:
+        for axis, (key, title) in zip(axes[0], _CALIBRATION.items(), strict=True):
+            _draw_line(axis, results, getattr(calibration, key), color=colour)
             axis.set_title(title)
         _draw_reliability(reliability, calibration, colour)
         _draw_ranks(ranks, calibration, colour)
@@ -82,113 +100,151 @@ def draw_calibration(results, path):
     reliability.plot([0, 1], [0, 1], color="0.6", linewidth=1)
     reliability.set(
         title="reliability of pixel intervals",
-        xlabel="nominal coverage", ylabel="observed coverage",
-    )  # fmt: skip
+        xlabel="nominal coverage",
+        ylabel="observed coverage",
+    )
     ranks.axhline(1, color="0.6", linewidth=1)
     ranks.set(
         title="rank of the truth (1: calibrated)",
-        xlabel="rank / samples", ylabel="density",
-    )  # fmt: skip
-    first = judged[0][1]
-    image = axes[1, 2].imshow(first.calibration.crps_pixels, cmap="inferno", vmin=0)
-    axes[1, 2].set(title=f"CRPS by pixel, {first.name}", xticks=[], yticks=[])
-    figure.colorbar(image, ax=axes[1, 2])
-    _finish(figure, axes.flat[:5], path)
+        xlabel="rank / samples",
+        ylabel="density",
+    )
+    _, first, calibration = judged[0]
+    image = by_pixel.imshow(calibration.crps_pixels, cmap="inferno", vmin=0)
+    by_pixel.grid(visible=False)
+    by_pixel.set(title=f"CRPS by pixel, {first.name}", xticks=[], yticks=[])
+    figure.colorbar(image, ax=by_pixel)
+    handles = [_line(colour, _words(candidate)) for colour, candidate, _ in judged]
+    handles.append(_line("0.6", "calibrated"))
+    _finish(figure, [*axes[0], reliability, ranks], path, handles)
     return True
 
 
-def draw_latents(results, path):
+def draw_latents(results: EvaluationResults, path: str | Path) -> bool:
     """KL of each frame's latent against time, and of each latent dimension.
 
     Returns whether there was anything to draw. Parameters as in `draw_scores`.
     """
     bounded = [
-        (colour, candidate)
-        for colour, candidate in zip(_cycle(), results.candidates)
+        (colour_of(place), candidate, candidate.likelihood.kl)
+        for place, candidate in enumerate(results.candidates)
         if candidate.likelihood is not None and candidate.likelihood.units is not None
     ]
     if not bounded:
         return False
-    figure = Figure(figsize=(9, 3.4), layout="constrained")
-    axes = figure.subplots(1, 2, squeeze=False)
-    for colour, candidate in bounded:
-        kl, style = candidate.likelihood.kl, {"color": colour}
+    figure, (axes,) = new_figure(1, 2, row_height=2.3)
+    for colour, _, kl in bounded:
         frames = range(2, 2 + len(kl.per_step))
-        axes[0, 0].plot(frames, kl.per_step, label=candidate.name, **style)
+        axes[0].plot(frames, kl.per_step, color=colour)
         if kl.per_unit is not None:
             units = sorted((max(u, _LEAST) for u in kl.per_unit), reverse=True)
-            axes[0, 1].plot(range(1, 1 + len(units)), units, ".-", **style)
-    axes[0, 0].set(title="KL(q || p) [nats/frame]", xlabel="frame")
-    axes[0, 0].set_ylim(bottom=0)
-    axes[0, 1].set(
+            axes[1].plot(range(1, 1 + len(units)), units, ".-", color=colour)
+    axes[0].set(title="KL(q || p) [nats/frame]", xlabel="frame")
+    axes[0].set_ylim(bottom=0)
+    axes[1].set(
         title="the same by latent dimension", xlabel="dimension, sorted", yscale="log"
     )
-    _finish(figure, axes.flat, path)
+    handles = [_line(colour, _words(candidate)) for colour, candidate, _ in bounded]
+    _finish(figure, axes, path, handles)
     return True
 
 
-def _cycle():
-    while True:
-        yield from _COLOURS
+def _words(candidate: CandidateResult) -> str:
+    """A candidate's name, and where that says too little what it is."""
+    if candidate.config is None:
+        return candidate.name
+    return f"{candidate.name}: {model_words(candidate.config)}"
 
 
-def _draw_metric(axis, candidate, protocol, metric, colour, results):
-    kinds = candidate.scores[protocol][metric]
-    alone = candidate.num_samples == 1
+def _draw_metric(
+    axis: Axes,
+    results: EvaluationResults,
+    kinds: dict[str, Score],
+    colour: str,
+    *,
+    alone: bool,
+) -> None:
+    """The best and the mean sample's curve; only one where there is one sample."""
     for kind, style in _STYLES.items():
         if alone and kind == "mean":
             continue
-        label = candidate.name if alone else f"{candidate.name}, {kind}"
         curve = kinds[kind]
-        halves = curve.per_step_half_width
-        line = {"color": colour, "linestyle": style, "label": label}
-        _draw_line(axis, curve.per_step, results, halves, **line)
+        values = _draw_line(
+            axis, results, curve.per_step, color=colour, linestyle=style
+        )
+        halves = _finite(curve.per_step_half_width)
+        pairs = list(zip(values, halves, strict=True))
+        low, high = [v - h for v, h in pairs], [v + h for v, h in pairs]
+        frames = _frames(results, values)
+        axis.fill_between(frames, low, high, color=colour, alpha=0.15, lw=0)
+
+
+def _draw_line(
+    axis: Axes,
+    results: EvaluationResults,
+    values: Sequence[float],
+    **style: Any,
+) -> list[float]:
+    """Draw values against predicted frames; gives them with NaN for infinity."""
+    finite = _finite(values)
+    # A line of one point would not be seen.
+    marker = "." if len(finite) == 1 else None
+    axis.plot(_frames(results, finite), finite, marker=marker, **style)
     axis.set_xlabel("frame")
+    return finite
 
 
-def _draw_line(axis, values, results, halves=None, **style):
+def _frames(results: EvaluationResults, values: Sequence[float]) -> range:
+    """The numbers of predicted frames, counted from 1 at the clip's first."""
     start = results.settings.n_past + 1
-    frames, values = range(start, start + len(values)), _finite(values)
-    axis.plot(frames, values, **style)
-    axis.set_xlabel("frame")
-    if halves is not None:
-        halves = _finite(halves)
-        low = [v - h for v, h in zip(values, halves)]
-        high = [v + h for v, h in zip(values, halves)]
-        axis.fill_between(frames, low, high, color=style["color"], alpha=0.15, lw=0)
+    return range(start, start + len(values))
 
 
-def _draw_reliability(axis, calibration, colour):
-    steps = len(calibration.observed)
-    mean = [sum(column) / steps for column in zip(*calibration.observed)]
+def _draw_reliability(axis: Axes, calibration: CalibrationResult, colour: str) -> None:
+    observed = calibration.observed
+    mean = [sum(column) / len(observed) for column in zip(*observed, strict=True)]
     axis.plot(calibration.nominal, mean, color=colour)
 
 
-def _draw_ranks(axis, calibration, colour):
-    totals = [sum(column) for column in zip(*calibration.rank_histogram)]
+def _draw_ranks(axis: Axes, calibration: CalibrationResult, colour: str) -> None:
+    histograms = calibration.rank_histogram
+    totals = [sum(column) for column in zip(*histograms, strict=True)]
     count, places = sum(totals), len(totals)
     density = [t * places / count for t in totals]
     ranks = [i / (places - 1) for i in range(places)]
     axis.step(ranks, density, where="mid", color=colour)
 
 
-def _finite(values):
+def _finite(values: Sequence[float]) -> list[float]:
     """NaN, which is not drawn, for numbers that are not finite."""
     return [v if math.isfinite(v) else math.nan for v in values]
 
 
-def _finish(figure, axes, path):
-    path = Path(path)
+def _line(colour: str, label: str, *, linestyle: str = "-") -> Artist:
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], color=colour, linestyle=linestyle, label=label)
+
+
+def _band(label: str) -> Artist:
+    from matplotlib.patches import Patch
+
+    return Patch(color="0.3", alpha=0.15, linewidth=0, label=label)
+
+
+def _finish(
+    figure: Figure,
+    axes: Sequence[Axes],
+    path: str | Path,
+    handles: Sequence[Artist],
+) -> None:
+    """A legend below all panels, and the files: SVG for the page, PNG and PDF."""
+    from matplotlib.ticker import MaxNLocator
+
     for axis in axes:
-        axis.grid(alpha=0.3)
         if axis.get_xlabel() == "frame":
             axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
-    # Once for both files: the layout is most of the work.
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")
-    # Without a date, equal results give equal files.
-    for ending, options in ((".svg", {"metadata": {"Date": None}}), (".png", {})):
-        with rc_context(_FONTS), written_beside(path.with_suffix(ending)) as beside:
-            figure.savefig(beside, dpi=100, **options)
+    figure.legend(
+        handles=list(handles), loc="outside lower center", ncols=2, frameon=False
+    )
+    write_figure(figure, path, endings=(".svg", ".png", ".pdf"))

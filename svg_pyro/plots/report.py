@@ -1,76 +1,123 @@
 """One HTML page that shows an evaluation and needs no other file and no script."""
 
+from __future__ import annotations
+
 import base64
 import math
-from html import escape
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from svg_pyro.plots.style import model_words
 from svg_pyro.util.files import written_beside
 
-_STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2em auto; max-width: 84em;
-       padding: 0 1em; color: #222; background: #fff }
-h1 { font-size: 1.6em } h2 { font-size: 1.25em; margin-top: 2.2em } h3 { font-size: 1em }
-table { border-collapse: collapse; margin: .8em 0; font-variant-numeric: tabular-nums }
-th, td { padding: .25em .6em; text-align: right; white-space: nowrap;
-         border-bottom: 1px solid #ddd }
-th:first-child, td:first-child { text-align: left }
-thead th { border-bottom: 2px solid #888 }
-.scroll { overflow-x: auto } figure { margin: 1em 0 }
-figure svg, img { max-width: 100%; height: auto }
-img { image-rendering: pixelated } .note { color: #666 } code { font-size: .9em }
-"""
+if TYPE_CHECKING:
+    from svg_pyro.evaluation.results import (
+        CalibrationResult,
+        CandidateResult,
+        EvaluationResults,
+        LikelihoodResult,
+        Score,
+    )
+
+_FIGURES = ("scores", "calibration", "latents")
 _METRICS = {
-    "psnr": ("PSNR [dB]", 2), "ssim": ("SSIM", 4), "mse": ("MSE", 5), "lpips": ("LPIPS", 4),
-}  # fmt: skip
+    "psnr": ("PSNR [dB]", 2),
+    "ssim": ("SSIM", 4),
+    "mse": ("MSE", 5),
+    "lpips": ("LPIPS", 4),
+}
 _PROTOCOLS = {
-    "svg": "The first code of SVG (Denton and Fergus 2018): SSIM by a 7x7 uniform window; "
-    "best and worst sample by the mean SSIM over time, for all metrics.",
+    "svg": "The first code of SVG (Denton and Fergus 2018): SSIM by a 7x7 uniform "
+    "window; best and worst sample by the mean SSIM over time, for all metrics.",
     "srvp": "SRVP (Franceschi et al. 2020): SSIM by an 11x11 Gaussian window; each "
     "metric chooses its own best and worst sample by its mean over time.",
-    "finn": "Finn et al. (2016), as in the first code of SVG: SSIM by an 11x11 Gaussian "
-    "window. That each metric chooses its own sample is an addition.",
+    "finn": "Finn et al. (2016), as in the first code of SVG: SSIM by an 11x11 "
+    "Gaussian window. That each metric chooses its own sample is an addition.",
 }
 
 
-def write_report(results, figures, pictures, path):
-    """Write the page.
+@dataclass(frozen=True)
+class ReportPicture:
+    """Futures of a clip, as the page shows them.
+
+    Attributes
+    ----------
+    title, caption : str
+        Heading, and what the rows and colours mean.
+    gif, png : Path
+        The moving picture and the strip; they become part of the page.
+    """
+
+    title: str
+    caption: str
+    gif: Path
+    png: Path
+
+
+def write_report(
+    results: EvaluationResults,
+    path: str | Path,
+    *,
+    figures: Mapping[str, Path],
+    pictures: Sequence[ReportPicture],
+) -> None:
+    """Write the page, ``report.html.j2`` filled in; all text is escaped.
 
     Parameters
     ----------
     results : svg_pyro.evaluation.EvaluationResults
         What is shown.
-    figures : dict of str to str or Path
-        SVG files by "scores", "calibration" and "latents", of what there is.
-    pictures : list of dict
-        Each with "title", "caption", and "gif" and "png", files that become part of
-        the page.
     path : str or Path
+        HTML to write.
+    figures : dict of str to Path
+        SVG files by "scores", "calibration" and "latents", of what there is.
+    pictures : sequence of ReportPicture
+        Shown last, in this order.
     """
-    settings = results.settings
-    parts = [
-        f"<h1>Evaluation: {settings.n_past} frames of context, "
-        f"{settings.horizon} predicted</h1>",
-        _about(results),
-        *(_scores(results, protocol) for protocol in settings.protocols),
-        "<h2>Scores against time</h2>" + _figure(figures.get("scores")),
-        _calibration(results, _figure(figures.get("calibration"))),
-        _likelihood(results, _figure(figures.get("latents"))),
-        *(_picture(p) for p in pictures),
-    ]
-    page = (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width">'
-        f"<title>svg_pyro evaluation</title><style>{_STYLE}</style></head>\n<body>\n"
-        + "\n".join(filter(None, parts))
-        + "\n</body></html>\n"
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(
+        loader=PackageLoader("svg_pyro", "plots"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    bounded = (c.likelihood for c in results.candidates)
+    page = environment.get_template("report.html.j2").render(
+        results=results,
+        settings=results.settings,
+        candidates=[_candidate_row(c) for c in results.candidates],
+        protocols=[_protocol(results, name) for name in results.settings.protocols],
+        calibration=_calibration_rows(results),
+        likelihood=_likelihood_rows(results),
+        held_out=next((held_out for held_out in bounded if held_out), None),
+        # Of matplotlib, which escapes names itself: markup as it is.
+        figures={k: Markup(_svg(figures[k])) if k in figures else "" for k in _FIGURES},
+        pictures=[_picture(p) for p in pictures],
     )
     with written_beside(path) as beside:
         beside.write_text(page, encoding="utf-8")
 
 
-def number(value, digits):
-    """A number of the results as text: infinity and what is undefined have signs."""
+def number(value: float | None, digits: int) -> str:
+    """A number of the results as text: infinity and what is undefined have signs.
+
+    Parameters
+    ----------
+    value : float or None
+        A number, infinity, or what is not defined: NaN or None.
+    digits : int
+        After the decimal point.
+
+    Returns
+    -------
+    str
+        "∞" and "-∞" for infinity, "-" for what is not defined.
+    """
     if value is None or math.isnan(value):
         return "-"
     if math.isinf(value):
@@ -78,21 +125,26 @@ def number(value, digits):
     return f"{value:.{digits}f}"
 
 
-def table(head, rows):
-    """An HTML table; all cells are text."""
-    head = "".join(f"<th>{escape(h)}</th>" for h in head)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>\n"
-        for row in rows
-    )
-    return (
-        f'<div class="scroll"><table><thead><tr>{head}</tr></thead>\n'
-        f"<tbody>{body}</tbody></table></div>"
-    )
+def score_rows(
+    results: EvaluationResults,
+    protocol: str,
+) -> tuple[list[str], list[list[str]]]:
+    """A protocol's table: headline figures of every candidate.
 
+    Parameters
+    ----------
+    results : svg_pyro.evaluation.EvaluationResults
+        What is shown.
+    protocol : str
+        One of the settings' protocols.
 
-def score_rows(results, protocol):
-    """Head and rows of a protocol's table: headline figures of every predictor."""
+    Returns
+    -------
+    head : list of str
+        Titles of the columns.
+    rows : list of list of str
+        A row of cells for each candidate.
+    """
     candidates = results.candidates
     metrics = [m for m in _METRICS if m in candidates[0].scores[protocol]]
     head = ["", "samples"]
@@ -115,7 +167,7 @@ def score_rows(results, protocol):
     return head, rows
 
 
-def _interval(score, digits):
+def _interval(score: Score, digits: int) -> str:
     text = number(score.mean, digits)
     if not math.isnan(score.half_width):
         text += f" ± {number(score.half_width, digits)}"
@@ -124,61 +176,37 @@ def _interval(score, digits):
     return text
 
 
-def _about(results):
-    settings = results.settings
-    rows = [
-        [c.name, c.checkpoint or "", (c.sha256 or "")[:16],
-         "" if c.step is None else str(c.step)]
-        for c in results.candidates
-    ]  # fmt: skip
-    return (
-        f"<p>{escape(results.data)}; {results.clips} clips; seed "
-        f"{settings.seed}; svg_pyro {escape(results.version)}.</p>"
-        + table(["predictor", "checkpoint", "SHA-256", "step"], rows)
-    )
+def _candidate_row(candidate: CandidateResult) -> list[str]:
+    return [
+        candidate.name,
+        model_words(candidate.config),
+        "" if candidate.step is None else str(candidate.step),
+        candidate.checkpoint or "",
+        (candidate.sha256 or "")[:16],
+    ]
 
 
-def _scores(results, protocol):
-    return (
-        f"<h2>Scores, protocol {escape(protocol)}</h2>"
-        f'<p class="note">{_PROTOCOLS[protocol]} Means over clips of means over frames, '
-        "± 1.96 standard errors. Equal frames have an infinite PSNR: clips with "
-        "such frames are counted, and left out of the means of PSNR.</p>"
-        + table(*score_rows(results, protocol))
-    )
+def _protocol(results: EvaluationResults, name: str) -> dict[str, object]:
+    head, rows = score_rows(results, name)
+    return {"name": name, "words": _PROTOCOLS[name], "head": head, "rows": rows}
 
 
-def _calibration(results, figure):
-    rows = []
-    for candidate in results.candidates:
-        judged = candidate.calibration
-        if judged is not None:
-            at_90 = _coverage(judged, 0.9)
-            rows.append(
-                [candidate.name, str(judged.samples), number(judged.crps_mean, 5),
-                 number(_mean(judged.spread_skill), 3),
-                 number(_mean(judged.diversity), 4), *at_90]
-            )  # fmt: skip
-    if not rows:
-        return ""
-    kind = results.settings.intervals
-    words = {
-        "means": "Intervals are those of the frames' means over samples, without the "
-        "observation noise.",
-        "noisy": "Intervals are those of frames drawn from the model's observation "
-        "model around their means; with sigma from beta that noise is not calibrated.",
-    }
-    head = ["", "samples", "CRPS", "spread/skill", "distance of two samples",
-            "nominal coverage", "observed"]  # fmt: skip
-    return (
-        f'<h2>Calibration</h2><p class="note">{words[kind]} A calibrated model has '
-        "spread/skill 1, and intervals that cover as often as they say.</p>"
-        + table(head, rows)
-        + figure
-    )
+def _calibration_rows(results: EvaluationResults) -> list[list[str]]:
+    return [
+        [
+            candidate.name,
+            str(judged.samples),
+            number(judged.crps_mean, 5),
+            number(_mean(judged.spread_skill), 3),
+            number(_mean(judged.diversity), 4),
+            *_coverage(judged, 0.9),
+        ]
+        for candidate in results.candidates
+        if (judged := candidate.calibration) is not None
+    ]
 
 
-def _coverage(calibration, wanted):
+def _coverage(calibration: CalibrationResult, wanted: float) -> list[str]:
     """Nominal and observed coverage of the interval nearest to the wanted one."""
     nominal = calibration.nominal
     near = min(range(len(nominal)), key=lambda i: abs(nominal[i] - wanted))
@@ -186,42 +214,29 @@ def _coverage(calibration, wanted):
     return [number(nominal[near], 3), number(observed, 3)]
 
 
-def _mean(values):
+def _mean(values: Sequence[float]) -> float | None:
     """Mean over the steps that have a value."""
     numbers = [v for v in values if math.isfinite(v)]
     return sum(numbers) / len(numbers) if numbers else None
 
 
-def _likelihood(results, figure):
-    bounded = [
-        (c.name, c.likelihood) for c in results.candidates if c.likelihood is not None
-    ]
-    if not bounded:
-        return ""
-    head = ["", "K", "nats/frame", "bits/dimension", "effective sample size",
-            "KL [nats/frame]", "active units", "informed units"]  # fmt: skip
+def _likelihood_rows(results: EvaluationResults) -> list[list[str]]:
     rows = []
-    for name, likelihood in bounded:
+    for candidate in results.candidates:
+        likelihood = candidate.likelihood
+        if likelihood is None:
+            continue
         for b in likelihood.bounds:
             nats = number(b.nats_per_frame, 2), number(b.nats_per_frame_se, 2)
             bits = number(b.bits_per_dimension, 5), number(b.bits_per_dimension_se, 5)
-            row = [name, str(b.particles), " ± ".join(nats), " ± ".join(bits)]
+            row = [candidate.name, str(b.particles), " ± ".join(nats), " ± ".join(bits)]
             last = b is likelihood.bounds[-1]
             rows.append(row + (_once(likelihood) if last else [""] * 4))
-    clips, frames = bounded[0][1].clips, bounded[0][1].scored_frames
-    return (
-        "<h2>Held-out likelihood</h2>"
-        f'<p class="note">Importance-weighted bounds on log p of frames 2 to '
-        f"{frames + 1} given frame 1, all frames observed, {clips} clips, ± one standard "
-        "error; K = 1 is the ELBO. Bits a dimension are of 256 levels: "
-        "8 - nats / (D ln 2). Active units: latent dimensions whose posterior mean varies "
-        "by more than 0.01; informed: of more than 0.01 nats a frame.</p>"
-        + table(head, rows)
-        + figure
-    )
+    return rows
 
 
-def _once(likelihood):
+def _once(likelihood: LikelihoodResult) -> list[str]:
+    """What is said once for all K: effective sample size, KL and units."""
     ess, kl = likelihood.effective_sample_size, likelihood.kl
     units, informed = likelihood.units, likelihood.informed_units
     size = "exact" if ess is None else number(ess.mean, 1)
@@ -235,25 +250,16 @@ def _once(likelihood):
     ]
 
 
-def _figure(path):
-    if path is None:
-        return ""
+def _svg(path: Path) -> str:
     text = Path(path).read_text(encoding="utf-8")
     # What comes before is for files of their own.
-    return f"<figure>{text[text.index('<svg') :]}</figure>"
+    return text[text.index("<svg") :]
 
 
-def _picture(picture):
-    images = "".join(
-        f'<p><img alt="{escape(picture["title"])}" '
-        f'src="data:image/{kind};base64,{_encoded(picture[kind])}"></p>'
-        for kind in ("gif", "png")
-    )
-    return (
-        f"<h2>{escape(picture['title'])}</h2>"
-        f'<p class="note">{escape(picture["caption"])}</p>{images}'
-    )
+def _picture(picture: ReportPicture) -> dict[str, object]:
+    images = [("gif", _encoded(picture.gif)), ("png", _encoded(picture.png))]
+    return {"title": picture.title, "caption": picture.caption, "images": images}
 
 
-def _encoded(path):
-    return base64.b64encode(Path(path).read_bytes()).decode("ascii")
+def _encoded(path: Path) -> str:
+    return base64.b64encode(path.read_bytes()).decode("ascii")

@@ -36,6 +36,12 @@ _STYLE: dict[Any, Any] = {
     "svg.hashsalt": "svg_pyro",
     "pdf.fonttype": 42,  # text stays text
 }
+# What the paper's short names stand for, by the configuration's prior.
+_MODELS = {
+    "learned": "SVG with learned prior",
+    "fixed": "SVG with fixed prior",
+    "none": "SVG without latent variables",
+}
 # Without dates, equal numbers give equal files.
 _METADATA: Mapping[str, Mapping[str, None]] = {
     ".svg": {"Date": None},
@@ -47,6 +53,25 @@ _METADATA: Mapping[str, Mapping[str, None]] = {
 def colour_of(place: int) -> str:
     """The colour of the `place`-th thing that is compared, counted from 0."""
     return COLOURS[place % len(COLOURS)]
+
+
+def model_words(config: Mapping[str, Any] | None) -> str:
+    """What a candidate is, in words.
+
+    Parameters
+    ----------
+    config : dict or None
+        Of the model; None for a baseline.
+
+    Returns
+    -------
+    str
+        "SVG with learned prior" for SVG-LP, and so on.
+    """
+    if config is None:
+        return "baseline"
+    prior = config.get("prior")
+    return _MODELS.get(str(prior), f"SVG, prior {prior}")
 
 
 def new_figure(

@@ -183,7 +183,7 @@ def test_files_that_hold_no_results(tmp_path, text):
 
 def test_the_page_is_a_function_of_the_results(folder, tmp_path):
     results = read_results(folder / "results.json")
-    write_report(results, {}, [], tmp_path / "again.html")
+    write_report(results, tmp_path / "again.html", figures={}, pictures=[])
     again = Page((tmp_path / "again.html").read_text(encoding="utf-8"))
     page = Page((folder / "report.html").read_text(encoding="utf-8"))
     assert again.cells == page.cells
