@@ -43,6 +43,9 @@ class RunOptions:
         where that holds a run.
     resume : bool
         Go on with the run in `out`.
+    init : str or None
+        Checkpoint, or name of a model that ships, whose weights the training starts
+        from; its architecture takes the place of the preset's.
     device : str or None
         cuda or cpu; without it cuda where there is one.
     preset : str or None
@@ -60,6 +63,7 @@ class RunOptions:
 
     out: str | None = option(None, metavar="DIR")
     resume: bool = False
+    init: str | None = option(None, metavar="MODEL")
     device: str | None = None
     preset: str | None = None
     horizon: int | None = option(None, least=1)
@@ -146,6 +150,14 @@ def _settings(request: RunRequest, device: torch.device) -> tuple[Path, RunPrese
     out = _folder(request)
     name = options.preset or ("paper" if device.type == "cuda" else "small")
     preset = request.presets[name]
+    if options.resume and options.init is not None:
+        raise ConfigError(
+            "--init begins a training and --resume goes on with one; give one of them"
+        )
+    if options.init is not None:
+        content = checkpoint.read(options.init)
+        model = SVGConfig.from_dict(content["config"])
+        preset = dataclasses.replace(preset, model=model)
     if options.resume:
         preset, name = _resumed(request, preset, out), "of the resumed run"
     else:

@@ -15,6 +15,8 @@ from svg_pyro.commands.settings import Run, RunOptions, RunRequest, plan
 from svg_pyro.commands.sources import TRAINING_DATA, MakeClips
 from svg_pyro.config import SVGConfig, TrainingConfig
 from svg_pyro.evaluation import FutureScores, concerns, picture_rows, score_futures
+from svg_pyro.model.checkpoint import load
+from svg_pyro.model.pretrained import start_from
 from svg_pyro.model.svg import SVG
 from svg_pyro.plots.strips import draw_gif, draw_strip
 from svg_pyro.plots.training import draw_training
@@ -126,6 +128,8 @@ def run_training(run: Run, make_clips: MakeClips) -> None:
     distributed.pass_turn()
     torch.manual_seed(training.seed)
     svg = SVG(config).to(run.device)
+    if run.options.init is not None:
+        start_from(svg, load(run.options.init, run.device), run.options.init)
 
     def draw(trainer: Trainer) -> None:
         # The last futures are drawn as "final".
