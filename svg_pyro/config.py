@@ -21,6 +21,10 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
     "norm": ("batch", "group"),
     "skip_from": ("context", "before_context"),
     "dynamics": ("vector", "maps"),
+    "posterior_start": (1, 2),
+    "context_latents": ("sample", "mean"),
+    "batch_norm": ("frames", "time"),
+    "generation_norm": ("running", "batch"),
 }
 _POSITIVE = (
     "image_size",
@@ -119,6 +123,22 @@ class SVGConfig:
         The decoder also gives a flow, by which the frame before is moved, and masks by
         which each pixel is blended of that frame, the decoded one and, with
         `pixel_skip`, the skip frame. Not in the paper; objects keep their texture.
+    posterior_start : int
+        Frame at which the inference network starts: 1 (the paper: it has seen x_{1:t}),
+        or 2 (the first code: x_1 never enters; needed for its weights).
+    context_latents : str
+        Latents of the context in prediction: "sample" (a draw from the inference
+        network for each future), or "mean" (its mean: the first code's SVG-FP). States
+        frame by frame always take draws.
+    batch_norm : str
+        Whose statistics BatchNorm takes in training: "frames" (of all frames of a
+        call), or "time" (the first code: of the clips' frames of each time by itself,
+        by each of which its running statistics move).
+    generation_norm : str
+        Whose statistics BatchNorm takes in prediction and reconstruction: "running",
+        or "batch" (the first code's SVG-LP: those of the present step's clips, two or
+        more, of each sample by itself). Running ones do not move. States frame by
+        frame always take the running ones.
 
     Examples
     --------
@@ -151,6 +171,10 @@ class SVGConfig:
     dynamics: str = "vector"
     map_channels: int = 16
     warp: bool = False
+    posterior_start: int = 1
+    context_latents: str = "sample"
+    batch_norm: str = "frames"
+    generation_norm: str = "running"
 
     def __post_init__(self) -> None:
         for name, choices in _CHOICES.items():

@@ -7,14 +7,18 @@ from typing import NamedTuple
 import torch
 from pyro.infer.util import is_validation_enabled
 
+from svg_pyro.config import SVGConfig
+from svg_pyro.errors import FramesError
+from svg_pyro.model.batch_norm import generating
 from svg_pyro.model.checks import check_count, check_frames
 from svg_pyro.model.features import Features, encode
+from svg_pyro.model.fed_back import fed_back
 from svg_pyro.model.networks import folded
 from svg_pyro.model.precision import autocast_dtype
 from svg_pyro.model.rollout import check_noise
 from svg_pyro.model.root import Root
 from svg_pyro.model.types import Part, Trace
-from svg_pyro.util.modes import evaluating, seeded
+from svg_pyro.util.modes import seeded
 from svg_pyro.util.seeds import seed_of
 
 _FRAMES_A_STEP = 256  # of all samples and clips together, where no chunk size is given
@@ -48,6 +52,7 @@ class Generative(Root):
         None where all futures of a clip are the same.
     """
 
+    config: SVGConfig
     frame_shape: tuple[int, int, int]
     encoder: Part
     decoder: Part
@@ -196,14 +201,14 @@ class Generative(Root):
         """What `futures` gives, each with its means; see there."""
         self.check_request(context, horizon, num_samples, chunk_size)
         self.check_draws(noise=noise, seed=seed)
-        generating = self
-        with torch.no_grad(), evaluating(self):
+        model = self
+        with torch.no_grad(), generating(self):
             # For a single frame the copy costs more than it saves.
-            if horizon > 1:
+            if horizon > 1 and self.config.generation_norm == "running":
                 networks = folded(self, autocast_dtype(context.device))
-                generating = self.with_networks(networks.encoder, networks.decoder)
-            features = encode(generating.encoder, context, shared=True)
-        return generating.draws_of(
+                model = self.with_networks(networks.encoder, networks.decoder)
+            features = encode(model.encoder, context, shared=True)
+        return model.draws_of(
             features,
             horizon,
             num_samples,
@@ -284,13 +289,21 @@ class Generative(Root):
         if seed is not None:
             check_count("seed", seed, least=0)
 
-    def reconstruct(self, frames: torch.Tensor) -> torch.Tensor:
-        """Decoder means under one sample of the approximate posterior.
+    def reconstruct(
+        self, frames: torch.Tensor, *, context: int | None = None
+    ) -> torch.Tensor:
+        """Decoder means under the approximate posterior of the clips themselves.
 
         Parameters
         ----------
         frames : torch.Tensor
             Shape ``(B, T, C, H, W)``, floats in [0, 1], T at least 2.
+        context : int, optional
+            n, from 1 to T - 1, for the rows of the first code's films: frames 2..n are
+            the given ones; each later one follows from the model's own mean of the
+            frame before it, with the skip connections of prediction, and from the
+            mean of q(z_t | x_{1:t}). By default each frame follows from the true ones
+            before it, with latents drawn once.
 
         Returns
         -------
@@ -300,12 +313,23 @@ class Generative(Root):
         Raises
         ------
         FramesError
-            When the frames are not what is said above.
+            When the frames, or n, are not what is said above.
+        ConfigError
+            With a context, when the guide has no mean in closed form.
         """
         self.check(frames, 0, 2)
-        with torch.no_grad(), evaluating(self):
+        if context is not None:
+            check_count("context", context)
+            if context >= frames.shape[1]:
+                raise FramesError(
+                    f"context is {context}, of clips of {frames.shape[1]} frames; give "
+                    "fewer frames than a clip has"
+                )
+            return fed_back(self, frames, context)
+        with torch.no_grad(), generating(self):
             features = encode(self.encoder, frames)
-        mean: torch.Tensor = self.sample_traces(features)[1].nodes["x"]["fn"].mean
+            model = self.sample_traces(features)[1]
+        mean: torch.Tensor = model.nodes["x"]["fn"].mean
         return mean
 
     def check(self, frames: torch.Tensor, horizon: int, shortest: int) -> None:

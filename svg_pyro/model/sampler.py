@@ -1,5 +1,6 @@
 """Futures of one model many times over: what depends on weights alone is done once."""
 
+import contextlib
 import itertools
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -11,6 +12,7 @@ from torch.utils._pytree import tree_map
 
 from svg_pyro.config import check_precision
 from svg_pyro.errors import ConfigError
+from svg_pyro.model.batch_norm import generating
 from svg_pyro.model.features import encode
 from svg_pyro.model.generation import Draw, gathered
 from svg_pyro.model.networks import Networks, folded
@@ -58,8 +60,15 @@ class Sampler:
         check_precision(precision)
         self._svg, self._precision, self._compiled = svg, precision, compiled
         self._device = next(svg.parameters()).device
-        with self._autocast():
-            networks = folded(svg, autocast_dtype(self._device))
+        networks = Networks(svg.encoder, svg.decoder)
+        if svg.config.generation_norm == "running":
+            with self._autocast():
+                networks = folded(svg, autocast_dtype(self._device))
+        elif compiled:
+            raise ConfigError(
+                'generation_norm is "batch": such networks are not compiled; leave '
+                "compiled out"
+            )
         self._encoder = networks.encoder
         if compiled:
             networks = _compiled(networks, keep_skips=svg.config.last_frame_skip)
@@ -94,7 +103,9 @@ class Sampler:
             raise ConfigError(
                 "the weights have changed since this Sampler was made; make a new one"
             )
-        with self._autocast(), torch.no_grad():
+        batch = self._svg.config.generation_norm == "batch"
+        mode = generating(self._svg) if batch else contextlib.nullcontext()
+        with self._autocast(), torch.no_grad(), mode:
             features = encode(self._encoder, context, shared=True)
         draws = self._generating.draws_of(
             features,

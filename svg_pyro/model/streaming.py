@@ -141,7 +141,7 @@ def start(svg: Any, frame: torch.Tensor) -> State:
     with torch.no_grad(), evaluating(svg):
         h, skips = svg.encoder(frame)
         posterior = None
-        if svg.posterior is not None:
+        if svg.posterior is not None and svg.config.posterior_start == 1:
             posterior = latents("guide", svg.posterior(h, None), svg.config.z_dim)[1]
         prepared = svg.decoder.prepare(frame, skips)
     return State(

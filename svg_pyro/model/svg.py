@@ -3,17 +3,21 @@
 import contextlib
 
 import pyro
+import pyro.distributions as dist
 import torch
 from pyro import poutine
 from pyro.nn import pyro_method
 from torch import nn
 
 from svg_pyro.config import SVGConfig
+from svg_pyro.errors import ConfigError
 from svg_pyro.model import streaming
+from svg_pyro.model.batch_norm import generating, training_statistics
 from svg_pyro.model.checks import latents
 from svg_pyro.model.features import KEY, Features, decode, encode, replayed
 from svg_pyro.model.generation import Generative
 from svg_pyro.model.guides import PriorGuide
+from svg_pyro.model.inference import mean_of, posterior_of
 from svg_pyro.model.parts import make_parts
 from svg_pyro.model.rollout import join, roll_out
 from svg_pyro.model.root import program
@@ -109,6 +113,11 @@ class SVG(Generative):
         self.prior = parts.prior
         self.posterior = parts.guide
         if isinstance(self.posterior, PriorGuide):
+            if config.posterior_start == 2:
+                raise ConfigError(
+                    'posterior_start is 2; the guide "prior" needs the first frame: '
+                    "give 1, or another guide"
+                )
             self.posterior.follow(self.prior)
 
     @program
@@ -175,7 +184,8 @@ class SVG(Generative):
         """
         score = horizon == 0 if score is None else score
         self.check(frames, horizon, 2 if score else 1)
-        with evaluating(self) if horizon else contextlib.nullcontext():
+        counted = training_statistics(self, once=inputs is not None)
+        with generating(self) if horizon else counted:
             features = replayed(self.encoder, frames, inputs)
             features = features or encode(self.encoder, frames, inputs=inputs)
             return self._model(features, horizon, score=score, noise=noise)
@@ -223,8 +233,10 @@ class SVG(Generative):
         self.check(frames, horizon, 2 if horizon == 0 or score else 1)
         if self.posterior is None or frames.shape[1] < 2:
             return
-        with evaluating(self) if horizon else contextlib.nullcontext():
-            self._guide(encode(self.encoder, frames, inputs=inputs))
+        counted = training_statistics(self, once=inputs is not None)
+        with generating(self) if horizon else counted:
+            features = encode(self.encoder, frames, inputs=inputs)
+            self._guide(features, means=self._takes_means(horizon, score))
 
     def start(self, frame: torch.Tensor) -> State:
         """The state after the first frame of a video.
@@ -271,17 +283,23 @@ class SVG(Generative):
         """
         return streaming.step(self, state, frame, z=z)
 
-    def _guide(self, features: Features) -> None:
+    def _takes_means(self, horizon: int, score: bool | None) -> bool:
+        """Whether the context's latents are means: not where they are scored."""
+        return horizon > 0 and not score and self.config.context_latents == "mean"
+
+    def _guide(self, features: Features, *, means: bool = False) -> None:
         if self.posterior is None or features.h.shape[1] < 2:
             return
         batch, steps = features.h.shape[0], features.h.shape[1] - 1
 
         def infer() -> Distribution:
-            _, state = self.posterior(features.true_h[:, :1])
-            given = self.posterior(features.true_h[:, 1:], state)
-            return latents("guide", given, self.config.z_dim)[0]
+            posterior = posterior_of(self, features.true_h)
+            if means:
+                return dist.Delta(mean_of(self, posterior), event_dim=1)
+            return posterior
 
-        posterior = features.once("posterior", infer)
+        name = "posterior mean" if means else "posterior"
+        posterior = features.once(name, infer)
         with pyro.plate("batch", batch, dim=-2), pyro.plate("time", steps, dim=-1):
             kept: Part = {KEY: features}
             pyro.sample("z", posterior, infer=kept)
@@ -346,8 +364,10 @@ class SVG(Generative):
         plate: contextlib.AbstractContextManager[object] = contextlib.nullcontext()
         if num_samples is not None:
             plate = pyro.plate("samples", num_samples, dim=-3)
-        with torch.no_grad(), evaluating(self), poutine.block(), plate:
-            guide = poutine.trace(self._guide).get_trace(features)
+        mode = generating if horizon else evaluating
+        means = self._takes_means(horizon, score)
+        with torch.no_grad(), mode(self), poutine.block(), plate:
+            guide = poutine.trace(self._guide).get_trace(features, means=means)
             replay = poutine.replay(self._model, trace=guide)
             return guide, poutine.trace(replay).get_trace(
                 features, horizon, score=score, noise=noise

@@ -11,6 +11,7 @@ import torch
 
 from svg_pyro.config import TrainingConfig
 from svg_pyro.model.features import decode, encode
+from svg_pyro.model.inference import posterior_of
 from svg_pyro.model.rollout import join
 from svg_pyro.model.skips import skips_of_targets
 from svg_pyro.model.svg import SVG
@@ -76,6 +77,5 @@ def _latents(svg: SVG, h: torch.Tensor) -> torch.Tensor | None:
     """z_2..z_T drawn from the guide, ``(B, T-1, z_dim)``; None without latents."""
     if svg.posterior is None:
         return None
-    _, state = svg.posterior(h[:, :1])
-    z: torch.Tensor = svg.posterior(h[:, 1:], state)[0].sample()
+    z: torch.Tensor = posterior_of(svg, h).sample()
     return z

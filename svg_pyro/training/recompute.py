@@ -48,19 +48,32 @@ def _contexts(stage: nn.Module) -> tuple[Any, Any]:
 
 
 class _SpareBuffers:
-    """Give a module copies of its buffers: the second pass must not be counted."""
+    """Give a module copies of its buffers: the second pass must not be counted.
+
+    Layers that had another `forward` in the first pass (`svg_pyro.model.batch_norm`)
+    have it in the second one too.
+    """
 
     def __init__(self, module: nn.Module) -> None:
         self._module = module
         self._originals: list[tuple[nn.Module, str, torch.Tensor]] = []
+        self._forwards = [
+            (layer, vars(layer)["forward"])
+            for layer in module.modules()
+            if layer is not module and "forward" in vars(layer)
+        ]
 
     def __enter__(self) -> None:
+        for layer, forward in self._forwards:
+            vars(layer)["forward"] = forward
         for module in self._module.modules():
             for name, buffer in module.named_buffers(recurse=False):
                 self._originals.append((module, name, buffer))
                 setattr(module, name, buffer.clone())
 
     def __exit__(self, *exception: object) -> None:
+        for layer, _ in self._forwards:
+            vars(layer).pop("forward", None)
         for module, name, buffer in self._originals:
             setattr(module, name, buffer)
         self._originals.clear()

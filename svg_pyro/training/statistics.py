@@ -34,7 +34,8 @@ def refit_statistics(
     Parameters
     ----------
     svg : SVG
-        The model, in training mode; without BatchNorm nothing is done.
+        The model, in training mode; without BatchNorm nothing is done, nor where
+        ``batch_norm`` is "time": the first code's statistics are those of its steps.
     elbo : pyro.infer.ELBO
         Runs guide and model.
     clips : torch.Tensor
@@ -45,7 +46,7 @@ def refit_statistics(
         Of training, one of `svg_pyro.config.PRECISIONS`.
     """
     layers: list[Any] = [m for m in svg.modules() if isinstance(m, nn.BatchNorm2d)]
-    if not layers:
+    if not layers or svg.config.batch_norm == "time":
         return
     device = next(svg.parameters()).device
     before = [(layer.momentum, layer.num_batches_tracked.clone()) for layer in layers]

@@ -1,0 +1,50 @@
+"""The approximate posterior of a whole clip, from its features."""
+
+import torch
+
+from svg_pyro.errors import ConfigError
+from svg_pyro.model.checks import latents
+from svg_pyro.model.types import Distribution, Part
+
+
+def posterior_of(svg: Part, h: torch.Tensor) -> Distribution:
+    """q(z_t | x_{1:T}) of t = 2..T; batch shape ``(B, T-1)``.
+
+    The guide's state starts at h_1 or, with ``SVGConfig.posterior_start`` 2, at h_2.
+
+    Parameters
+    ----------
+    svg : SVG
+        With a guide.
+    h : torch.Tensor
+        Features of x_1..x_T, shape ``(B, T, g_dim)``, T at least 2.
+    """
+    state = None
+    if svg.config.posterior_start == 1:
+        _, state = svg.posterior(h[:, :1])
+    return latents("guide", svg.posterior(h[:, 1:], state), svg.config.z_dim)[0]
+
+
+def mean_of(svg: Part, posterior: Distribution) -> torch.Tensor:
+    """The mean of latents, ``(*batch, z_dim)``.
+
+    Parameters
+    ----------
+    svg : SVG
+        Whose guide gave the distribution; named in the error.
+    posterior : pyro.distributions.Distribution
+        Of the latents.
+
+    Raises
+    ------
+    ConfigError
+        When it has no mean in closed form.
+    """
+    try:
+        mean: torch.Tensor = posterior.mean
+    except NotImplementedError:
+        raise ConfigError(
+            f"the guide {svg.names['guide']!r} has no mean in closed form; take its "
+            "draws, or another guide"
+        ) from None
+    return mean
