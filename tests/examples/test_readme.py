@@ -11,7 +11,7 @@ README = ROOT / "README.md"
 
 def test_the_code_of_the_readme(tmp_path, monkeypatch):
     blocks = re.findall(r"```python\n(.*?)```", README.read_text(), re.S)
-    assert len(blocks) == 3
+    assert len(blocks) == 5
     monkeypatch.chdir(tmp_path)
     preset = SVGConfig.preset.__func__
 
@@ -26,6 +26,7 @@ def test_the_code_of_the_readme(tmp_path, monkeypatch):
     assert names["clip"]["bounces"].shape == (30, 1)
     assert names["futures"].shape == (20, 4, 28, 3, 64, 64)
     assert names["means"].shape == (4, 11, 3, 64, 64)
+    assert names["guided"].frames.shape == (32, 4, 10, 3, 64, 64)
     svg = names["svg"]
     assert type(svg.prior).__name__ == "MarkovPrior"
     svg.reconstruct(names["frames"])
