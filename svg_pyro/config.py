@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from svg_pyro.errors import ConfigError
+from svg_pyro.util.checks import check_whole
 
 PRECISIONS = ("float32", "tf32", "bf16")
 
@@ -183,9 +184,7 @@ class SVGConfig:
                     f"{name} is {getattr(self, name)!r}; choose one of {list(choices)}"
                 )
         for name in _POSITIVE:
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ConfigError(f"{name} is {value!r}; give a whole number above 0")
+            check_whole(name, getattr(self, name), least=1, error=ConfigError)
         if not (isinstance(self.beta, (int, float)) and 0 < self.beta < math.inf):
             raise ConfigError(f"beta is {self.beta!r}; give a number above 0")
         for name in ("backbone", "observation", "prior", "guide"):
@@ -396,15 +395,13 @@ class TrainingConfig:
             "validate_every",
             "save_every",
         ):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} is {getattr(self, name)}; give 1 or more")
+            check_whole(name, getattr(self, name), least=1, error=ConfigError)
         if self.batch_size % self.accumulate:
             raise ConfigError(
                 f"a batch_size of {self.batch_size} cannot be cut into accumulate = "
                 f"{self.accumulate} equal chunks; make it a multiple"
             )
-        if self.n_frames < 2:
-            raise ConfigError(f"n_frames is {self.n_frames}; give 2 or more")
+        check_whole("n_frames", self.n_frames, least=2, error=ConfigError)
         if not 0 < self.lr < math.inf or not 0 <= self.lr_end <= self.lr:
             raise ConfigError(
                 f"lr is {self.lr} and lr_end {self.lr_end}; "
@@ -414,18 +411,13 @@ class TrainingConfig:
             raise ConfigError(f"eps is {self.eps}; give a number above 0")
         if self.clip_norm < 0:
             raise ConfigError(f"clip_norm is {self.clip_norm}; give 0 or more")
-        for name in ("seed", "workers"):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"{name} is {getattr(self, name)}; give 0 or more")
+        for name in ("seed", "workers", "own_means_start"):
+            check_whole(name, getattr(self, name), least=0, error=ConfigError)
         if not 0 <= self.own_means <= 1:
             raise ConfigError(
                 f"own_means is {self.own_means}; give a share from 0 to 1"
             )
-        if self.own_means_start < 0 or self.own_means_ramp < 1:
-            raise ConfigError(
-                f"own_means_start is {self.own_means_start} and own_means_ramp "
-                f"{self.own_means_ramp}; give 0 or more, and 1 or more"
-            )
+        check_whole("own_means_ramp", self.own_means_ramp, least=1, error=ConfigError)
         check_precision(self.precision)
         if self.elbo not in ("trace", "mean-field"):
             raise ConfigError(f"elbo is {self.elbo!r}; choose trace or mean-field")

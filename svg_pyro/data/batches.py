@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from svg_pyro.data.base import ClipDataset
 from svg_pyro.errors import ConfigError, DataError, SVGError
+from svg_pyro.util.checks import check_whole
 
 # Frames uint8 (B, T, C, H, W), and the numbers of their videos.
 Batch = tuple[torch.Tensor, list[int]]
@@ -158,8 +159,7 @@ def batches(
         The data set is empty, a clip cannot be read or is not what `ClipDataset`
         promises, or a worker dies.
     """
-    if workers < 0:
-        raise ConfigError(f"workers is {workers}; give 0 or more")
+    check_whole("workers", workers, least=0, error=ConfigError)
     # "spawn" is safe whatever threads the caller has started.
     options = {"seed": seed, "rank": rank, "ranks": ranks}
     loader: DataLoader[Batch | SVGError] = DataLoader(

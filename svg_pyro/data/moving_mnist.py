@@ -6,6 +6,7 @@ import torch
 from svg_pyro.data.base import ClipDataset
 from svg_pyro.data.digits import SPLITS
 from svg_pyro.errors import DataError
+from svg_pyro.util.checks import check_whole
 
 DIGIT_SIZE = 32
 TOP_SPEED = 4
@@ -78,8 +79,7 @@ class MovingMNIST(ClipDataset):
             "seed": (seed, 0),
         }
         for name, (value, low) in least.items():
-            if value < low:
-                raise DataError(f"MovingMNIST: {name} is {value}; give {low} or more")
+            check_whole(name, value, least=low, error=DataError, where="MovingMNIST: ")
         if digits.dtype != torch.uint8 or digits.dim() != 3 or len(digits) == 0:
             raise DataError(
                 f"MovingMNIST: digits are {digits.dtype} {tuple(digits.shape)}; give "

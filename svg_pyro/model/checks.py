@@ -4,6 +4,7 @@ import torch
 
 from svg_pyro.errors import ConfigError, FramesError
 from svg_pyro.model.types import Distribution, RecurrentState
+from svg_pyro.util.checks import check_whole
 
 
 def check_frames(
@@ -96,10 +97,7 @@ def check_count(name: str, value: int, least: int = 1) -> None:
     FramesError
         When it is smaller, or no whole number.
     """
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise FramesError(
-            f"{name} is {value!r}; give a whole number of {least} or more"
-        )
+    check_whole(name, value, least=least, error=FramesError)
 
 
 def latents(

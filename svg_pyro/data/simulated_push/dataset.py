@@ -22,6 +22,7 @@ from svg_pyro.data.simulated_push.camera import CAMERAS
 from svg_pyro.data.simulated_push.renderer import render
 from svg_pyro.data.simulated_push.simulator import simulate
 from svg_pyro.errors import DataError
+from svg_pyro.util.checks import check_whole
 from svg_pyro.util.files import written_beside
 from svg_pyro.util.progress import progress
 
@@ -30,6 +31,8 @@ _CLIPS_PER_FILE = 64
 _SETTINGS = "simulated_push.json"
 _SPLITS = ("train", "test")
 _VERSION = 1  # raise it when the same seed gives another picture
+
+_WHERE = "make_simulated_push: "
 
 
 @dataclass(frozen=True)
@@ -115,10 +118,8 @@ def _check(settings: _Settings, counts: dict[str, int]) -> None:
     sizes = {f"n_{split}": count for split, count in counts.items()}
     sizes["n_frames"] = settings.n_frames
     for name, value in sizes.items():
-        if value < 1:
-            raise DataError(f"make_simulated_push: {name} is {value}; give at least 1")
-    if settings.seed < 0:
-        raise DataError(f"make_simulated_push: seed is {settings.seed}; give 0 or more")
+        check_whole(name, value, least=1, error=DataError, where=_WHERE)
+    check_whole("seed", settings.seed, least=0, error=DataError, where=_WHERE)
     unknown = [c for c in settings.cameras if c not in CAMERAS]
     if unknown or not settings.cameras:
         raise DataError(

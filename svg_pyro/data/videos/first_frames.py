@@ -7,6 +7,7 @@ import torch
 
 from svg_pyro.data.videos.decode import Source, decode
 from svg_pyro.errors import DataError
+from svg_pyro.util.checks import check_whole
 
 
 def first_frames(
@@ -55,8 +56,7 @@ def first_frames(
         short.
     """
     for name, value, least in (("start", start, 0), ("stride", stride, 1)):
-        if value < least:
-            raise DataError(f"{name} is {value}; give {least} or more")
+        check_whole(name, value, least=least, error=DataError)
     stop = start + (count + more - 1) * stride + 1
     video = decode(source, image_size, channels, fit)
     frames: list[np.ndarray] = []

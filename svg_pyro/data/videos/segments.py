@@ -9,6 +9,7 @@ from svg_pyro.data.base import ClipDataset, clip_rng
 from svg_pyro.data.videos.decode import Source
 from svg_pyro.data.videos.frame_store import FrameStore
 from svg_pyro.errors import DataError
+from svg_pyro.util.checks import check_whole
 
 
 @dataclass(frozen=True)
@@ -79,8 +80,7 @@ class SegmentClips(ClipDataset):
         seed: int = 0,
     ) -> None:
         for name, value in (("n_frames", n_frames), ("stride", stride)):
-            if value < 1:
-                raise DataError(f"{name} is {value}; give 1 or more")
+            check_whole(name, value, least=1, error=DataError)
         self._store, self._random, self.seed = store, random, seed
         self.n_frames, self.stride = n_frames, stride
         self.channels, self.image_size = store.channels, store.image_size
