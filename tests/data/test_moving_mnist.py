@@ -191,7 +191,7 @@ def test_synchronised_clips_move_alike_and_show_their_own_digits(images):
         ({"split": "valid"}, "unknown split 'valid'"),
         ({"n_frames": 0}, "n_frames is 0"),
         ({"num_digits": 0}, "num_digits is 0"),
-        ({"image_size": 32}, "image_size is 32; give 33"),
+        ({"image_size": 32}, "image_size is 32; give a whole number of 33"),
         ({"seed": -1}, "seed is -1"),
     ],
 )
