@@ -5,6 +5,7 @@ probability of one of 256 levels, each 1/256 wide: -log2(p) / D + 8.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -62,6 +63,7 @@ def likelihood(
     num_particles: int,
     *,
     chunk_size: int | None = None,
+    lengths: Sequence[int] | torch.Tensor | None = None,
 ) -> Likelihood:
     """Log importance weights and KL terms of each clip.
 
@@ -77,6 +79,8 @@ def likelihood(
         K.
     chunk_size : int, optional
         Draws at a time; by default so many that 512 frames are decoded together.
+    lengths : sequence of int or torch.Tensor, optional
+        Of padded clips, see `SVG.model`; the KL of padding is 0.
 
     Returns
     -------
@@ -97,14 +101,16 @@ def likelihood(
             "running sigma sets its noise by the frames that it judges: it has no "
             "likelihood; train it on, or with another observation model"
         )
-    check_frames(frames, svg.frame_shape, 2)
+    if lengths is None:
+        check_frames(frames, svg.frame_shape, 2)
+    real = svg.check(frames, 0, 2, lengths)
     check_count("num_particles", num_particles)
     if chunk_size is None:
         decoded = frames.shape[0] * (frames.shape[1] - 1)
         chunk_size = max(1, _FRAMES_AT_ONCE // decoded)
     check_count("chunk_size", chunk_size)
     with torch.no_grad(), evaluating(svg):
-        features = encode(svg.encoder, frames, shared=True)
+        features = encode(svg.encoder, frames, shared=True, lengths=real)
         if svg.prior is None:
             return _exact(svg, features, frames[0, 0].numel())
         return _sampled(svg, features, num_particles, chunk_size, frames[0, 0].numel())
@@ -195,12 +201,16 @@ def _sampled(
         log_weights.append((_log_prob(model, "x") - ratio).sum(-1))
         log_ratio = log_ratio + ratio.sum(0)
     posterior, prior = (trace.nodes["z"]["fn"] for trace in (guide, model))
-    closed_form = _divergence(posterior, prior)
+    mask = guide.nodes["z"]["mask"]
+    closed_form = _masked(_divergence(posterior, prior), mask)
     estimate = log_ratio / num_particles
     return Likelihood(
         log_weights=torch.cat(log_weights),
         kl=estimate if closed_form is None else closed_form,
-        kl_by_unit=_divergence(_by_unit(posterior), _by_unit(prior)),
+        kl_by_unit=_masked(
+            _divergence(_by_unit(posterior), _by_unit(prior)),
+            None if mask is None else mask[..., None],
+        ),
         posterior_mean=_mean(posterior),
         dimensions=dimensions,
         is_density=svg.observation.is_density,
@@ -210,8 +220,16 @@ def _sampled(
 def _log_prob(trace: Any, site: str) -> torch.Tensor:  # Pyro's trace
     """Of each frame or latent: ``(*samples, B, T-1)``, float64."""
     node = trace.nodes[site]
-    log_prob: torch.Tensor = node["fn"].log_prob(node["value"])
-    return log_prob.double()
+    log_prob = _masked(node["fn"].log_prob(node["value"]).double(), node["mask"])
+    assert log_prob is not None
+    return log_prob
+
+
+def _masked(
+    values: torch.Tensor | None, mask: torch.Tensor | None
+) -> torch.Tensor | None:
+    """`values`, 0 where the frame or its latent is padding."""
+    return values if values is None or mask is None else values.where(mask, 0)
 
 
 def _divergence(

@@ -59,10 +59,26 @@ def check_frames(
             "for uint8 frames.float() / 255"
         )
     if values:
-        _check_values(frames.detach())
+        check_values(frames.detach())
 
 
-def _check_values(frames: torch.Tensor) -> None:
+def check_values(frames: torch.Tensor, real: torch.Tensor | None = None) -> None:
+    """Refuse values that are not finite, or not in [0, 1].
+
+    Parameters
+    ----------
+    frames : torch.Tensor
+        Shape ``(B, T, C, H, W)``.
+    real : torch.Tensor, optional
+        bool, ``(B, T)``: the frames that are looked at.
+
+    Raises
+    ------
+    FramesError
+        When there is such a value.
+    """
+    if real is not None:
+        frames = frames.where(real[..., None, None, None], 0)
     low, high = (v.item() for v in torch.aminmax(frames))
     # A NaN makes both NaN, so that it fails the comparison as well.
     if low >= 0 and high <= 1:

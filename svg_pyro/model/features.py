@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import torch
 from torch import nn
 
+from svg_pyro.model.lengths import Lengths, same_lengths
 from svg_pyro.model.pyro_internals import replayed_traces
 
 KEY = "svg_features"
@@ -46,6 +47,8 @@ class Features:
         same shape, and most often the same tensor.
     true_h : torch.Tensor
         Features of `frames`: what the guide sees.
+    lengths : Lengths or None
+        Which frames are real, where clips are padded; features of others are 0.
     """
 
     frames: torch.Tensor
@@ -55,6 +58,7 @@ class Features:
     shared: dict[str, Any] | None = None
     inputs: torch.Tensor = None  # type: ignore[assignment]  # set from frames
     true_h: torch.Tensor = None  # type: ignore[assignment]  # set from h
+    lengths: Lengths | None = None
     version: int | None = field(init=False)
     training: bool = field(init=False)
     grad: bool = field(init=False)
@@ -72,11 +76,13 @@ class Features:
         frames: torch.Tensor,
         encoder: nn.Module,
         inputs: torch.Tensor | None = None,
+        lengths: Lengths | None = None,
     ) -> bool:
         """Whether `encode` with these arguments would now give the same."""
         return (
             self.frames is frames
             and self.inputs is (frames if inputs is None else inputs)
+            and same_lengths(self.lengths, lengths)
             and self.encoder is encoder
             and self.version == _version(frames)
             and self.training == encoder.training
@@ -99,6 +105,7 @@ def encode(
     *,
     shared: bool = False,
     inputs: torch.Tensor | None = None,
+    lengths: Lengths | None = None,
 ) -> Features:
     """Encode a batch of clips: one call of the encoder for all frames.
 
@@ -113,8 +120,12 @@ def encode(
         weights that do not change meanwhile.
     inputs : torch.Tensor, optional
         See `Features`; encoded in the same call.
+    lengths : Lengths, optional
+        Of padded clips; the encoder is given real frames alone.
     """
     keep: dict[str, Any] | None = {} if shared else None
+    if lengths is not None:
+        return _encode_real(encoder, frames, keep, inputs, lengths)
     if inputs is None:
         h, skips = encoder(frames)
         return Features(frames, h, skips, encoder, keep)
@@ -123,6 +134,33 @@ def encode(
     skips = [skip[:, :steps] for skip in skips]
     true_h, h = h[:, :steps], h[:, steps:]
     return Features(frames, h, skips, encoder, keep, inputs=inputs, true_h=true_h)
+
+
+def _encode_real(
+    encoder: nn.Module,
+    frames: torch.Tensor,
+    keep: dict[str, Any] | None,
+    inputs: torch.Tensor | None,
+    lengths: Lengths,
+) -> Features:
+    places = lengths.places()
+    rows = [places.take(x, 3) for x in (frames, inputs) if x is not None]
+    h, skips = encoder(torch.cat(rows) if inputs is not None else rows[0])
+    count = len(places.index)
+    skips = [places.put(skip[:count], 3) for skip in skips]
+    true_h = places.put(h[:count], 1)
+    if inputs is None:
+        return Features(frames, true_h, skips, encoder, keep, lengths=lengths)
+    return Features(
+        frames,
+        places.put(h[count:], 1),
+        skips,
+        encoder,
+        keep,
+        inputs=inputs,
+        true_h=true_h,
+        lengths=lengths,
+    )
 
 
 def decode(
@@ -146,14 +184,17 @@ def decode(
 
 
 def replayed(
-    encoder: nn.Module, frames: torch.Tensor, inputs: torch.Tensor | None = None
+    encoder: nn.Module,
+    frames: torch.Tensor,
+    inputs: torch.Tensor | None = None,
+    lengths: Lengths | None = None,
 ) -> Features | None:
     """The features left by the guide whose trace is being replayed, or None."""
     for trace in replayed_traces():
         for node in trace.nodes.values():
             features = (node.get("infer") or {}).get(KEY)
             if isinstance(features, Features) and features.are_of(
-                frames, encoder, inputs
+                frames, encoder, inputs, lengths
             ):
                 return features
     return None

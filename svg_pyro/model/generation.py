@@ -1,18 +1,19 @@
 """What is drawn from a model: futures in bounded memory, and reconstructions."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
 from pyro.infer.util import is_validation_enabled
 
 from svg_pyro.config import SVGConfig
-from svg_pyro.errors import FramesError
+from svg_pyro.errors import ConfigError, FramesError
 from svg_pyro.model.batch_norm import generating
-from svg_pyro.model.checks import check_count, check_frames
+from svg_pyro.model.checks import check_count, check_frames, check_values
 from svg_pyro.model.features import Features, encode
 from svg_pyro.model.fed_back import fed_back
+from svg_pyro.model.lengths import Lengths, lengths_of
 from svg_pyro.model.networks import folded
 from svg_pyro.model.precision import autocast_dtype
 from svg_pyro.model.rollout import check_noise
@@ -332,7 +333,13 @@ class Generative(Root):
         mean: torch.Tensor = model.nodes["x"]["fn"].mean
         return mean
 
-    def check(self, frames: torch.Tensor, horizon: int, shortest: int) -> None:
+    def check(
+        self,
+        frames: torch.Tensor,
+        horizon: int,
+        shortest: int,
+        lengths: Sequence[int] | torch.Tensor | None = None,
+    ) -> Lengths | None:
         """Refuse what the model cannot take.
 
         Parameters
@@ -343,18 +350,43 @@ class Generative(Root):
             Frames to generate, 0 or more.
         shortest : int
             Least T.
+        lengths : sequence of int or torch.Tensor, optional
+            Of padded clips, ``(B,)``; what lies beyond is not looked at.
+
+        Returns
+        -------
+        Lengths or None
 
         Raises
         ------
         FramesError
-            When the frames or the horizon are not what is said above.
+            When the frames, the horizon or the lengths are not what is said above, or
+            padded clips are to have a future.
         ConfigError
-            As `check_contiguous`.
+            As `check_contiguous`; or padded clips are to be normalised by time.
         """
         check_count("horizon", horizon, least=0)
         self.check_contiguous()
         # Looking at values waits for the device, as Pyro's own validation does.
-        check_frames(frames, self.frame_shape, shortest, values=is_validation_enabled())
+        values = is_validation_enabled()
+        if lengths is None:
+            check_frames(frames, self.frame_shape, shortest, values=values)
+            return None
+        check_frames(frames, self.frame_shape, shortest, values=False)
+        if horizon:
+            raise FramesError(
+                "a future follows the last frame of a clip, not its padding; leave "
+                "lengths out, and give contexts of one length"
+            )
+        if self.config.batch_norm == "time" and self.encoder.training:
+            raise ConfigError(
+                "BatchNorm by time needs as many frames of every time; leave lengths "
+                'out, or set batch_norm to "frames"'
+            )
+        checked = lengths_of(lengths, frames)
+        if checked is not None and values:
+            check_values(frames.detach(), checked.places().mask)
+        return checked
 
 
 def _drawn_from(

@@ -61,8 +61,13 @@ def skips_of_future(
 def _prepared(decoder: Part, features: Features, frames: slice) -> list[torch.Tensor]:
     # As they lie in memory, channels last; their gradients then do so as well.
     skips = [s.movedim(-3, -1)[:, frames].movedim(-1, -3) for s in features.skips]
-    prepared: list[torch.Tensor] = decoder.prepare(features.frames[:, frames], skips)
-    return prepared
+    given, prepare = features.frames[:, frames], decoder.prepare
+    if features.lengths is None:
+        prepared: list[torch.Tensor] = prepare(given, skips)
+        return prepared
+    real = features.lengths.places(frames.start or 0, frames.stop)
+    rows = prepare(real.take(given, 3), [real.take(s, 3) for s in skips])
+    return [real.put(row, 3) for row in rows]
 
 
 def last_skip_frame(config: SVGConfig, context: int) -> int:

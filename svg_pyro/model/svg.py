@@ -1,6 +1,8 @@
 """SVG: the model p(x, z) and the guide q(z given x), side by side."""
 
 import contextlib
+from collections.abc import Sequence
+from typing import Any, TypeAlias
 
 import pyro
 import pyro.distributions as dist
@@ -18,6 +20,7 @@ from svg_pyro.model.features import KEY, Features, decode, encode, replayed
 from svg_pyro.model.generation import Generative
 from svg_pyro.model.guides import PriorGuide
 from svg_pyro.model.inference import mean_of, posterior_of
+from svg_pyro.model.lengths import Places
 from svg_pyro.model.parts import make_parts
 from svg_pyro.model.rollout import join, roll_out
 from svg_pyro.model.root import program
@@ -25,6 +28,9 @@ from svg_pyro.model.skips import skips_of_targets
 from svg_pyro.model.streaming import State
 from svg_pyro.model.types import Distribution, Part, RecurrentState, Trace
 from svg_pyro.util.modes import evaluating
+
+# Of each clip, ``(B,)``; None where all frames are real.
+Lengths: TypeAlias = Sequence[int] | torch.Tensor | None
 
 
 class SVG(Generative):
@@ -129,6 +135,7 @@ class SVG(Generative):
         score: bool | None = None,
         noise: bool = False,
         inputs: torch.Tensor | None = None,
+        lengths: Lengths = None,
     ) -> torch.Tensor | None:
         r"""p(x_{2:T}, z_{2:T} | x_1) and, with a horizon, the futures after x_T.
 
@@ -161,6 +168,10 @@ class SVG(Generative):
         inputs : torch.Tensor, optional
             Frames that prior and predictor see, and the decoder moves, in place of
             `frames`, of the same shape; see `svg_pyro.training.own_means`.
+        lengths : sequence of int or torch.Tensor, optional
+            How many of each clip's frames are real, ``(B,)``, from 2 to T: the rest is
+            padding, of any values. Everything is then what it is for each clip cut to
+            its length; only for clips that are scored.
 
         Returns
         -------
@@ -170,7 +181,7 @@ class SVG(Generative):
         Raises
         ------
         FramesError
-            When the frames, or the horizon, are not what is said above.
+            When the frames, the horizon or the lengths are not what is said above.
         ConfigError
             When there is to be noise, and the observation model does not know any yet.
 
@@ -183,11 +194,12 @@ class SVG(Generative):
         torch.Size([4, 2, 3, 1, 64, 64])
         """
         score = horizon == 0 if score is None else score
-        self.check(frames, horizon, 2 if score else 1)
+        real = self.check(frames, horizon, 2 if score else 1, lengths)
         counted = training_statistics(self, once=inputs is not None)
         with generating(self) if horizon else counted:
-            features = replayed(self.encoder, frames, inputs)
-            features = features or encode(self.encoder, frames, inputs=inputs)
+            features = replayed(self.encoder, frames, inputs, real) or encode(
+                self.encoder, frames, inputs=inputs, lengths=real
+            )
             return self._model(features, horizon, score=score, noise=noise)
 
     def forward(
@@ -197,10 +209,11 @@ class SVG(Generative):
         *,
         score: bool | None = None,
         noise: bool = False,
+        lengths: Lengths = None,
     ) -> torch.Tensor | None:
         """See `model`."""
         future: torch.Tensor | None = self.model(
-            frames, horizon, score=score, noise=noise
+            frames, horizon, score=score, noise=noise, lengths=lengths
         )
         return future
 
@@ -213,6 +226,7 @@ class SVG(Generative):
         score: bool | None = None,
         noise: bool = False,
         inputs: torch.Tensor | None = None,
+        lengths: Lengths = None,
     ) -> None:
         r"""q(z_{2:T} | x_{1:T}): the approximate posterior of what is observed.
 
@@ -222,7 +236,7 @@ class SVG(Generative):
 
         Parameters
         ----------
-        frames, horizon, score, noise, inputs
+        frames, horizon, score, noise, inputs, lengths
             As in `model`. The future's latents and frames are left to the model.
 
         Raises
@@ -230,12 +244,13 @@ class SVG(Generative):
         FramesError
             As `model`.
         """
-        self.check(frames, horizon, 2 if horizon == 0 or score else 1)
+        shortest = 2 if horizon == 0 or score else 1
+        real = self.check(frames, horizon, shortest, lengths)
         if self.posterior is None or frames.shape[1] < 2:
             return
         counted = training_statistics(self, once=inputs is not None)
         with generating(self) if horizon else counted:
-            features = encode(self.encoder, frames, inputs=inputs)
+            features = encode(self.encoder, frames, inputs=inputs, lengths=real)
             self._guide(features, means=self._takes_means(horizon, score))
 
     def start(self, frame: torch.Tensor) -> State:
@@ -293,7 +308,7 @@ class SVG(Generative):
         batch, steps = features.h.shape[0], features.h.shape[1] - 1
 
         def infer() -> Distribution:
-            posterior = posterior_of(self, features.true_h)
+            posterior = posterior_of(self, features.true_h, features.lengths)
             if means:
                 return dist.Delta(mean_of(self, posterior), event_dim=1)
             return posterior
@@ -302,7 +317,8 @@ class SVG(Generative):
         posterior = features.once(name, infer)
         with pyro.plate("batch", batch, dim=-2), pyro.plate("time", steps, dim=-1):
             kept: Part = {KEY: features}
-            pyro.sample("z", posterior, infer=kept)
+            with _of_real(features):
+                pyro.sample("z", posterior, infer=kept)
 
     def _model(
         self, features: Features, horizon: int, *, score: bool, noise: bool = False
@@ -330,7 +346,7 @@ class SVG(Generative):
         prior, prior_state = features.once(
             "prior", lambda: latents("prior", prior_network(h), self.config.z_dim)
         )
-        with pyro.plate("time", h.shape[1], dim=-1):
+        with pyro.plate("time", h.shape[1], dim=-1), _of_real(features):
             z = pyro.sample("z", prior)
         g, state = self.frame_predictor(join(h, z))
         return g, (prior_state, state)
@@ -341,13 +357,20 @@ class SVG(Generative):
         skips = features.once(
             "skips", lambda: skips_of_targets(self.decoder, features, self.config)
         )
+        given = g, skips, features.inputs[:, :-1]
         # In the frames' own precision: a likelihood in bfloat16 would be useless.
-        decoded = decode(self.decoder, g, skips, features.inputs[:, :-1])
-        decoded = decoded.to(target.dtype)
-        x_dist = self.observation(*self.observation.split(decoded), target)
+        if features.lengths is None:
+            decoded = decode(self.decoder, *given).to(target.dtype)
+            x_dist = self.observation(*self.observation.split(decoded), target)
+        else:
+            real = features.lengths.places(1)
+            target = target.where(real.mask[..., None, None, None], 0)
+            decoded = _decode_real(self.decoder, real, *given).to(target.dtype)
+            mean, extra = self.observation.split(decoded)
+            x_dist = self.observation.of_real(mean, extra, target, real.mask)
         # Not z's plate: x_t depends on all of z_{2:t}, so that per-time weights
         # of a shared plate would be wrong.
-        with pyro.plate("frames", target.shape[1], dim=-1):
+        with pyro.plate("frames", target.shape[1], dim=-1), _of_real(features):
             pyro.sample("x", x_dist, obs=target)
 
     @pyro_method
@@ -372,3 +395,25 @@ class SVG(Generative):
             return guide, poutine.trace(replay).get_trace(
                 features, horizon, score=score, noise=noise
             )
+
+
+def _of_real(features: Features) -> contextlib.AbstractContextManager[object]:
+    """A context whose sites, one value for each of frames 2..T, leave padding out."""
+    if features.lengths is None:
+        return contextlib.nullcontext()
+    real: Any = features.lengths.places(1).mask  # declared as a BoolTensor by Pyro
+    mask: contextlib.AbstractContextManager[object] = poutine.mask(mask=real)
+    return mask
+
+
+def _decode_real(
+    decoder: Part,
+    real: Places,
+    g: torch.Tensor,
+    skips: list[torch.Tensor],
+    previous: torch.Tensor,
+) -> torch.Tensor:
+    """Decode real frames alone; 0 in place of the others."""
+    rows = [real.take(skip, 3) for skip in skips]
+    decoded = decode(decoder, real.take(g, 1), rows, real.take(previous, 3))
+    return real.put(decoded, 3)

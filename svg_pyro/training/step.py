@@ -1,6 +1,6 @@
 """A training step: its seed, and its gradient over chunks and processes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -23,8 +23,14 @@ class _Objective(nn.Module):
         super().__init__()
         self.svg, self.elbo, self.precision = svg, elbo, precision
 
-    def forward(self, frames: torch.Tensor, inputs: torch.Tensor | None) -> Any:
-        given = {} if inputs is None else {"inputs": inputs}
+    def forward(
+        self,
+        frames: torch.Tensor,
+        inputs: torch.Tensor | None,
+        lengths: torch.Tensor | None,
+    ) -> Any:
+        given = {"inputs": inputs, "lengths": lengths}
+        given = {k: v for k, v in given.items() if v is not None}
         with autocast(frames.device, self.precision):
             return self.elbo.differentiable_loss(
                 self.svg.model, self.svg.guide, frames, **given
@@ -83,6 +89,7 @@ class LossAndGrads:
         guide: Callable[..., Any],
         frames: torch.Tensor,
         inputs: torch.Tensor | None = None,
+        lengths: Sequence[int] | torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Add to the gradients.
 
@@ -95,6 +102,9 @@ class LossAndGrads:
         inputs : torch.Tensor, optional
             What prior and predictor see in their place; see
             `svg_pyro.training.own_means`.
+        lengths : sequence of int or torch.Tensor, optional
+            Of padded clips, ``(B/R,)``; see `SVG.model`. The gradient is that of -ELBO
+            in nats a real frame, over all B clips.
 
         Returns
         -------
@@ -106,10 +116,16 @@ class LossAndGrads:
         TrainingError
             In the first call, among several processes, if it does not use a weight.
         """
-        scored = frames.shape[0] * (frames.shape[1] - 1)
+        scored: float = frames.shape[0] * (frames.shape[1] - 1)
+        if lengths is not None:
+            lengths = torch.as_tensor(lengths)
+            scored = _mean_over_processes(int(lengths.sum()) - len(lengths))
         chunks = frames.chunk(self._accumulate)
-        seen = [None] * len(chunks) if inputs is None else inputs.chunk(len(chunks))
-        *first, last = zip(chunks, seen, strict=True)
+        seen, real = (
+            [None] * len(chunks) if x is None else x.chunk(len(chunks))
+            for x in (inputs, lengths)
+        )
+        *first, last = zip(chunks, seen, real, strict=True)
         # Gradients are exchanged once a step, with those of the last chunk.
         with distributed.without_averaging(self._objective):
             parts = [self._add(*chunk, scored) for chunk in first]
@@ -137,16 +153,25 @@ class LossAndGrads:
             )
 
     def _add(
-        self, chunk: torch.Tensor, inputs: torch.Tensor | None, scored: int
+        self,
+        chunk: torch.Tensor,
+        inputs: torch.Tensor | None,
+        lengths: torch.Tensor | None,
+        scored: float,
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """A chunk's share of the loss, and its clips' nll and kl."""
         with tf32(chunk.device, self._precision == "tf32"):
             with ELBOTerms() as terms:
-                loss = self._objective(chunk, inputs)
+                loss = self._objective(chunk, inputs, lengths)
             # In nats a frame, so that clip_norm does not depend on the batch.
             loss = loss / scored
             loss.backward()
         return loss.detach(), *terms.per_frame()
+
+
+def _mean_over_processes(count: int) -> float:
+    """So that gradients, averaged over processes, are those of all clips' frames."""
+    return distributed.mean([count])[0] if distributed.joined() else count
 
 
 def check_batch(config: TrainingConfig) -> None:

@@ -18,8 +18,17 @@ class Guide(Contract):
         z_dist, state = guide(h[..., 1:, :], state)
 
     The second call sees the whole rest of the clip, so a guide may smooth (look at
-    later frames) as well as filter.
+    later frames) as well as filter. One that smooths says so by `smooths`; where clips
+    are padded its `forward` takes ``lengths`` too, int64 ``(B,)``: how many of the
+    frames of this call are real, so that it does not look into the padding.
+
+    Attributes
+    ----------
+    smooths : bool
+        Whether it looks at later frames.
     """
+
+    smooths: bool = False
 
     def forward(
         self, h: torch.Tensor, state: RecurrentState = None

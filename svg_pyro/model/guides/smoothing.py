@@ -26,6 +26,8 @@ class SmoothingGuide(Guide):
     config : SVGConfig
     """
 
+    smooths = True
+
     def __init__(self, config: SVGConfig) -> None:
         super().__init__()
         size, layers = config.rnn_size, config.posterior_layers
@@ -36,12 +38,34 @@ class SmoothingGuide(Guide):
         init_weights(self.loc)
         init_weights(self.log_variance)
 
-    def forward(self, h: torch.Tensor, state: Any = None) -> tuple[Any, Any]:
+    def forward(
+        self,
+        h: torch.Tensor,
+        state: Any = None,
+        lengths: torch.Tensor | None = None,
+    ) -> tuple[Any, Any]:
         """See `Guide.forward`; the state is that of the forward LSTM."""
         past, state = self.forwards(h, state)
-        future = self.backwards(h.flip(-2))[0].flip(-2)
+        if lengths is None:
+            future = self.backwards(h.flip(-2))[0].flip(-2)
+        else:
+            order = _reversed(lengths, h.shape[-2])
+            backwards = self.backwards(_in_order(h, order))[0]
+            future = _in_order(backwards, order)
         with torch.autocast(h.device.type, enabled=False):
             future = future.expand(*past.shape[:-1], -1)
             x = torch.cat([past, future], -1)
             scale = (0.5 * self.log_variance(x)).exp()
             return dist.Normal(self.loc(x), scale).to_event(1), state
+
+
+def _reversed(lengths: torch.Tensor, steps: int) -> torch.Tensor:
+    """Each clip's frames from the last real one to the first, then its padding."""
+    times = torch.arange(steps, device=lengths.device)
+    back = lengths[:, None] - 1 - times
+    return torch.where(back >= 0, back, times)
+
+
+def _in_order(x: torch.Tensor, order: torch.Tensor) -> torch.Tensor:
+    """Frames of ``(*, B, n, size)`` in an order ``(B, n)`` of each clip's own."""
+    return x.gather(-2, order[..., None].expand(x.shape))

@@ -57,6 +57,26 @@ class Observation(nn.Module):
         """
         raise NotImplementedError
 
+    def of_real(
+        self,
+        mean: torch.Tensor,
+        extra: torch.Tensor,
+        target: torch.Tensor,
+        real: torch.Tensor,
+    ) -> Distribution:
+        """What `forward` gives, where some frames are padding: they are not scored.
+
+        One whose noise depends on all frames of a batch leaves them out of it.
+
+        Parameters
+        ----------
+        mean, extra, target
+            As in `forward`; 0 in the padding.
+        real : torch.Tensor
+            bool, ``(*batch,)``: which frames are none.
+        """
+        return self(mean, extra, target)
+
     def split(self, decoded: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Mean and extra out of what a decoder gave, ``(*batch, C + extra, H, W)``."""
         channels = decoded.shape[-3] - self.extra_channels

@@ -110,12 +110,36 @@ class OptimalSigma(_Scaled):
 
     def sigma(self, mean: torch.Tensor, target: torch.Tensor | None) -> torch.Tensor:
         """The batch's in training, else the running one."""
+        return self._sigma(mean, target, None)
+
+    def of_real(
+        self,
+        mean: torch.Tensor,
+        extra: torch.Tensor,
+        target: torch.Tensor,
+        real: torch.Tensor,
+    ) -> Distribution:
+        """See `Observation.of_real`; sigma is that of the real frames."""
+        return dist.Normal(mean, self._sigma(mean, target, real)).to_event(3)
+
+    def _sigma(
+        self,
+        mean: torch.Tensor,
+        target: torch.Tensor | None,
+        real: torch.Tensor | None,
+    ) -> torch.Tensor:
         if target is None:
             return self._running()
         if not self.training and not self.needs_target:
             return self._running()
         # The maximum over sigma has no gradient in sigma: detaching is exact.
-        error = (mean.detach() - target).square().mean()
+        squares = (mean.detach() - target).square()
+        if real is None:
+            error = squares.mean()
+        else:
+            of_frames = squares.flatten(-3).mean(-1)
+            real = real.expand(of_frames.shape)
+            error = of_frames.where(real, 0).sum() / real.sum()
         if self.training:
             self._update(error)
         return error.sqrt().clamp_min(_FINEST)
