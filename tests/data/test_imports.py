@@ -35,17 +35,31 @@ def test_every_public_name_is_listed_and_there():
 @pytest.mark.parametrize(
     "package, module, code",
     [
-        ("av", "av", "from svg_pyro.data.videos.decode import *; "
-         "from pathlib import Path; p = Path('x.mp4'); p.write_bytes(b'x'); "
-         "next(decode(Source(p), 8, 1))"),
-        ("pymunk", "pymunk", "from svg_pyro.data import make_simulated_push as m; "
-         "m('push', 1, 1, workers=1)"),
-        ("google-crc32c", "google_crc32c",
-         "from svg_pyro.data.bair.tfrecord import *; masked_crc(b'')"),
-        ("scikit-learn", "sklearn",
-         "from svg_pyro.data.digits import *; load_scikit_digits('test')"),
+        (
+            "av",
+            "av",
+            "from svg_pyro.data.videos.decode import *; "
+            "from pathlib import Path; p = Path('x.mp4'); p.write_bytes(b'x'); "
+            "next(decode(Source(p), 8, 1))",
+        ),
+        (
+            "pymunk",
+            "pymunk",
+            "from svg_pyro.data import make_simulated_push as m; "
+            "m('push', 1, 1, workers=1)",
+        ),
+        (
+            "google-crc32c",
+            "google_crc32c",
+            "from svg_pyro.data.bair.tfrecord import *; masked_crc(b'')",
+        ),
+        (
+            "scikit-learn",
+            "sklearn",
+            "from svg_pyro.data.digits import *; load_scikit_digits('test')",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_missing_package_is_one_line_that_names_it(package, module, code, tmp_path):
     script = (
         f"import sys; sys.modules[{module!r}] = None\n"
@@ -53,9 +67,12 @@ def test_a_missing_package_is_one_line_that_names_it(package, module, code, tmp_
         f"try:\n    exec({code!r})\nexcept DataError as error:\n    print(error)\n"
     )
     out = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, timeout=120,
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        timeout=120,
         cwd=tmp_path,
-    )  # fmt: skip
+    )
     assert out.stdout.count("\n") == 1, out.stdout + out.stderr
     assert f"pip install {package}" in out.stdout
 

@@ -345,7 +345,9 @@ def test_an_interrupted_run_keeps_what_is_complete(tmp_path, monkeypatch):
 
 
 def test_bad_arguments_and_foreign_files(tmp_path):
-    with pytest.raises(DataError, match="n_test is 0; give a whole number of 1 or more"):
+    with pytest.raises(
+        DataError, match="n_test is 0; give a whole number of 1 or more"
+    ):
         make_simulated_push(tmp_path, n_test=0)
     with pytest.raises(DataError, match="unknown camera"):
         make_simulated_push(tmp_path, camera="left")

@@ -136,8 +136,10 @@ def test_another_z_dim_is_named(tiny, kind):
     svg = SVG(tiny, **{kind: part})
     frames = torch.rand(1, 3, 1, 64, 64)
     words = rf"the {kind} gives latents of event shape \(5,\), the model's are \(3,\)"
-    for use in (lambda: Trace_ELBO().loss(svg.model, svg.guide, frames),
-                lambda: svg.predict(frames, 2)):  # fmt: skip
+    for use in (
+        lambda: Trace_ELBO().loss(svg.model, svg.guide, frames),
+        lambda: svg.predict(frames, 2),
+    ):
         with pytest.raises(ConfigError, match=words):
             use()
 

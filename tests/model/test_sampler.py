@@ -133,7 +133,7 @@ def test_where_pytorch_cannot_compile(tiny, monkeypatch):
     class Failed(RuntimeError):
         __module__ = "torch._dynamo.exc"
 
-        def __init__(self, backend, reason):  # Pyro cannot make it anew from one
+        def __init__(self, backend, reason):  # Pyro cannot make it again from one
             super().__init__(f"{backend} raised: {reason}")
 
     def broken(*given):

@@ -212,7 +212,7 @@ def test_skips_are_prepared_once_for_each_distinct_skip_frame(tiny, monkeypatch)
 
 
 def test_features_are_not_taken_from_other_frames(tiny):
-    # Replaying against the trace of changed frames must encode anew.
+    # Replaying against the trace of changed frames must encode again.
     svg = SVG(tiny).eval()
     x = torch.rand(2, 4, 1, 64, 64)
     trace = poutine.trace(svg.guide).get_trace(x)

@@ -21,7 +21,7 @@ print(sum(faults() for _ in range(10)))
 
 @pytest.mark.skipif(not keep_freed_memory(), reason="the C library is not glibc")
 def test_pages_are_faulted_once():
-    """100 MB ten times: all pages anew, or those of a few first times.
+    """100 MB ten times: all pages each time, or those of a few first times.
 
     A small block that lands in a freed large one makes the heap grow once more.
     """

@@ -31,9 +31,14 @@ IMAGE_ENDINGS = [
 ]
 _FORMATS = ("BMP", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 _UNREADABLE = (
-    OSError, EOFError, ValueError, SyntaxError,
-    zipfile.BadZipFile, zlib.error, Image.DecompressionBombError,
-)  # fmt: skip
+    OSError,
+    EOFError,
+    ValueError,
+    SyntaxError,
+    zipfile.BadZipFile,
+    zlib.error,
+    Image.DecompressionBombError,
+)
 
 
 @dataclass(frozen=True)

@@ -221,13 +221,19 @@ class FrameStore:
         files = image_files(path) if source.kind == "images" else [path]
         stats = [file.stat() for file in files]
         key = [
-            _VERSION, self.image_size, self.channels, self.fit,
-            source.kind, str(path), source.member, source.number,
+            _VERSION,
+            self.image_size,
+            self.channels,
+            self.fit,
+            source.kind,
+            str(path),
+            source.member,
+            source.number,
             [
                 (file.name, stat.st_size, stat.st_mtime_ns)
                 for file, stat in zip(files, stats, strict=True)
             ],
-        ]  # fmt: skip
+        ]
         digest = hashlib.sha256(repr(key).encode("utf-8", "surrogateescape"))
         return self.folder / f"{digest.hexdigest()[:32]}.frames"
 

@@ -20,9 +20,10 @@ _FILE = re.compile(rf"person(\d\d)_({'|'.join(ACTIONS)})_d(\d)_uncomp\.avi")
 _LINE = re.compile(r"\s*(person\d+_[a-z]+_d\d+)(.*)")
 _FRAMES = re.compile(r"\s+frames\s+(\d+\s*-\s*\d+\s*(,\s*\d+\s*-\s*\d+\s*)*),?\s*")
 _HELP = (
-    "fetch them with download_kth (--download), give another folder (--data-root), "
+    "fetch them with svg_pyro.data.download_kth, give another folder, "
     "or read videos of your own with examples/train_videos.py"
 )
+_ADVICE = ("download", "root")
 
 
 @dataclass(frozen=True, order=True)
@@ -138,7 +139,10 @@ class KTH(SegmentClips):
         report_skipped(broken, len(videos))
         videos = [v for v in videos if v.source not in broken]
         if not videos:
-            raise DataError(f"{root}: none of its KTH videos can be read; {_HELP}")
+            raise DataError(
+                f"{root}: none of its KTH videos can be read; {_HELP}",
+                advice=_ADVICE,
+            )
         places = _places(root, videos, store)
         if split == "test":
             places.sort(key=_by_interval_number)
@@ -272,12 +276,14 @@ def _videos_of(
     if not published:
         raise DataError(
             f"{root}: holds no KTH video (looked for person01_boxing_d1_uncomp.avi and "
-            f"the like, there and below); {_HELP}"
+            f"the like, there and below); {_HELP}",
+            advice=_ADVICE,
         )
     raise DataError(
         f"{root}: holds {len(published)} KTH videos, none of them of "
         f"{'/'.join(actions)} by persons {min(persons)} to {max(persons)} (looked for "
-        f"person{min(persons):02d}_{actions[0]}_d1_uncomp.avi and the like); {_HELP}"
+        f"person{min(persons):02d}_{actions[0]}_d1_uncomp.avi and the like); {_HELP}",
+        advice=_ADVICE,
     )
 
 
