@@ -186,7 +186,7 @@ def draw_futures(
     n_past = trainer.svg.config.n_past
     scale = 128 // trainer.svg.config.image_size  # so that 64 pixels can be seen
     for i, clip in enumerate(clips[: options.pictures], 1):
-        rows = picture_rows(trainer.svg, clip, n_past, options.num_samples)
+        rows = picture_rows(trainer.svg, clip, n_past, num_samples=options.num_samples)
         path = trainer.out / "pictures" / f"{name}_clip_{i}"
         draw_strip(rows, path.with_suffix(".png"), scale=scale)
         draw_gif(rows, path.with_suffix(".gif"), scale=scale)
@@ -210,7 +210,7 @@ def report(
     svg, num_samples = trainer.svg, options.num_samples
     elbo = ELBOS[trainer.config.elbo]()
     nll, kl = held_out_terms(svg, elbo, validation)
-    scores = score_futures(svg, test, svg.config.n_past, num_samples)
+    scores = score_futures(svg, test, svg.config.n_past, num_samples=num_samples)
     best, mean, copy = scores.averages()
     motionless = len(test) - int(scores.moving.sum())
     results = {

@@ -80,7 +80,8 @@ def _of_batch(
         if candidate.stochastic:
             futures = {"best": samples[b, best], "worst": samples[b, worst]}
             futures |= {f"sample {i + 1}": samples[b, i] for i in range(shown)}
-        scale, maps = None, {}
+        scale: float | None = None
+        maps: dict[str, torch.Tensor] = {}
         if candidate.stochastic and moments.count > 1:
             futures["mean"] = moments.mean[b].cpu()
             variance = moments.variance()[b].cpu()
@@ -138,4 +139,5 @@ def heat(values: torch.Tensor) -> torch.Tensor:
 def _colours() -> torch.Tensor:
     from matplotlib import colormaps
 
-    return torch.tensor(colormaps["inferno"].colors, dtype=torch.float32)
+    levels = colormaps["inferno"](range(256))[:, :3]  # without opacity
+    return torch.tensor(levels, dtype=torch.float32)

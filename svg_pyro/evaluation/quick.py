@@ -7,7 +7,8 @@ import torch
 from svg_pyro.errors import DataError
 from svg_pyro.metrics import clip_mse, psnr
 from svg_pyro.metrics.ensembles import spread_skill_of
-from svg_pyro.plots.strips import rows_of
+from svg_pyro.model.svg import SVG
+from svg_pyro.plots.strips import Rows, rows_of
 from svg_pyro.util.modes import seeded
 from svg_pyro.util.progress import progress
 from svg_pyro.util.tensors import to_float
@@ -71,14 +72,23 @@ class FutureScores:
         return float(ratio)
 
 
-def score_futures(svg, clips, n_past, num_samples=20, batch_size=16, seed=0):
+def score_futures(
+    svg: SVG,
+    clips: torch.Tensor,
+    n_past: int,
+    *,
+    num_samples: int = 20,
+    batch_size: int = 16,
+    seed: int = 0,
+) -> FutureScores:
     """Score sampled futures of held-out clips.
 
     Parameters
     ----------
     svg : SVG
+        The model that predicts.
     clips : torch.Tensor
-        uint8, shape ``(B, T, C, H, W)``.
+        Held out: uint8, shape ``(B, T, C, H, W)``.
     n_past : int
         Context frames; the T - `n_past` others are predicted.
     num_samples : int
@@ -91,6 +101,7 @@ def score_futures(svg, clips, n_past, num_samples=20, batch_size=16, seed=0):
     Returns
     -------
     FutureScores
+        Of the clips, in their order, on the CPU.
 
     Raises
     ------
@@ -123,12 +134,21 @@ def score_futures(svg, clips, n_past, num_samples=20, batch_size=16, seed=0):
     return FutureScores(best, mean, copy, variance, error, num_samples)
 
 
-def picture_rows(svg, clip, n_past, num_samples=20, num_shown=3, seed=0):
+def picture_rows(
+    svg: SVG,
+    clip: torch.Tensor,
+    n_past: int,
+    *,
+    num_samples: int = 20,
+    num_shown: int = 3,
+    seed: int = 0,
+) -> Rows:
     """The rows of a picture of one clip's futures.
 
     Parameters
     ----------
     svg : SVG
+        The model that predicts.
     clip : torch.Tensor
         uint8, shape ``(T, C, H, W)``.
     n_past : int

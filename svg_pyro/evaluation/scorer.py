@@ -112,7 +112,7 @@ class Scorer:
 
     def state_dict(self) -> dict[str, Any]:
         """All that `load_state_dict` needs to go on: tensors, numbers and text."""
-        parts = {"totals": self.totals, "held_out": self.held_out}
+        parts: dict[str, Any] = {"totals": self.totals, "held_out": self.held_out}
         optional = {"calibration": self.calibration, "fvd": self.fvd}
         parts |= {k: v for k, v in optional.items() if v is not None}
         states = {k: v.state_dict() for k, v in parts.items()} if self.done else {}

@@ -7,7 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from svg_pyro.plots.style import colour_of, model_words, new_figure, write_figure
+from svg_pyro.plots.style import (
+    colour_of,
+    model_words,
+    new_figure,
+    styled,
+    write_figure,
+)
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -24,6 +30,7 @@ if TYPE_CHECKING:
 _LABELS = {"mse": "MSE", "psnr": "PSNR [dB]", "ssim": "SSIM", "lpips": "LPIPS"}
 _LEAST = 1e-6  # nats; less is drawn as this on a logarithmic axis
 _STYLES = {"best": "-", "mean": "--"}
+_DIMENSION = "latent dimension, largest first"
 _CALIBRATION = {
     "crps": "CRPS (lower is better)",
     "spread_skill": "spread / skill (1: calibrated)",
@@ -31,6 +38,7 @@ _CALIBRATION = {
 }
 
 
+@styled
 def draw_scores(results: EvaluationResults, path: str | Path) -> bool:
     """Each protocol's metrics against time: best sample and mean sample, 95 % bands.
 
@@ -54,25 +62,19 @@ def draw_scores(results: EvaluationResults, path: str | Path) -> bool:
                 alone = candidate.num_samples == 1
                 _draw_metric(axis, results, kinds, colour_of(place), alone=alone)
             axis.set_title(f"{_LABELS.get(metric, metric)}, protocol {protocol}")
-    banded = any(
-        math.isfinite(half)
-        for candidate in candidates
-        for half in candidate.scores[next(iter(scores))][metrics[0]][
-            "best"
-        ].per_step_half_width
-    )
     handles = [_line(colour_of(i), _words(c)) for i, c in enumerate(candidates)]
     if any(candidate.num_samples > 1 for candidate in candidates):
         handles += [
             _line("0.3", f"{kind} of the samples", linestyle=style)
             for kind, style in _STYLES.items()
         ]
-    if banded:
+    if results.clips > 1:
         handles.append(_band("95 % interval of the mean over clips"))
     _finish(figure, [axis for row in axes for axis in row], path, handles)
     return True
 
 
+@styled
 def draw_calibration(results: EvaluationResults, path: str | Path) -> bool:
     """CRPS, spread-skill ratio and diversity against time, reliability, and ranks.
 
@@ -120,6 +122,7 @@ def draw_calibration(results: EvaluationResults, path: str | Path) -> bool:
     return True
 
 
+@styled
 def draw_latents(results: EvaluationResults, path: str | Path) -> bool:
     """KL of each frame's latent against time, and of each latent dimension.
 
@@ -141,9 +144,7 @@ def draw_latents(results: EvaluationResults, path: str | Path) -> bool:
             axes[1].plot(range(1, 1 + len(units)), units, ".-", color=colour)
     axes[0].set(title="KL(q || p) [nats/frame]", xlabel="frame")
     axes[0].set_ylim(bottom=0)
-    axes[1].set(
-        title="the same by latent dimension", xlabel="dimension, sorted", yscale="log"
-    )
+    axes[1].set(title="the same by latent dimension", xlabel=_DIMENSION, yscale="log")
     handles = [_line(colour, _words(candidate)) for colour, candidate, _ in bounded]
     _finish(figure, axes, path, handles)
     return True
@@ -220,10 +221,10 @@ def _finite(values: Sequence[float]) -> list[float]:
     return [v if math.isfinite(v) else math.nan for v in values]
 
 
-def _line(colour: str, label: str, *, linestyle: str = "-") -> Artist:
+def _line(colour: str, label: str, **style: Any) -> Artist:
     from matplotlib.lines import Line2D
 
-    return Line2D([], [], color=colour, linestyle=linestyle, label=label)
+    return Line2D([], [], color=colour, label=label, **style)
 
 
 def _band(label: str) -> Artist:
@@ -242,7 +243,7 @@ def _finish(
     from matplotlib.ticker import MaxNLocator
 
     for axis in axes:
-        if axis.get_xlabel() == "frame":
+        if axis.get_xlabel() in ("frame", _DIMENSION):
             axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     figure.legend(
         handles=list(handles), loc="outside lower center", ncols=2, frameon=False

@@ -7,11 +7,18 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
-from svg_pyro.plots.style import TRUTH_COLOUR, colour_of, new_figure, write_figure
+from svg_pyro.plots.style import (
+    TRUTH_COLOUR,
+    colour_of,
+    new_figure,
+    styled,
+    write_figure,
+)
 
 _FURTHEST = 6  # pixels; what is further is counted there
 
 
+@styled
 def draw_curves(
     panels: Mapping[str, Mapping[str, tuple[ArrayLike, ArrayLike | None]]],
     n_past: int,
@@ -46,6 +53,7 @@ def draw_curves(
     write_figure(figure, path)
 
 
+@styled
 def draw_displacements(
     displacements: Mapping[str, torch.Tensor],
     path: str | Path,
@@ -75,6 +83,7 @@ def draw_displacements(
     write_figure(figure, path)
 
 
+@styled
 def draw_prior(
     scales: Mapping[str, torch.Tensor],
     bounces: torch.Tensor,

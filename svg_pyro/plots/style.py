@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from svg_pyro.util.files import written_beside
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 COLUMN, PAGE = 3.3, 6.8  # inches: the width of a column, and of two
 TRUTH_COLOUR = "black"
@@ -55,6 +59,32 @@ def colour_of(place: int) -> str:
     return COLOURS[place % len(COLOURS)]
 
 
+def styled(draw: Callable[P, T]) -> Callable[P, T]:
+    """Decorate what draws a figure: all of it has the style, its titles too.
+
+    matplotlib takes the size of a title, and of a legend, when that is made.
+
+    Parameters
+    ----------
+    draw : callable
+        Makes a figure by `new_figure` and writes it by `write_figure`.
+
+    Returns
+    -------
+    callable
+        The same; matplotlib's settings are afterwards what they were.
+    """
+
+    @functools.wraps(draw)
+    def draw_in_style(*args: P.args, **kwargs: P.kwargs) -> T:
+        from matplotlib import rc_context
+
+        with rc_context(_STYLE):
+            return draw(*args, **kwargs)
+
+    return draw_in_style
+
+
 def model_words(config: Mapping[str, Any] | None) -> str:
     """What a candidate is, in words.
 
@@ -81,7 +111,7 @@ def new_figure(
     width: float = PAGE,
     row_height: float = 2.1,
 ) -> tuple[Figure, list[list[Axes]]]:
-    """A figure of panels.
+    """A figure of panels, for a function that is `styled`.
 
     Parameters
     ----------
@@ -99,13 +129,11 @@ def new_figure(
     axes : list of list of matplotlib.axes.Axes
         By row and column.
     """
-    from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    with rc_context(_STYLE):
-        size = (width, row_height * rows + 0.4)
-        figure = Figure(figsize=size, layout="constrained")
-        axes = figure.subplots(rows, columns, squeeze=False)
+    size = (width, row_height * rows + 0.4)
+    figure = Figure(figsize=size, layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False)
     for axis in axes.flat:
         axis.grid(alpha=0.3)
     return figure, axes.tolist()
@@ -128,13 +156,10 @@ def write_figure(
     endings : tuple of str
         Of ".png", ".pdf" and ".svg".
     """
-    from matplotlib import rc_context
-
     path = Path(path)
-    with rc_context(_STYLE):
-        # Once for all files: the layout is most of the work.
-        figure.draw_without_rendering()
-        figure.set_layout_engine("none")
-        for ending in endings:
-            with written_beside(path.with_suffix(ending)) as beside:
-                figure.savefig(beside, dpi=200, metadata=dict(_METADATA[ending]))
+    # Once for all files: the layout is most of the work.
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    for ending in endings:
+        with written_beside(path.with_suffix(ending)) as beside:
+            figure.savefig(beside, dpi=200, metadata=dict(_METADATA[ending]))

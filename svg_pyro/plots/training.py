@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from svg_pyro.plots.style import colour_of, new_figure, write_figure
+from svg_pyro.plots.style import colour_of, new_figure, styled, write_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
+@styled
 def draw_training(log_path: str | Path, path: str | Path) -> None:
     """The curves of a training log: likelihood, KL and learning rate against step.
 
