@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from svg_pyro.plots.style import (
     colour_of,
+    count_in_whole_numbers,
+    legend_below,
     model_words,
     new_figure,
     styled,
@@ -240,12 +242,8 @@ def _finish(
     handles: Sequence[Artist],
 ) -> None:
     """A legend below all panels, and the files: SVG for the page, PNG and PDF."""
-    from matplotlib.ticker import MaxNLocator
-
     for axis in axes:
         if axis.get_xlabel() in ("frame", _DIMENSION):
-            axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-    figure.legend(
-        handles=list(handles), loc="outside lower center", ncols=2, frameon=False
-    )
+            count_in_whole_numbers(axis)
+    legend_below(figure, handles=handles)
     write_figure(figure, path, endings=(".svg", ".png", ".pdf"))

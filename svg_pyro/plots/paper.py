@@ -10,7 +10,10 @@ from numpy.typing import ArrayLike
 from svg_pyro.plots.style import (
     TRUTH_COLOUR,
     colour_of,
+    count_in_whole_numbers,
+    legend_below,
     new_figure,
+    spelled_out,
     styled,
     write_figure,
 )
@@ -37,19 +40,21 @@ def draw_curves(
         PNG to write; a PDF is written beside it.
     """
     figure, (axes,) = new_figure(1, len(panels))
+    banded = False
     for axis, (title, curves) in zip(axes, panels.items(), strict=True):
-        banded = False
         for place, (name, (curve, half)) in enumerate(curves.items()):
             values = np.asarray(curve)
             times = np.arange(len(values)) + n_past + 1
             colour = _colour(name, place)
-            axis.plot(times, values, label=name, color=colour)
+            axis.plot(times, values, label=spelled_out(name), color=colour)
             if half is not None:
                 low, high = values - np.asarray(half), values + np.asarray(half)
                 axis.fill_between(times, low, high, alpha=0.2, color=colour, lw=0)
                 banded = True
         axis.set(title=title, xlabel="frame")
-        axis.legend(title="band: 95 % interval of the mean" if banded else None)
+        count_in_whole_numbers(axis)
+    band = "; band: 95 % interval of it" if banded else ""
+    legend_below(figure, title=f"line: mean over clips{band}")
     write_figure(figure, path)
 
 
@@ -77,9 +82,10 @@ def draw_displacements(
             shares = counts / len(moved)
             shift = (i - (len(displacements) - 1) / 2) * width
             colour = _colour(name, i)
-            axes[side].bar(places + shift, shares, width, label=name, color=colour)
+            label = spelled_out(name)
+            axes[side].bar(places + shift, shares, width, label=label, color=colour)
         axes[side].set(title=title, xlabel="displacement [pixels]", ylabel="share")
-        axes[side].legend()
+    legend_below(figure, title="bar: share of the bounces")
     write_figure(figure, path)
 
 
@@ -119,12 +125,13 @@ def draw_prior(
                 axis.axvline(t + 2, color=colour_of(digit), linewidth=0.8, label=label)
                 label = "_nolegend_"
         axis.set(
-            title=f"{name}, {len(scale)} sequences",
+            title=f"{spelled_out(name)}, {len(scale)} sequences",
             xlabel="frame",
             ylabel="standard deviation of p(z)",
             xlim=(1, scale.shape[1] + 2),
         )
-        axis.legend(ncols=2)
+        count_in_whole_numbers(axis)
+    legend_below(figure)
     write_figure(figure, path)
 
 

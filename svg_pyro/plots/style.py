@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from svg_pyro.util.files import written_beside
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -33,6 +34,7 @@ _STYLE: dict[Any, Any] = {
     "axes.titlesize": 8.0,
     "axes.labelsize": 8.0,
     "legend.fontsize": 7.0,
+    "legend.title_fontsize": 7.0,
     "xtick.labelsize": 7.0,
     "ytick.labelsize": 7.0,
     "lines.linewidth": 1.2,
@@ -46,6 +48,7 @@ _MODELS = {
     "fixed": "SVG with fixed prior",
     "none": "SVG without latent variables",
 }
+_SHORT_NAMES = {"SVG-LP": "learned", "SVG-FP": "fixed"}
 # Without dates, equal numbers give equal files.
 _METADATA: Mapping[str, Mapping[str, None]] = {
     ".svg": {"Date": None},
@@ -104,6 +107,23 @@ def model_words(config: Mapping[str, Any] | None) -> str:
     return _MODELS.get(str(prior), f"SVG, prior {prior}")
 
 
+def spelled_out(name: str) -> str:
+    """A name for a legend: with what the paper's short name stands for, if it is one.
+
+    Parameters
+    ----------
+    name : str
+        Of a model.
+
+    Returns
+    -------
+    str
+        "SVG-LP: SVG with learned prior" for "SVG-LP"; any other name as it is.
+    """
+    prior = _SHORT_NAMES.get(name)
+    return name if prior is None else f"{name}: {_MODELS[prior]}"
+
+
 def new_figure(
     rows: int,
     columns: int,
@@ -137,6 +157,51 @@ def new_figure(
     for axis in axes.flat:
         axis.grid(alpha=0.3)
     return figure, axes.tolist()
+
+
+def count_in_whole_numbers(axis: Axes) -> None:
+    """Let a panel's horizontal axis, of frames say, have no fractions at its ticks.
+
+    Parameters
+    ----------
+    axis : matplotlib.axes.Axes
+        The panel.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def legend_below(
+    figure: Figure,
+    *,
+    handles: Sequence[Artist] | None = None,
+    title: str | None = None,
+) -> None:
+    """One legend below all panels, in which each label stands once.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+        What gets the legend.
+    handles : sequence of matplotlib.artist.Artist, optional
+        What stands in it, with labels; all that has a label in the panels if not given.
+    title : str, optional
+        What holds of all of them.
+    """
+    if handles is None:
+        labelled: dict[str, Artist] = {}
+        for axis in figure.axes:
+            artists, labels = axis.get_legend_handles_labels()
+            labelled = dict(zip(labels, artists, strict=True)) | labelled
+        handles = list(labelled.values())
+    figure.legend(
+        handles=list(handles),
+        loc="outside lower center",
+        ncols=2,
+        frameon=False,
+        title=title,
+    )
 
 
 def write_figure(
