@@ -352,8 +352,8 @@ class TrainingConfig:
     elbo : str
         "trace" (the KL by sampling) or "mean-field" (the KL in closed form).
     own_means : float
-        Share of the frames that prior and predictor see which are the model's own means
-        and not the true ones, at the end; 0: teacher forcing alone. See
+        Share of the frames that the predictor sees and the decoder moves which are the
+        model's own means and not the true ones, at the end; 0: teacher forcing. See
         `svg_pyro.training.own_means`.
     own_means_start, own_means_ramp : int
         The step from which on the share rises, and the steps in which it does.

@@ -35,7 +35,7 @@ class Features:
     frames : torch.Tensor
         The clips, shape ``(B, T, C, H, W)``, values in [0, 1].
     h : torch.Tensor
-        Features of `inputs`, shape ``(B, T, g_dim)``: what prior and predictor see.
+        Features of `inputs`, shape ``(B, T, g_dim)``: what the predictor sees.
     skips : list of torch.Tensor
         Feature maps from fine to coarse, each ``(B, T, channels, h, w)``.
     encoder : torch.nn.Module
@@ -43,10 +43,10 @@ class Features:
     shared : dict or None
         What `once` keeps, for features of which many samples are drawn.
     inputs : torch.Tensor
-        What prior and predictor see in place of `frames`, and a decoder moves; of the
-        same shape, and most often the same tensor.
+        What the predictor sees in place of `frames`, and a decoder moves; of the same
+        shape, and most often the same tensor.
     true_h : torch.Tensor
-        Features of `frames`: what the guide sees.
+        Features of `frames`: what prior and guide see.
     lengths : Lengths or None
         Which frames are real, where clips are padded; features of others are 0.
     """

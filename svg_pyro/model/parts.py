@@ -77,6 +77,7 @@ def check_names(config: SVGConfig) -> None:
     for kind in ("backbone", "observation", "prior", "guide"):
         if not (kind == "prior" and config.prior == "none"):
             registered(kind, part_name(config, kind))
+    _check_dynamics(config)
     _check_size(config)
 
 
@@ -98,6 +99,8 @@ def make_parts(
         is given does not fit.
     """
     _check_given(config, prior=prior, guide=guide, backbone=backbone)
+    if backbone is None:
+        _check_dynamics(config)
     names = {}
 
     def part(kind: str, given: nn.Module | None, *arguments: object) -> Part:
@@ -187,10 +190,27 @@ def _instance(kind: str, part: object) -> nn.Module:
     raise ConfigError(f"the {kind} is a {type(part).__name__}; give a torch.nn.Module")
 
 
+def _check_dynamics(config: SVGConfig) -> None:
+    """Refuse parts over maps without maps, and a backbone that gives none for them."""
+    over_maps = config.dynamics == "maps"
+    for kind in ("backbone", "prior", "guide"):
+        name = part_name(config, kind)
+        if not over_maps and name in _OVER_MAPS.values():
+            raise ConfigError(
+                f"{kind} is {name!r} and dynamics {config.dynamics!r}; give "
+                'dynamics="maps", or another name'
+            )
+    if over_maps and config.backbone == "vgg":
+        raise ConfigError(
+            'dynamics is "maps" and backbone "vgg", whose features are vectors; '
+            'give backbone="dcgan", or dynamics="vector"'
+        )
+
+
 def _check_size(config: SVGConfig) -> None:
+    name = part_name(config, "backbone")
     if config.dynamics == "maps":
         config.map_shape()
-    name = part_name(config, "backbone")
     sizes = getattr(registered("backbone", name), "sizes", None)
     if sizes is not None and config.image_size not in sizes:
         raise ConfigError(

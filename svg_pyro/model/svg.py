@@ -166,8 +166,8 @@ class SVG(Generative):
             around the future's means. They are not fed back, and, under a density of
             the real line, not cut to [0, 1].
         inputs : torch.Tensor, optional
-            Frames that prior and predictor see, and the decoder moves, in place of
-            `frames`, of the same shape; see `svg_pyro.training.own_means`.
+            Frames that the predictor sees, and the decoder moves, in place of `frames`,
+            of the same shape; see `svg_pyro.training.own_means`.
         lengths : sequence of int or torch.Tensor, optional
             How many of each clip's frames are real, ``(B,)``, from 2 to T: the rest is
             padding, of any values. Everything is then what it is for each clip cut to
@@ -343,8 +343,10 @@ class SVG(Generative):
         if prior_network is None:
             g, state = self.frame_predictor(h)
             return g, (None, state)
+        # The guide's latents lead to the true x_t, which only true frames foretell.
+        seen = features.true_h[:, :-1]
         prior, prior_state = features.once(
-            "prior", lambda: latents("prior", prior_network(h), self.config.z_dim)
+            "prior", lambda: latents("prior", prior_network(seen), self.config.z_dim)
         )
         with pyro.plate("time", h.shape[1], dim=-1), _of_real(features):
             z = pyro.sample("z", prior)

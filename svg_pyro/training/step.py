@@ -100,7 +100,7 @@ class LossAndGrads:
         frames : torch.Tensor
             This process's part of a batch, ``(B/R, T, C, H, W)``, floats in [0, 1].
         inputs : torch.Tensor, optional
-            What prior and predictor see in their place; see
+            What the predictor sees in their place; see
             `svg_pyro.training.own_means`.
         lengths : sequence of int or torch.Tensor, optional
             Of padded clips, ``(B/R,)``; see `SVG.model`. The gradient is that of -ELBO

@@ -6,6 +6,7 @@ import dataclasses
 import pytest
 import torch
 from pyro.infer import Trace_ELBO
+from support.futures import with_backbone
 from torch import nn
 from torch.nn import functional as F
 
@@ -171,12 +172,13 @@ def test_fold_copies_at_most_once():
 @pytest.mark.parametrize("backbone", names("backbone"))
 def test_maps_and_their_gradients_have_their_channels_last(tiny, backbone):
     """Else oneDNN reorders them, and BatchNorm takes a path ten times as slow."""
-    config = dataclasses.replace(tiny, backbone=backbone, width=8)
+    config = with_backbone(tiny, backbone, width=8)
     svg, wrong = SVG(config).train(), []
 
     def see(module, given, result):
         def check(x):
-            if not x.is_contiguous(memory_format=torch.channels_last):
+            is_map = x.dim() == 4  # the last layers of a prior see vectors
+            if is_map and not x.is_contiguous(memory_format=torch.channels_last):
                 wrong.append((module, tuple(x.shape), x.stride()))
 
         check(given[0])
@@ -188,7 +190,7 @@ def test_maps_and_their_gradients_have_their_channels_last(tiny, backbone):
         module.register_forward_hook(see)
     frames = torch.rand(2, 6, 1, 64, 64)
     Trace_ELBO().differentiable_loss(svg.model, svg.guide, frames).backward()
-    assert len(seen) > 12 and not wrong
+    assert len(seen) > 9 and not wrong
 
 
 def lived_in(config):
@@ -210,11 +212,12 @@ def lived_in(config):
 @pytest.mark.parametrize("size", [64, 128])
 @pytest.mark.parametrize("backbone", names("backbone"))
 def test_folded_networks_give_the_same_frames(tiny, backbone, size, norm):
-    config = dataclasses.replace(tiny, backbone=backbone, image_size=size, norm=norm)
+    config = with_backbone(tiny, backbone, image_size=size, norm=norm)
     networks = lived_in(config)
     networks.encoder.eval(), networks.decoder.eval()
     before = copy.deepcopy(networks.decoder.state_dict())
-    x, g = torch.rand(2, 1, size, size).double(), torch.randn(3, 2, 8).double()
+    x = torch.rand(2, 1, size, size).double()
+    g = torch.randn(3, 2, config.feature_size).double()
     found = []
     for pair in (networks, folded(networks)):
         with torch.no_grad():
@@ -251,7 +254,7 @@ def test_the_precision_of_now():
 
 @pytest.mark.parametrize("backbone", names("backbone"))
 def test_futures_in_bfloat16_are_near(tiny, backbone):
-    svg = SVG(dataclasses.replace(tiny, backbone=backbone)).eval()
+    svg = SVG(with_backbone(tiny, backbone)).eval()
     x = torch.rand(2, 3, 1, 64, 64)
     found = []
     for precision in ("float32", "bf16"):

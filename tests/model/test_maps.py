@@ -4,13 +4,17 @@ import dataclasses
 
 import pytest
 import torch
+from pyro import poutine
 from pyro.infer import Predictive
 from support.futures import awake, contexts
 
-from svg_pyro import SVG, Sampler, SVGConfig
+from svg_pyro import SVG, ConfigError, Sampler, SVGConfig
 from svg_pyro.model import checkpoint
+from svg_pyro.model.guides.filtering import FilteringMapGuide
+from svg_pyro.model.networks import MapDecoder, MapEncoder, MapPredictor
 from svg_pyro.model.networks.map_recurrence import MapRecurrent, scan
 from svg_pyro.model.networks.warping import warp
+from svg_pyro.model.priors.learned import LearnedMapPrior
 
 CLOSE = {"rtol": 1e-12, "atol": 1e-12}
 
@@ -80,9 +84,10 @@ def test_states_of_maps_are_expanded_and_indexed_exactly():
     for sample in range(5):
         alone, one = network(after[sample], state)
         torch.testing.assert_close(together[sample], alone, **CLOSE)
-        torch.testing.assert_close(states[0][sample], one[0], **CLOSE)
+        for ours, theirs in zip(states, one, strict=True):
+            torch.testing.assert_close(ours[sample], theirs, **CLOSE)
     order = torch.tensor([2, 0, 0])
-    resampled, _ = network(after[0][order], (state[0][order],))
+    resampled, _ = network(after[0][order], tuple(s[order] for s in state))
     torch.testing.assert_close(resampled, together[0][order], **CLOSE)
 
 
@@ -197,13 +202,12 @@ def test_a_compiled_sampler_gives_the_decoder_the_frame_before(
     torch.testing.assert_close(ours, want, rtol=1e-9, atol=1e-10)
 
 
-def test_inputs_are_what_prior_and_predictor_see_and_no_one_else(maps):
-    """x_{t-1} of the inputs moves; guide and likelihood keep the true frames."""
+def test_inputs_are_what_the_predictor_sees_and_no_one_else(maps):
+    """x_{t-1} of the inputs moves; prior, guide and likelihood keep the true frames."""
     svg = alive(maps)
     frames = torch.rand(2, 5, 1, 64, 64).double()
     inputs = frames.clone()
     inputs[:, 2] = torch.rand(2, 1, 64, 64)
-    from pyro import poutine
 
     def traces(**given):
         torch.manual_seed(3)
@@ -220,18 +224,82 @@ def test_inputs_are_what_prior_and_predictor_see_and_no_one_else(maps):
         plain[0].nodes["z"]["value"], mixed[0].nodes["z"]["value"], **CLOSE
     )
     assert torch.equal(mixed[1].nodes["x"]["value"], frames[:, 1:])
-    for site in ("z", "x"):
-        off = plain[1].nodes[site]["fn"].mean - mixed[1].nodes[site]["fn"].mean
-        by_step = off.abs().flatten(2).amax((0, 2))
-        # Entry t is that of frame t + 2, which sees frames up to t + 1.
-        assert torch.all(by_step[:2] < 1e-12) and torch.all(by_step[2:] > 1e-9), site
+    z, x = (
+        (plain[1].nodes[site]["fn"].mean - mixed[1].nodes[site]["fn"].mean).abs()
+        for site in ("z", "x")
+    )
+    assert z.max() < 1e-12
+    by_step = x.flatten(2).amax((0, 2))
+    # Entry t is that of frame t + 2, which sees frames up to t + 1.
+    assert torch.all(by_step[:2] < 1e-12) and torch.all(by_step[2:] > 1e-9)
 
 
-@pytest.mark.parametrize("size", [64, 128])
-def test_sizes(maps, size):
-    config = dataclasses.replace(maps, image_size=size)
-    x = torch.rand(1, 3, 1, size, size)
-    assert SVG(config).predict(x, 2, 2).shape == (2, 1, 2, 1, size, size)
+@pytest.mark.parametrize("size, side", [(32, 8), (64, 8), (96, 12), (128, 8), (256, 8)])
+def test_sizes(maps, size, side):
+    config = dataclasses.replace(maps, image_size=size, pixel_skip=True)
+    assert config.map_shape() == (5, side, side)
+    svg, x = SVG(config), torch.rand(1, 3, 1, size, size)
+    assert svg.predict(x, 2, 2).shape == (2, 1, 2, 1, size, size)
+    assert torch.isfinite(svg.reconstruct(x)).all()
+
+
+def test_frames_that_are_not_square(maps):
+    shape = 1, 48, 64
+    svg = SVG(
+        maps,
+        backbone=(MapEncoder(maps, shape), MapDecoder(maps, frame_shape=shape)),
+        predictor=MapPredictor(maps, maps.z_dim, shape),
+        prior=LearnedMapPrior(maps, shape),
+        guide=FilteringMapGuide(maps, shape),
+    )
+    assert maps.map_shape(shape) == (5, 12, 16)
+    x = torch.rand(2, 3, *shape)
+    assert svg.predict(x, 2, 3).shape == (3, 2, 2, *shape)
+    assert Sampler(svg).predict(x, 2, 3).shape == (3, 2, 2, *shape)
+
+
+@pytest.mark.parametrize("size", [8, 15, 33, 68])
+def test_sizes_that_cannot_be_halved_are_refused_in_one_line(maps, size):
+    with pytest.raises(ConfigError, match=f"{size}x{size} pixels.* multiples of"):
+        SVG(dataclasses.replace(maps, image_size=size))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"dynamics": "vector", "prior": "learned-maps"},
+        {"dynamics": "vector", "guide": "filtering-maps"},
+        {"dynamics": "vector", "backbone": "maps"},
+        {"backbone": "vgg"},
+    ],
+)
+def test_parts_over_maps_and_over_vectors_are_not_mixed(maps, changes):
+    with pytest.raises(ConfigError, match="dynamics"):
+        SVG(dataclasses.replace(maps, **changes))
+
+
+@pytest.mark.parametrize("prior", ["mixture", "two-scale", "flow"])
+def test_priors_over_vectors_read_maps_as_vectors(maps, prior):
+    svg = SVG(dataclasses.replace(maps, prior=prior))
+    assert svg.predict(torch.rand(1, 3, 1, 64, 64), 2, 2).shape[2] == 2
+
+
+def test_a_stream_gives_the_decoder_the_frame_before(maps):
+    svg, x = alive(maps), contexts(steps=4)
+    torch.manual_seed(5)
+    state = svg.start(x[:, 0])
+    z = []
+    for t in range(1, 4):
+        state = svg.step(state, x[:, t])
+        z.append(state.z)
+    with torch.no_grad():
+        h, skips = svg.encoder(x)
+        g = svg.frame_predictor(torch.cat([h[:, :3], torch.stack(z, 1)], -1))[0]
+        # x_4 takes the skips of frame n_past = 2.
+        prepared = svg.decoder.prepare(x[:, 1:2], [s[:, 1:2] for s in skips])
+        mean = svg.decoder(g[:, 2:], prepared, x[:, 2:3])
+        nll = -svg.observation(mean, mean[..., :0, :, :], x[:, 3:]).log_prob(x[:, 3:])
+    torch.testing.assert_close(state.nll, nll[:, 0], rtol=1e-9, atol=1e-9)
 
 
 def test_a_checkpoint_of_maps_is_read_back(maps, tmp_path):

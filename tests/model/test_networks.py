@@ -1,9 +1,8 @@
 """Encoders, decoders and recurrent networks against layer-by-layer oracles."""
 
-import dataclasses
-
 import pytest
 import torch
+from support.futures import with_backbone
 from support.paper_loop import Loop, decode
 
 from svg_pyro import SVGConfig
@@ -19,7 +18,8 @@ ALL = [
 
 
 def build(config, changes):
-    config = dataclasses.replace(config, **changes)
+    name = changes.get("backbone", config.backbone)
+    config = with_backbone(config, name, **changes)
     encoder, decoder = (
         network.double().eval()
         for network in registered("backbone", config.backbone)(config)
@@ -33,7 +33,7 @@ def test_split_decoder_equals_the_concatenated_one(tiny, changes):
     side = config.image_size
     x = torch.rand(3, config.channels, side, side).double()
     _h, skips = encoder(x)
-    g = torch.randn(3, config.g_dim).double()
+    g = torch.randn(3, config.feature_size).double()
     mean = decoder(g, decoder.prepare(x, skips))
     assert mean.shape == x.shape
     torch.testing.assert_close(mean, decode(decoder, g, skips), rtol=1e-10, atol=1e-12)
@@ -43,7 +43,7 @@ def test_split_decoder_equals_the_concatenated_one(tiny, changes):
 def test_gradients_of_the_split_decoder(tiny, changes):
     config, encoder, decoder = build(tiny, changes)
     x = torch.rand(2, config.channels, config.image_size, config.image_size).double()
-    g = torch.randn(2, config.g_dim).double()
+    g = torch.randn(2, config.feature_size).double()
     with torch.no_grad():
         skips = encoder(x)[1]
     grads = []
@@ -79,7 +79,7 @@ def test_pixel_skip_blends_with_the_skip_frame_by_a_mask(tiny):
     config, encoder, decoder = build(tiny, {"pixel_skip": True})
     x = torch.rand(2, 1, 64, 64).double()
     skips = encoder(x)[1]
-    g = torch.randn(2, config.g_dim).double()
+    g = torch.randn(2, config.feature_size).double()
     drawn, mask = decode(decoder, g, skips).split([1, 1], 1)
     mean = decoder(g, decoder.prepare(x, skips))
     torch.testing.assert_close(mean, mask * x + (1 - mask) * drawn)

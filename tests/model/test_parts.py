@@ -82,7 +82,10 @@ def test_names_are_given_once(tiny):
         ),
         ({"guide": "backwards"}, "guide is 'backwards'; choose one of ['filtering'"),
         ({"observation": "poisson"}, "observation is 'poisson'; choose one of"),
-        ({"backbone": "resnet"}, "backbone is 'resnet'; choose one of ['dcgan', 'vgg'"),
+        (
+            {"backbone": "resnet"},
+            "backbone is 'resnet'; choose one of ['dcgan', 'maps', 'vgg'",
+        ),
         (
             {"image_size": 65},
             "image_size is 65; the backbone 'dcgan' can do 64 and 128",

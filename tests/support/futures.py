@@ -16,5 +16,12 @@ def awake(config, **changes):
     return svg
 
 
+def with_backbone(config, name, **changes):
+    """A configuration with a backbone by its name, and the dynamics that it is of."""
+    dynamics = "maps" if name == "maps" else "vector"
+    changes |= {"backbone": name, "dynamics": dynamics}
+    return dataclasses.replace(config, **changes)
+
+
 def contexts(batch=2, steps=3):
     return torch.rand(batch, steps, 1, 64, 64).double()

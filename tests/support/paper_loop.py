@@ -46,7 +46,7 @@ def gaussian(module, x):
 
 def decode(decoder, g, skips):
     """The decoder with ordinary convolutions over concat(d, skip)."""
-    d = decoder.head(g[:, :, None, None])
+    d = decoder.head(decoder.as_maps(g))
     for stage, skip in zip(decoder.stages, reversed(skips), strict=True):
         if stage.join.kernel_size == (3, 3):  # VGG's
             d = F.interpolate(d, scale_factor=2)

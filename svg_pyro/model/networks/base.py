@@ -120,7 +120,8 @@ class StagedEncoder(Encoder):
             x = stage(x)
             skips.append(x.unflatten(0, batch))
         h: torch.Tensor = self.head(x)
-        return h.flatten(1).unflatten(0, batch), skips
+        # As it lies in memory, channels last.
+        return h.movedim(-3, -1).flatten(1).unflatten(0, batch), skips
 
 
 class Decoder(Contract):

@@ -1,6 +1,7 @@
 """Recurrence over feature maps, evaluated for all frames at once.
 
-A state is a tuple of one tensor ``(*batch, layers, maps, h, w)``, with the contract of
+A state is a tuple of the layers' states, ``(*batch, layers, maps, h, w)``, and of the
+last input, ``(*batch, in_maps, h, w)``, with the contract of
 `svg_pyro.model.networks.recurrent`: it can be expanded, indexed and carried; None is
 the zero state.
 """
@@ -15,6 +16,8 @@ from svg_pyro.model.networks.base import init_weights
 from svg_pyro.model.networks.convolutions import fold
 
 _KERNEL = 3
+
+MapState = tuple[torch.Tensor, torch.Tensor]
 
 
 class _Recurrence(torch.autograd.Function):
@@ -74,7 +77,9 @@ def scan(keep: torch.Tensor, add: torch.Tensor, start: torch.Tensor) -> torch.Te
 class MapRecurrent(PyroModule):
     r"""Stacked convolutional minimal GRUs (Martin & Cundy 2018 in one dimension).
 
-    In each layer, with input maps u_t and a 3x3 convolution of the input alone::
+    The first layer's input u_t is the given one at t and at t - 1 (0 before the first),
+    so that motion is seen at once. In each layer, with a 3x3 convolution of the input
+    alone::
 
         (a_t, b_t) = conv(u_t),   k_t = sigmoid(a_t),   c_t = tanh(b_t)
         s_t = (1 - k_t) s_{t-1} + k_t c_t
@@ -93,7 +98,7 @@ class MapRecurrent(PyroModule):
 
     def __init__(self, in_maps: int, maps: int, layers: int) -> None:
         super().__init__()
-        sizes = [in_maps] + [maps] * (layers - 1)
+        sizes = [2 * in_maps] + [maps] * (layers - 1)
         self.gates = nn.ModuleList(
             nn.Conv2d(n, 2 * maps, _KERNEL, padding=_KERNEL // 2) for n in sizes
         )
@@ -102,8 +107,8 @@ class MapRecurrent(PyroModule):
         init_weights(self)
 
     def forward(
-        self, x: torch.Tensor, state: tuple[torch.Tensor] | None = None
-    ) -> tuple[torch.Tensor, tuple[torch.Tensor]]:
+        self, x: torch.Tensor, state: MapState | None = None
+    ) -> tuple[torch.Tensor, MapState]:
         """Run over a sequence; a single step is a sequence of length 1.
 
         Parameters
@@ -123,12 +128,17 @@ class MapRecurrent(PyroModule):
         batch, size = x.shape[:-4], x.shape[-2:]
         if state is None:
             start = x.new_zeros(*batch, len(self.gates), self.maps, *size)
+            before = torch.zeros_like(x[..., 0, :, :, :])
         else:
-            (start,) = state
+            start, before = state
             batch = torch.broadcast_shapes(batch, start.shape[:-4])
             start = start.expand(*batch, *start.shape[-4:])
+            before = before.expand(*batch, *before.shape[-3:])
         steps = x.shape[-4]
-        x = fold(x.expand(*batch, *x.shape[-4:]))
+        x = x.expand(*batch, *x.shape[-4:])
+        newest = x[..., -1, :, :, :]
+        earlier = torch.cat([before.unsqueeze(-4), x[..., :-1, :, :, :]], -4)
+        x = fold(torch.cat([x, earlier], -3))
         last = []
         for layer, (gates, shortcut) in enumerate(
             zip(self.gates, self.shortcuts, strict=True)
@@ -137,15 +147,15 @@ class MapRecurrent(PyroModule):
             gate, candidate = gates(x).movedim(1, -1).chunk(2, -1)
             keep = torch.sigmoid(-gate)
             add = torch.sigmoid(gate) * torch.tanh(candidate)
-            before = start.select(-4, layer).movedim(-3, -1)
+            first = start.select(-4, layer).movedim(-3, -1)
             states = scan(
                 keep.unflatten(0, (-1, steps)),
                 add.unflatten(0, (-1, steps)),
-                before.flatten(0, -4),
+                first.flatten(0, -4),
             )
             last.append(states[:, -1].movedim(-1, -3).unflatten(0, batch))
             x = states.flatten(0, 1).movedim(-1, 1) + shortcut(x)
-        return x.unflatten(0, (*batch, steps)), (torch.stack(last, -4),)
+        return x.unflatten(0, (*batch, steps)), (torch.stack(last, -4), newest)
 
 
 class VectorAsMaps(nn.Linear):
@@ -161,6 +171,14 @@ class VectorAsMaps(nn.Linear):
         return maps
 
 
+class _FlattenAsItLies(nn.Module):
+    """``(N, C, h, w)`` as ``(N, h * w * C)``: channels last, as it is in memory."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Flatten all but the first dimension."""
+        return x.movedim(1, -1).flatten(1)
+
+
 class MapsAsVector(nn.Sequential):
     """Maps read as a vector: ``(N, maps, h, w)`` to ``(N, size)``.
 
@@ -173,7 +191,7 @@ class MapsAsVector(nn.Sequential):
         super().__init__(
             nn.Conv2d(maps, self._FEW, 1),
             nn.LeakyReLU(0.2),
-            nn.Flatten(),
+            _FlattenAsItLies(),
             nn.Linear(self._FEW * area[0] * area[1], self._HIDDEN),
             nn.LeakyReLU(0.2),
             nn.Linear(self._HIDDEN, size),

@@ -19,10 +19,15 @@ from svg_pyro.model.networks.base import (
     init_weights,
     normalisation,
 )
-from svg_pyro.model.networks.convolutions import ShrinkingConv, SplitConvTranspose
+from svg_pyro.model.networks.convolutions import (
+    ShrinkingConv,
+    SplitConvTranspose,
+    fold,
+)
 from svg_pyro.model.networks.map_recurrence import (
     MapRecurrent,
     MapsAsVector,
+    MapState,
     VectorAsMaps,
 )
 from svg_pyro.model.registry import register
@@ -37,6 +42,12 @@ def _widths(config: SVGConfig, frame_shape: FrameShape) -> list[int]:
     height = config.image_size if frame_shape is None else frame_shape[1]
     halvings = (height // config.map_shape(frame_shape)[1]).bit_length() - 1
     return [config.width * min(2**n, 8) for n in range(halvings)]
+
+
+def _as_maps(vector: torch.Tensor, shape: tuple[int, int, int]) -> torch.Tensor:
+    """What was flattened with its channels last, as ``(*batch, C, h, w)``."""
+    channels, height, width = shape
+    return vector.unflatten(-1, (height, width, channels)).movedim(-1, -3)
 
 
 def _finish(config: SVGConfig, channels: int) -> list[nn.Module]:
@@ -112,8 +123,7 @@ class MapDecoder(StagedDecoder):
 
     def as_maps(self, g: torch.Tensor) -> torch.Tensor:
         """See `StagedDecoder.as_maps`."""
-        maps: torch.Tensor = g.unflatten(-1, self.shape)
-        return maps.contiguous(memory_format=torch.channels_last)
+        return _as_maps(g, self.shape)
 
 
 @register("backbone", "maps")
@@ -151,20 +161,20 @@ class MapPredictor(PyroModule):
         init_weights(self.out)
 
     def forward(
-        self, x: torch.Tensor, state: tuple[torch.Tensor] | None = None
-    ) -> tuple[torch.Tensor, tuple[torch.Tensor]]:
+        self, x: torch.Tensor, state: MapState | None = None
+    ) -> tuple[torch.Tensor, MapState]:
         """Predict features ``(*batch, T, feature_size)`` in [-1, 1].
 
         See `svg_pyro.model.networks.recurrent.Recurrent.forward`.
         """
         with torch.autocast(x.device.type, enabled=False):
             x = x.to(self.out.weight.dtype)
-            maps = x[..., : self.size].unflatten(-1, self.shape)
+            maps = _as_maps(x[..., : self.size], self.shape)
             if self.z_maps is not None:
                 maps = torch.cat([maps, self.z_maps(x[..., self.size :])], -3)
             out, state = self.recurrent(maps, state)
-            g = self.out(out.flatten(0, -4)).tanh()
-            return g.unflatten(0, out.shape[:-3]).flatten(-3), state
+            g = self.out(fold(out)).movedim(-3, -1).flatten(1).tanh()
+            return g.unflatten(0, out.shape[:-3]), state
 
 
 class MapGaussian(PyroModule):
@@ -188,12 +198,12 @@ class MapGaussian(PyroModule):
         self.read = MapsAsVector(config.rnn_size, self.shape[1:], 2 * config.z_dim)
 
     def forward(
-        self, h: torch.Tensor, state: tuple[torch.Tensor] | None = None
-    ) -> tuple[Any, tuple[torch.Tensor]]:
+        self, h: torch.Tensor, state: MapState | None = None
+    ) -> tuple[Any, MapState]:
         """Run over features; the contract of `svg_pyro.model.priors.Prior`."""
         with torch.autocast(h.device.type, enabled=False):
-            h = h.to(self.read.dtype).unflatten(-1, self.shape)
+            h = _as_maps(h.to(self.read.dtype), self.shape)
             out, state = self.recurrent(h, state)
-            read = self.read(out.flatten(0, -4)).unflatten(0, out.shape[:-3])
+            read = self.read(fold(out)).unflatten(0, out.shape[:-3])
             loc, log_variance = read.chunk(2, -1)
             return dist.Normal(loc, (0.5 * log_variance).exp()).to_event(1), state
