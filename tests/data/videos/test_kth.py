@@ -279,13 +279,13 @@ def test_errors(tmp_path, root, cache):
     for place in (tmp_path, tmp_path / "nowhere"):
         words = message(place)
         assert f"{place}: holds no KTH video" in words
-        assert "person01_boxing_d1_uncomp.avi" in words and "--download" in words
+        assert "person01_boxing_d1_uncomp.avi" in words and "download_kth" in words
     (tmp_path / "boxing.avi").write_bytes(b"x")
     assert "looked for person01_boxing_d1_uncomp.avi" in message(tmp_path)
     (tmp_path / "person01_boxing_d1_uncomp.avi").write_bytes(b"x")
     assert "none of its KTH videos can be read" in message(tmp_path)
     words = message(tmp_path, "test")
-    assert "holds 1 KTH videos, none of them" in words and "--download" in words
+    assert "holds 1 KTH videos, none of them" in words and "download_kth" in words
     assert "persons 21 to 25 (looked for person21_boxing_d1_uncomp.avi" in words
     assert "unknown split 'valid'" in message(root, "valid")
     assert "unknown action 'dancing'" in message(root, actions=["dancing"])
@@ -336,7 +336,7 @@ def test_the_example(tmp_path, root, monkeypatch, capsys):
     "flags, words",
     [
         ([], "data/kth: holds no KTH video"),
-        (["--data-root", "nowhere"], "(--data-root), or read videos of your own"),
+        (["--data-root", "nowhere"], "(see --download, --data-root)"),
         (["--actions", "dancing"], "dancing"),
         (["--data-root", "ROOT", "--actions", "jogging"], "none of them of jogging"),
         (["--data-root", "ROOT", "--n-frames", "50"], "ask for shorter clips"),
