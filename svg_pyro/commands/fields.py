@@ -118,6 +118,8 @@ class Field:
         elif self.many:
             optional = self.positional and self.default is not dataclasses.MISSING
             how["nargs"] = "*" if optional else "+"
+        elif self.positional and self.default is not dataclasses.MISSING:
+            how["nargs"] = "?"
         if self.positional:
             return [self.name], how
         how["required"] = self.default is dataclasses.MISSING

@@ -11,6 +11,7 @@ _COMMANDS = {
     "train": f"train a model; on {', '.join(_TRAINED)}",
     "generate": "sample futures of any video",
     "evaluate": "score checkpoints on test clips",
+    "surprise": "score every frame of a video by how much it surprises a model",
     "figures": "draw the paper's figures",
     "compare-elbos": "compare the gradients of two ELBOs",
 }
@@ -62,6 +63,10 @@ def _run(name: str, argv: Sequence[str]) -> None:
         from svg_pyro.commands.evaluate import evaluate
 
         evaluate(argv, prog=prog)
+    elif name == "surprise":
+        from svg_pyro.commands.surprise import score_video
+
+        score_video(argv, prog=prog)
     elif name == "figures":
         from svg_pyro.commands.figures import draw_figures
 
