@@ -30,7 +30,8 @@ def draw_training(log_path: str | Path, path: str | Path) -> None:
     _curve(axes[0], lines, "nll", "negative log-likelihood [nats/frame]")
     _curve(axes[1], lines, "kl", "KL(q || p) [nats/frame]")
     _curve(axes[2], lines, "lr", "learning rate")
-    axes[1].set_ylim(bottom=0)
+    for axis in axes[1:]:
+        axis.set_ylim(bottom=0)
     write_figure(figure, path)
 
 

@@ -249,6 +249,30 @@ def test_a_browser_shows_the_page(folder, tmp_path):
         assert (np.abs(pixels.astype(int) - colour).max(-1) < 12).sum() > 300
 
 
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium or Chrome")
+def test_on_a_telephone_nothing_is_cut_off_and_strips_keep_their_size(folder, tmp_path):
+    text = (folder / "report.html").read_text(encoding="utf-8")
+    probe = """<script>addEventListener("load", () => {
+        const wide = [...document.querySelectorAll("h1, h2, p, .scroll")].filter(
+            e => e.getBoundingClientRect().right > innerWidth).length;
+        const images = [...document.images].map(
+            i => i.getBoundingClientRect().width / Math.min(i.naturalWidth, 1000));
+        const page = document.documentElement.scrollWidth;
+        parent.postMessage({inner: innerWidth, page, wide, images}, "*");
+    })</script>"""
+    (tmp_path / "probe.html").write_text(text + probe, encoding="utf-8")
+    # A browser without a screen has no window as narrow as this frame.
+    outer = """<script>addEventListener("message", e => {
+        document.title = JSON.stringify(e.data); })</script>
+        <title>-</title><iframe src="probe.html" width="400" height="900"></iframe>"""
+    (tmp_path / "outer.html").write_text(outer, encoding="utf-8")
+    profile = f"--user-data-dir={tmp_path / 'profile'}"
+    done = browse(profile, "--dump-dom", (tmp_path / "outer.html").as_uri())
+    found = json.loads(re.search("<title>(.*?)</title>", done.stdout)[1])
+    assert found["page"] <= found["inner"] <= 400 and found["wide"] == 0
+    assert len(found["images"]) == 4 and min(found["images"]) >= 1
+
+
 def test_numbers_as_text():
     assert [number(v, 2) for v in (1.005, None, math.nan, math.inf, -3.0)] == [
         "1.00",
