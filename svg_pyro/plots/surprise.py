@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from svg_pyro.plots.style import colour_of, new_figure, write_figure
+from svg_pyro.plots.style import colour_of, new_figure, styled, write_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,6 +30,7 @@ def shown_times(count: int, moments: Sequence[int]) -> list[int]:
     return sorted({*_columns(count), *moments[:COLUMNS]})
 
 
+@styled
 def draw_surprise(
     scores: Sequence[float],
     moments: Sequence[int],
