@@ -1,4 +1,4 @@
-"""Surprise frame by frame: against whole clips, and planted anomalies against oracles."""
+"""Surprise frame by frame: against whole clips; planted anomalies against oracles."""
 
 import csv
 import json
@@ -57,7 +57,7 @@ def test_draws_are_averaged_and_follow_the_seed(tiny):
     assert not torch.equal(first[-1].nll, other[-1].nll)
     # The KL of a filtering guide in closed form does not depend on the draws.
     torch.testing.assert_close(first[-1].kl, other[-1].kl, rtol=1e-9, atol=0)
-    many = [*frame_surprises(svg, frames, num_samples=400, seed=3)][0].nll
+    many = next(iter(frame_surprises(svg, frames, num_samples=400, seed=3))).nll
     few = torch.stack(
         [
             next(iter(frame_surprises(svg, frames[:2], num_samples=1, seed=s))).nll

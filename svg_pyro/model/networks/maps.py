@@ -47,7 +47,8 @@ def _widths(config: SVGConfig, frame_shape: FrameShape) -> list[int]:
 def _as_maps(vector: torch.Tensor, shape: tuple[int, int, int]) -> torch.Tensor:
     """What was flattened with its channels last, as ``(*batch, C, h, w)``."""
     channels, height, width = shape
-    return vector.unflatten(-1, (height, width, channels)).movedim(-1, -3)
+    maps: torch.Tensor = vector.unflatten(-1, (height, width, channels))
+    return maps.movedim(-1, -3)
 
 
 def _finish(config: SVGConfig, channels: int) -> list[nn.Module]:
