@@ -10,9 +10,10 @@ from svg_pyro.errors import (
     SVGError,
     TrainingError,
 )
-from svg_pyro.model.checkpoint import from_pretrained, load, save
+from svg_pyro.model.checkpoint import from_pretrained, load, load_official, save
 from svg_pyro.model.guides import FilteringGuide, Guide
 from svg_pyro.model.observations import Observation
+from svg_pyro.model.official import export_official
 from svg_pyro.model.pretrained import save_pretrained, shipped
 from svg_pyro.model.priors import FixedPrior, LearnedPrior, Prior
 from svg_pyro.model.registry import register
@@ -44,10 +45,12 @@ __all__ = [
     "State",
     "TrainingConfig",
     "TrainingError",
+    "export_official",
     "from_pretrained",
     "futures_to",
     "keep_freed_memory",
     "load",
+    "load_official",
     "log_evidence",
     "register",
     "save",

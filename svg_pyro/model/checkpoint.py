@@ -8,6 +8,8 @@ import torch
 
 from svg_pyro.config import SVGConfig
 from svg_pyro.errors import CheckpointError, ConfigError
+from svg_pyro.model.official import PARTS, official_content
+from svg_pyro.model.official_pickle import is_official
 from svg_pyro.model.pretrained import (
     check_tensors,
     is_pretrained,
@@ -82,7 +84,8 @@ def load(
     ----------
     path : str or Path
         A file that `save` wrote, the folder of a training run, a folder that
-        `save_pretrained` wrote, or the name of a model that ships with the package.
+        `save_pretrained` wrote, the name of a model that ships with the package, or a
+        file of the first code (see `load_official`).
     map_location : str or torch.device
         Where its weights go.
     **parts
@@ -108,6 +111,34 @@ def load(
     False
     """
     return from_content(read(path, map_location), path, **parts)
+
+
+def load_official(path: str | Path, map_location: str | torch.device = "cpu") -> SVG:
+    """A model of the first code (github.com/edenton/svg), in evaluation mode.
+
+    Its configuration has the options that reproduce that code. `load` takes such a file
+    too.
+
+    Parameters
+    ----------
+    path : str or Path
+        A published file, or one that `export_official` wrote; see
+        `svg_pyro.model.official`.
+    map_location : str or torch.device
+        Where its weights go.
+
+    Returns
+    -------
+    SVG
+        In evaluation mode.
+
+    Raises
+    ------
+    CheckpointError
+        When it is no such file, is damaged, or names what no file of the first code
+        does. Nothing that is in it is run.
+    """
+    return from_content(_moved(official_content(path), map_location), path)
 
 
 def from_pretrained(
@@ -147,11 +178,7 @@ def read(path: str | Path, map_location: str | torch.device = "cpu") -> dict[str
     Beside what `save` wrote it has "file", the path that was read. Raises as `load`.
     """
     if is_pretrained(path):
-        content = read_pretrained(path)
-        content["weights"] = {
-            k: v.to(map_location) for k, v in content["weights"].items()
-        }
-        return content
+        return _moved(read_pretrained(path), map_location)
     path = run_checkpoint(path)
     if not path.is_file():
         raise CheckpointError(unknown(str(path)))
@@ -159,10 +186,14 @@ def read(path: str | Path, map_location: str | torch.device = "cpu") -> dict[str
         content = torch.load(path, map_location=map_location, weights_only=True)
     # A file of another kind can make the unpickler fail in any way.
     except Exception as error:
+        if is_official(path):
+            return _moved(official_content(path), map_location)
         raise CheckpointError(
             f"{path} is not a readable checkpoint ({_first_line(error)}); "
             "it is truncated or of another program: choose another file"
         ) from error
+    if isinstance(content, dict) and all(part in content for part in PARTS):
+        return _moved(official_content(path), map_location)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise CheckpointError(
             f"{path} is not a checkpoint of svg_pyro; give one that svg_pyro.save wrote"
@@ -173,6 +204,11 @@ def read(path: str | Path, map_location: str | torch.device = "cpu") -> dict[str
             f"reads up to {VERSION}; install a newer svg_pyro"
         )
     return {**content, "file": path}
+
+
+def _moved(content: dict[str, Any], where: str | torch.device) -> dict[str, Any]:
+    weights = {name: value.to(where) for name, value in content["weights"].items()}
+    return {**content, "weights": weights}
 
 
 def run_checkpoint(path: str | Path) -> Path:
