@@ -97,7 +97,7 @@ _SMMNIST = {
             clip_norm=100.0,
             validate_every=1500,
             save_every=500,
-            **_OWN_MEANS,
+            **_OWN_MEANS | {"own_means_start": 1200, "own_means_ramp": 800},
         ),
         horizon=15,
     ),

@@ -102,11 +102,23 @@ def test_warping_by_whole_pixels_moves_them_and_by_none_copies():
     torch.testing.assert_close(moved[:, :, -1, 1:], x[:, :, -1, :-1], **CLOSE)
 
 
-def test_warping_between_pixels_interpolates():
-    rows = torch.arange(8.0).double()[:, None].expand(8, 6) / 8
-    flow = torch.full((1, 2, 8, 6), 0.25).double()
-    moved = warp(rows[None, None], flow)[0, 0]
-    torch.testing.assert_close(moved[:-1], rows[:-1] + 0.25 / 8, **CLOSE)
+def keys(distance, a=-0.75):
+    """The kernel of cubic convolution (Keys 1981)."""
+    d = abs(distance)
+    if d < 1:
+        return (a + 2) * d**3 - (a + 3) * d**2 + 1
+    return a * d**3 - 5 * a * d**2 + 8 * a * d - 4 * a if d < 2 else 0.0
+
+
+def test_warping_between_pixels_is_cubic_convolution():
+    x = torch.rand(1, 1, 9, 5).double()
+    flow = torch.zeros(1, 2, 9, 5).double()
+    flow[:, 0] = 0.3
+    moved = warp(x, flow)
+    for row in range(1, 7):
+        want = sum(keys(k - 0.3) * x[..., row + k, :] for k in (-1, 0, 1, 2))
+        torch.testing.assert_close(moved[..., row, :], want.clamp(0, 1), **CLOSE)
+    assert moved.min() >= 0 and moved.max() <= 1
 
 
 def test_a_warped_frame_moves_the_frame_before(maps):
