@@ -18,6 +18,7 @@ from svg_pyro.evaluation.results import EvaluationResults
 from svg_pyro.evaluation.runner import Evaluation, TestSet
 from svg_pyro.evaluation.scorer import Perceptual
 from svg_pyro.evaluation.settings import EvaluationSettings
+from svg_pyro.evaluation.surprise import FrameSurprise, frame_surprises, moments_of
 
 __all__ = [
     "LAST_FRAME",
@@ -26,12 +27,15 @@ __all__ = [
     "Evaluation",
     "EvaluationResults",
     "EvaluationSettings",
+    "FrameSurprise",
     "FutureScores",
     "ModelCandidate",
     "Perceptual",
     "TestSet",
     "concerns",
+    "frame_surprises",
     "load_candidates",
+    "moments_of",
     "picture_rows",
     "publish",
     "read_results",

@@ -1,5 +1,7 @@
 """Checks of what a model is given: one line that names what is wrong and what to do."""
 
+from collections.abc import Iterable
+
 import torch
 
 from svg_pyro.errors import ConfigError, FramesError
@@ -114,6 +116,41 @@ def check_count(name: str, value: int, least: int = 1) -> None:
         When it is smaller, or no whole number.
     """
     check_whole(name, value, least=least, error=FramesError)
+
+
+def check_conditioned(names: Iterable[str], seen: int, horizon: int) -> None:
+    """Refuse to condition a latent by itself that is no site of its own.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Sites whose values are given.
+    seen : int
+        Frames that are observed.
+    horizon : int
+        Frames that are generated after them.
+
+    Raises
+    ------
+    FramesError
+        When one is "z_{t}" of a frame that is observed, or beyond the horizon.
+    """
+    for name in names:
+        if not (name.startswith("z_") and name[2:].isdecimal()):
+            continue
+        time = int(name[2:])
+        if time <= seen:
+            raise FramesError(
+                f"{name} is of an observed frame: the latents of frames 2 to {seen} "
+                'are the one site "z", (B, frames - 1, z_dim); condition that, or '
+                f"observe only frames up to {time - 1}"
+            )
+        if time > seen + horizon:
+            sites = f"z_{seen + 1} to z_{seen + horizon}" if horizon else "none"
+            raise FramesError(
+                f"{name} is no site; those of generated frames are {sites}: change "
+                "the name or the horizon"
+            )
 
 
 def latents(

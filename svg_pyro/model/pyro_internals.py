@@ -10,11 +10,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from pyro.nn import PyroModule
-from pyro.poutine import runtime
+from pyro.poutine import Trace, runtime
+from pyro.poutine.condition_messenger import ConditionMessenger
 from pyro.poutine.replay_messenger import ReplayMessenger
 from torch import nn
-
-from svg_pyro.model.types import Trace
 
 _numbers = itertools.count(1)
 
@@ -38,6 +37,14 @@ def replayed_traces() -> Iterator[Trace]:
     for handler in reversed(getattr(runtime, "_PYRO_STACK", [])):
         if isinstance(handler, ReplayMessenger) and handler.trace is not None:
             yield handler.trace
+
+
+def conditioned_sites() -> Iterator[str]:
+    """Names of the sites whose values `pyro.poutine.condition` gives."""
+    for handler in getattr(runtime, "_PYRO_STACK", []):
+        if isinstance(handler, ConditionMessenger):
+            data = handler.data
+            yield from data.nodes if isinstance(data, Trace) else data
 
 
 def root_name() -> str:

@@ -4,6 +4,7 @@ from typing import Protocol
 
 import pyro
 import torch
+from pyro.ops.provenance import get_provenance
 
 from svg_pyro.config import SVGConfig
 from svg_pyro.errors import ConfigError
@@ -119,7 +120,9 @@ class _Future:
         self._whole: torch.Tensor | None = None
 
     def append(self, mean: torch.Tensor) -> None:
-        if torch.is_grad_enabled():
+        # What is written in place would forget which latents it follows from, which
+        # `pyro.render_model` asks for.
+        if torch.is_grad_enabled() or get_provenance(mean):
             self._parts.append(mean)
             return
         if self._whole is None:

@@ -15,13 +15,14 @@ from svg_pyro.config import SVGConfig
 from svg_pyro.errors import ConfigError
 from svg_pyro.model import streaming
 from svg_pyro.model.batch_norm import generating, training_statistics
-from svg_pyro.model.checks import latents
+from svg_pyro.model.checks import check_conditioned, latents
 from svg_pyro.model.features import KEY, Features, decode, encode, replayed
 from svg_pyro.model.generation import Generative
 from svg_pyro.model.guides import PriorGuide
 from svg_pyro.model.inference import mean_of, posterior_of
 from svg_pyro.model.lengths import Places
 from svg_pyro.model.parts import make_parts
+from svg_pyro.model.pyro_internals import conditioned_sites
 from svg_pyro.model.rollout import join, roll_out
 from svg_pyro.model.root import program
 from svg_pyro.model.skips import skips_of_targets
@@ -181,7 +182,8 @@ class SVG(Generative):
         Raises
         ------
         FramesError
-            When the frames, the horizon or the lengths are not what is said above.
+            When the frames, the horizon or the lengths are not what is said above; or
+            a latent of an observed frame is conditioned as if it were a site.
         ConfigError
             When there is to be noise, and the observation model does not know any yet.
 
@@ -324,6 +326,7 @@ class SVG(Generative):
         self, features: Features, horizon: int, *, score: bool, noise: bool = False
     ) -> torch.Tensor | None:
         batch, steps = features.h.shape[0], features.h.shape[1] - 1
+        check_conditioned(conditioned_sites(), steps + 1, horizon)
         states = None, None
         with pyro.plate("batch", batch, dim=-2):
             if steps:

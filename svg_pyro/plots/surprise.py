@@ -13,7 +13,7 @@ from svg_pyro.plots.style import colour_of, new_figure, styled, write_figure
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-COLUMNS = 11  # frames side by side
+COLUMNS = 10  # frames side by side
 _SIDE = 0.52  # inches of a frame's side
 
 
@@ -59,10 +59,12 @@ def draw_surprise(
     )
     for axis in (strip, curve):
         axis.set_xlim(-0.5, len(scores) - 0.5)
-    curve.set(xlabel="frame", ylabel="surprise [nats]\nover the last frames'")
+    curve.set(xlabel="frame", ylabel="relative\nsurprise [nats]")
     _bare(strip)
-    for t in _columns(len(scores)):
-        _put(strip, frames[t], t, 0.5, edge=colour_of(1) if t in moments else "grey")
+    columns = _columns(len(scores))
+    for place, t in enumerate(columns):
+        x = (place + 0.5) * len(scores) / len(columns) - 0.5
+        _put(strip, frames[t], x, 0.5, edge=colour_of(1) if t in moments else "grey")
     if moments:
         last = panels[2][0]
         _bare(last)

@@ -11,7 +11,7 @@ README = ROOT / "README.md"
 
 def test_the_code_of_the_readme(tmp_path, monkeypatch):
     blocks = re.findall(r"```python\n(.*?)```", README.read_text(), re.S)
-    assert len(blocks) == 5
+    assert len(blocks) == 6
     monkeypatch.chdir(tmp_path)
     preset = SVGConfig.preset.__func__
 
