@@ -2,8 +2,8 @@
 
 Teacher forcing shows the predictor true frames alone; in generation it meets its own
 means, and errors grow. Scheduled sampling (Bengio et al. 2015) mends that. The prior
-goes on seeing true frames: the guide's latents lead to the true x_t, and from means
-that have strayed it could only learn to be vague (measured: KL 5 nats a frame).
+goes on seeing true frames: the guide's latents lead to the true x_t, which means that
+have strayed do not foretell. (Reasoned, not measured by itself.)
 Here the own means are made beforehand, without gradients, by one pass that steps
 through time as generation does; the step that is differentiated sees the finished
 clip, so that time stays a plate.
