@@ -189,7 +189,7 @@ def read(path: str | Path, map_location: str | torch.device = "cpu") -> dict[str
         if is_official(path):
             return _moved(official_content(path), map_location)
         raise CheckpointError(
-            f"{path} is not a readable checkpoint ({_first_line(error)}); "
+            f"{path} is not a readable checkpoint ({_unreadable(error)}); "
             "it is truncated or of another program: choose another file"
         ) from error
     if isinstance(content, dict) and all(part in content for part in PARTS):
@@ -255,6 +255,14 @@ def restore_weights(svg: SVG, content: dict[str, Any], path: str | Path) -> None
             f"{path} is of another architecture: {details[0].strip()}{more}; "
             "build the model with the configuration in the checkpoint"
         ) from error
+
+
+def _unreadable(error: Exception) -> str:
+    """The reason in few words, and never PyTorch's advice to run what a file holds."""
+    line = _first_line(error)
+    if "weights_only" in line or "Weights only" in line:
+        return "it holds other things than tensors, numbers and text"
+    return line.split(". ")[0][:120]
 
 
 def _first_line(error: Exception) -> str:
