@@ -79,6 +79,11 @@ class SyncFreeMeanFieldELBO(TraceMeanField_ELBO):
         -------
         torch.Tensor
             A scalar: nats, summed over the batch, mean over particles.
+
+        Raises
+        ------
+        TrainingError
+            If a KL has no closed form: ``elbo="trace"`` samples it.
         """
         loss: Any = 0.0
         for model_trace, guide_trace in importance_traces(
@@ -88,7 +93,7 @@ class SyncFreeMeanFieldELBO(TraceMeanField_ELBO):
                 loss = loss - model_trace.nodes[name]["log_prob_sum"]
             for name in model_trace.stochastic_nodes:
                 prior, posterior = model_trace.nodes[name], guide_trace.nodes[name]
-                kl = kl_divergence(posterior["fn"], prior["fn"], prior["value"])
+                kl = _closed_form(name, posterior["fn"], prior["fn"])
                 loss = loss + weighed(kl, posterior).sum()
         return torch.as_tensor(loss / self.num_particles)
 
@@ -130,6 +135,18 @@ def importance_traces(
             "install pyro-ppl 1.9, or train with pyro.infer's own ELBO"
         )
     yield from get_traces(model, guide, args, kwargs)
+
+
+def _closed_form(name: str, posterior: Any, prior: Any) -> torch.Tensor:
+    try:
+        return torch.as_tensor(torch.distributions.kl_divergence(posterior, prior))
+    except NotImplementedError:
+        raise TrainingError(
+            f"elbo is 'mean-field', but the KL at site {name!r} of a "
+            f"{type(posterior).__name__} from a {type(prior).__name__} has no closed "
+            "form; train with elbo 'trace'",
+            advice=("elbo",),
+        ) from None
 
 
 def kl_divergence(posterior: Any, prior: Any, z: torch.Tensor) -> torch.Tensor:

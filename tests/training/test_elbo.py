@@ -365,3 +365,12 @@ def test_a_clip_that_is_masked_whole_has_no_terms(tiny):
     mask = torch.tensor([[True] * 5, [False] * 5])
     _, nll, kl = recorded(svg, TraceMeanField_ELBO(), 1.0, mask, clips(svg))
     assert (nll[1], kl[1]) == (0, 0) and nll[0] != 0 and kl[0] > 0
+
+
+@pytest.mark.parametrize("changes", [{"prior": "mixture"}, {"guide": "flow"}])
+def test_a_kl_without_a_closed_form_is_refused_and_the_other_elbo_named(tiny, changes):
+    svg = SVG(dataclasses.replace(tiny, **changes))
+    frames = torch.rand(2, 4, 1, 64, 64)
+    with pytest.raises(TrainingError, match="train with elbo 'trace'") as caught:
+        SyncFreeMeanFieldELBO().differentiable_loss(svg.model, svg.guide, frames)
+    assert "\n" not in str(caught.value) and caught.value.advice == ("elbo",)
