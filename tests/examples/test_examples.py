@@ -123,7 +123,8 @@ def test_variants_run(tmp_path, root):
         (
             ["--prior", "none"],
             ["--prior", "fixed", "--elbo", "mean-field", "--norm", "group"],
-            ["--backbone", "vgg", "--no-pixel-skip", "--observation", "optimal-sigma"],
+            ["--dynamics", "vector", "--backbone", "vgg", "--no-pixel-skip"],
+            ["--observation", "optimal-sigma", "--own-means", "0"],
         )
     ):
         status, _, err = run(
