@@ -12,7 +12,12 @@ from svg_pyro.evaluation.candidates import LAST_FRAME, Candidate, ModelCandidate
 from svg_pyro.model import checkpoint
 from svg_pyro.model.svg import SVG
 
-_NAMES = {"learned": "SVG-LP", "fixed": "SVG-FP", "none": "deterministic"}
+_NAMES = {
+    "learned": "SVG-LP",
+    "learned-maps": "SVG-LP",
+    "fixed": "SVG-FP",
+    "none": "deterministic",
+}
 
 
 def load_candidates(specs: Sequence[str], device: torch.device) -> list[Candidate]:
@@ -90,10 +95,15 @@ def _load(spec: str, device: torch.device) -> ModelCandidate:
                 f"{path}: weight {key} holds NaN or infinity; choose a checkpoint from "
                 "before the training broke"
             )
+    # A folder or the name of a shipped model stands for a file.
+    file = content.get("file", path)
+    step = (content["training"] or {}).get("step")
+    if step is None:
+        step = content.get("about", {}).get("steps")
     return ModelCandidate(
         name=name or _name_of(svg),
         svg=svg,
         path=str(path),
-        sha256=hashlib.sha256(Path(path).read_bytes()).hexdigest(),
-        step=(content["training"] or {}).get("step"),
+        sha256=hashlib.sha256(Path(file).read_bytes()).hexdigest(),
+        step=step,
     )

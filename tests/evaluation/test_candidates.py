@@ -261,3 +261,9 @@ def test_totals_are_what_the_curves_sum_up():
                     torch.testing.assert_close(
                         a, b, equal_nan=True, rtol=1e-7, atol=1e-12
                     )
+
+
+def test_a_shipped_model_is_a_candidate_by_its_name():
+    model, last = load_candidates(["smmnist-1"], torch.device("cpu"))
+    assert model.step == 4500 and len(model.sha256) == 64
+    assert model.name == "SVG-LP" and last.name == "last frame repeated"
