@@ -10,7 +10,6 @@ from svg_pyro.evaluation.likelihood import (
     Likelihood,
     bits_a_dimension,
     bound,
-    effective_sample_size,
 )
 from svg_pyro.evaluation.results import (
     BoundResult,
@@ -19,6 +18,7 @@ from svg_pyro.evaluation.results import (
     MeanAndError,
 )
 from svg_pyro.metrics.moments import Running
+from svg_pyro.model.smc import effective_sample_size
 
 ACTIVE = 0.01  # of the posterior mean's variance, and of nats
 

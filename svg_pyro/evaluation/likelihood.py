@@ -152,11 +152,6 @@ def bound(log_weights: torch.Tensor, particles: int) -> torch.Tensor:
     return (used.logsumexp(1) - math.log(particles)).mean(0)
 
 
-def effective_sample_size(log_weights: torch.Tensor) -> torch.Tensor:
-    """(sum w)^2 / sum w^2 of each clip's N weights: from 1 to N; ``(B,)``."""
-    return (2 * log_weights.logsumexp(0) - (2 * log_weights).logsumexp(0)).exp()
-
-
 def bits_a_dimension(
     nats: _Values, dimensions: int, *, is_density: bool = True
 ) -> _Values:

@@ -17,10 +17,10 @@ from svg_pyro.evaluation.held_out import HeldOut
 from svg_pyro.evaluation.likelihood import (
     bits_a_dimension,
     bound,
-    effective_sample_size,
     likelihood,
 )
 from svg_pyro.model.features import encode
+from svg_pyro.model.smc import effective_sample_size
 from svg_pyro.training.terms import held_out_terms
 
 PIXELS = 64 * 64
