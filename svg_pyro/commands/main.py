@@ -8,6 +8,7 @@ from svg_pyro.errors import ConfigError
 
 _TRAINED = ("bair", "smmnist", "kth", "videos")
 _COMMANDS = {
+    "demo": "futures of held-out clips by a model that ships; nothing is trained",
     "train": f"train a model; on {', '.join(_TRAINED)}",
     "generate": "sample futures of any video",
     "evaluate": "score checkpoints on test clips",
@@ -55,7 +56,11 @@ def main(argv: Sequence[str] | None = None) -> None:
 # Each command imports what it needs and no more.
 def _run(name: str, argv: Sequence[str]) -> None:
     prog = f"svg-pyro {name}"
-    if name == "generate":
+    if name == "demo":
+        from svg_pyro.commands.demo import demo
+
+        demo(argv, prog=prog)
+    elif name == "generate":
         from svg_pyro.commands.generate import generate
 
         generate(argv, prog=prog)

@@ -139,7 +139,7 @@ def draw_strip(rows: Rows, path: str | Path, *, scale: int | None = None) -> Non
 
 
 def draw_gif(
-    rows: Rows,
+    rows: Rows | Sequence[Rows],
     path: str | Path,
     *,
     scale: int = 2,
@@ -149,8 +149,9 @@ def draw_gif(
 
     Parameters
     ----------
-    rows : Rows
-        What is drawn.
+    rows : Rows or sequence of Rows
+        What is drawn; of several clips, of as many frames and with the same titles, one
+        below the other.
     path : str or Path
         GIF to write.
     scale : int
@@ -158,7 +159,7 @@ def draw_gif(
     frames_per_second : float
         Speed.
     """
-    stills = _stills(rows, scale)
+    stills = _stills([rows] if isinstance(rows, Rows) else rows, scale)
     # One palette for all frames: per-frame palettes flicker and are larger. By octree:
     # the median cut gives rare colours to their neighbours (purple becomes maroon).
     palette = _joined(stills).quantize(
@@ -197,7 +198,7 @@ def draw_mp4(
     """
     import av
 
-    stills = _stills(rows, scale)
+    stills = _stills([rows], scale)
     rate = Fraction(frames_per_second).limit_denominator(1000)
     with written_beside(path) as beside, av.open(str(beside), "w") as film:
         # Players take only this pixel format, and with it only even sizes.
@@ -247,22 +248,27 @@ def _columns(
     return places, places[context] - room // 2 - _GAP // 2 if room else None
 
 
-def _stills(rows: Rows, scale: int) -> list[Image.Image]:
-    """A picture of all rows side by side for each time, with its number below."""
+def _stills(clips: Sequence[Rows], scale: int) -> list[Image.Image]:
+    """For each time a picture, with its number below: a line for each clip.
+
+    In a line are the clip's rows, side by side.
+    """
     font = ImageFont.load_default(13)
-    side = rows.width * scale + 2 * _EDGE + _GAP
-    high = rows.height * scale + 2 * _EDGE + _GAP
+    first = clips[0]
+    side = first.width * scale + 2 * _EDGE + _GAP
+    high = first.height * scale + 2 * _EDGE + _GAP
     stills = []
-    for t in range(rows.steps):
-        size = (len(rows.frames) * side, high + 2 * _HEAD)
+    for t in range(first.steps):
+        size = (len(first.frames) * side, len(clips) * high + 2 * _HEAD)
         sheet = Image.new("RGB", size, "white")
         pen = ImageDraw.Draw(sheet)
-        for i, (title, frames) in enumerate(rows.frames.items()):
+        for i, title in enumerate(first.frames):
             x = i * side + side // 2
             pen.text((x, _HEAD // 2), title, "black", font, anchor="mm")
-            colour = rows.colour(title, t)
-            sheet.paste(_panel(frames[t], colour, scale), (i * side, _HEAD))
-        words = f"{t + 1}/{rows.steps}"
+            for j, rows in enumerate(clips):
+                panel = _panel(rows.frames[title][t], rows.colour(title, t), scale)
+                sheet.paste(panel, (i * side, _HEAD + j * high))
+        words = f"{t + 1}/{first.steps}"
         place = (size[0] - 4, size[1] - _HEAD // 2)
         pen.text(place, words, "black", font, anchor="rm")
         stills.append(sheet)

@@ -114,6 +114,49 @@ def make_simulated_push(
     return root
 
 
+def simulated_clip(
+    index: int,
+    n_frames: int = 30,
+    *,
+    split: str = "test",
+    camera: str = "aux1",
+    seed: int = 0,
+) -> np.ndarray:
+    """A clip of `make_simulated_push`, made in this process and not stored.
+
+    Parameters
+    ----------
+    index : int
+        The clip, 0 or more.
+    n_frames : int
+        Its frames, at least 1; `make_simulated_push` makes 30.
+    split : str
+        "train" or "test".
+    camera : str
+        The view: "aux1" or "main".
+    seed : int
+        Draws the clips; 0 or more.
+
+    Returns
+    -------
+    numpy.ndarray
+        uint8, shape ``(T, 64, 64, 3)``, values 0 to 255.
+
+    Raises
+    ------
+    DataError
+        An argument is out of range, or pymunk is not installed.
+    """
+    check_whole("index", index, least=0, error=DataError, where="simulated_clip: ")
+    if split not in _SPLITS:
+        raise DataError(f"simulated_clip: no split {split!r}; there are {_SPLITS}")
+    settings = _Settings(seed, n_frames, (camera,))
+    _check(settings, {})
+    clip_seed = [seed, _SPLITS.index(split), index]
+    frames: np.ndarray = render(simulate(clip_seed, n_frames), clip_seed, camera)
+    return frames
+
+
 def _check(settings: _Settings, counts: dict[str, int]) -> None:
     sizes = {f"n_{split}": count for split, count in counts.items()}
     sizes["n_frames"] = settings.n_frames

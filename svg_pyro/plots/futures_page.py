@@ -1,0 +1,80 @@
+"""One HTML page of moving pictures that needs no other file and no script."""
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from svg_pyro.util.files import written_beside
+
+
+@dataclass(frozen=True)
+class MovingPicture:
+    """A GIF as the page shows it.
+
+    Attributes
+    ----------
+    gif : Path
+        The picture; it becomes part of the page.
+    title : str
+        What it shows.
+    caption : str
+        What its rows and colours mean.
+    """
+
+    gif: Path
+    title: str
+    caption: str
+
+
+@dataclass(frozen=True)
+class FuturesPage:
+    """What the page says.
+
+    Attributes
+    ----------
+    title : str
+        Its heading.
+    pictures : sequence of MovingPicture
+        In their order.
+    notes : sequence of str
+        Paragraphs at its end.
+    """
+
+    title: str
+    pictures: Sequence[MovingPicture]
+    notes: Sequence[str] = ()
+
+
+def write_futures_page(page: FuturesPage, path: str | Path) -> None:
+    """Write the page, ``futures.html.j2`` filled in; all text is escaped.
+
+    Parameters
+    ----------
+    page : FuturesPage
+        What it says and shows.
+    path : str or Path
+        HTML to write.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("svg_pyro", "plots"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    pictures = [
+        {
+            "gif": base64.b64encode(picture.gif.read_bytes()).decode("ascii"),
+            "title": picture.title,
+            "caption": picture.caption,
+        }
+        for picture in page.pictures
+    ]
+    text = environment.get_template("futures.html.j2").render(
+        page=page, pictures=pictures
+    )
+    with written_beside(path) as beside:
+        beside.write_text(text, encoding="utf-8")
