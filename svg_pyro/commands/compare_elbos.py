@@ -11,6 +11,7 @@ import svg_pyro
 from svg_pyro import SVG
 from svg_pyro.commands.datasets import BairOptions, ClipRequest, first_clips
 from svg_pyro.commands.fields import option
+from svg_pyro.commands.own_parts import add_parts, use_parts
 from svg_pyro.commands.parser import Parser, one_line_errors
 from svg_pyro.training.elbos import ELBOS
 from svg_pyro.util.progress import progress
@@ -64,7 +65,10 @@ def compare_elbos(
     """
     parser = Parser(_DESCRIPTION, prog=prog)
     parser.add_fields(CompareOptions)
-    options = parser.parse(argv).make(CompareOptions)
+    add_parts(parser)
+    flags = parser.parse(argv)
+    options = flags.make(CompareOptions)
+    use_parts(flags)
     svg = svg_pyro.load(options.checkpoint)
     request = ClipRequest("test", options.n_frames, svg.config)
     data = BairOptions().clips(request, options.data_root)

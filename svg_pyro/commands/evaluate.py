@@ -8,6 +8,7 @@ import torch
 
 from svg_pyro.commands.devices import choose_device
 from svg_pyro.commands.fields import option
+from svg_pyro.commands.own_parts import add_parts, use_parts
 from svg_pyro.commands.parser import Flags, Parser, one_line_errors
 from svg_pyro.commands.sources import EvaluationData, add_test_data, find_test_set
 from svg_pyro.errors import ConfigError, EvaluationError
@@ -100,6 +101,7 @@ def evaluate(argv: Sequence[str] | None = None, *, prog: str | None = None) -> N
     """
     flags = evaluation_parser(prog=prog).parse(argv)
     options = flags.make(EvaluateOptions)
+    use_parts(flags)
     device, out = choose_device(options.device), evaluation_folder(options)
     candidates = load_candidates(options.checkpoint, device)
     settings = settings_of(flags, options, candidates)
@@ -133,6 +135,7 @@ def evaluation_parser(*, prog: str | None = None) -> Parser:
         title="scores (svg_pyro.evaluation.EvaluationSettings)",
         leave_out=("n_past", "horizon", "protocols"),
     )
+    add_parts(parser)
     add_test_data(parser)
     return parser
 

@@ -10,6 +10,7 @@ import svg_pyro
 from svg_pyro import SVG
 from svg_pyro.commands.devices import choose_device
 from svg_pyro.commands.fields import option
+from svg_pyro.commands.own_parts import add_parts, use_parts
 from svg_pyro.commands.paper_figures import FIGURES, Figures, FigureSettings, Skipped
 from svg_pyro.commands.parser import Parser, one_line_errors
 from svg_pyro.data import find_digits
@@ -76,7 +77,9 @@ def draw_figures(argv: Sequence[str] | None = None, *, prog: str | None = None) 
     parser = Parser(_DESCRIPTION, prog=prog)
     parser.add_fields(FiguresOptions)
     parser.add_fields(FigureSettings, title="clips and samples")
+    add_parts(parser)
     flags = parser.parse(argv)
+    use_parts(flags)
     options, settings = flags.make(FiguresOptions), flags.make(FigureSettings)
     models = load_models(options.checkpoint, choose_device(options.device))
     load_digits, words = find_digits(options.data_root, bundled=options.bundled_digits)

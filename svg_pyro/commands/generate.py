@@ -12,6 +12,7 @@ import svg_pyro
 from svg_pyro import SVG, Sampler
 from svg_pyro.commands.devices import choose_device, warn_of_useless_precision
 from svg_pyro.commands.fields import option
+from svg_pyro.commands.own_parts import add_parts, use_parts
 from svg_pyro.commands.parser import Parser, one_line_errors
 from svg_pyro.config import PRECISIONS
 from svg_pyro.data import find_sources, first_frames
@@ -100,7 +101,10 @@ def generate(argv: Sequence[str] | None = None, *, prog: str | None = None) -> N
     """
     parser = Parser(_DESCRIPTION, prog=prog)
     parser.add_fields(GenerateOptions)
-    options = parser.parse(argv).make(GenerateOptions)
+    add_parts(parser)
+    flags = parser.parse(argv)
+    options = flags.make(GenerateOptions)
+    use_parts(flags)
     if not 0.1 <= options.fps <= 100:
         raise ConfigError(f"--fps is {options.fps:g}; give 0.1 to 100")
     device = choose_device(options.device)

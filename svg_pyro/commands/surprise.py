@@ -12,6 +12,7 @@ import svg_pyro
 from svg_pyro import SVG
 from svg_pyro.commands.devices import choose_device
 from svg_pyro.commands.fields import option
+from svg_pyro.commands.own_parts import add_parts, use_parts
 from svg_pyro.commands.parser import Parser, one_line_errors
 from svg_pyro.data import MovingMNIST, find_digits, find_sources
 from svg_pyro.data.videos.decode import FITS, Source, decode
@@ -101,7 +102,10 @@ def score_video(argv: Sequence[str] | None = None, *, prog: str | None = None) -
     """
     parser = Parser(_DESCRIPTION, prog=prog)
     parser.add_fields(SurpriseOptions)
-    options = parser.parse(argv).make(SurpriseOptions)
+    add_parts(parser)
+    flags = parser.parse(argv)
+    options = flags.make(SurpriseOptions)
+    use_parts(flags)
     if (options.video is None) == (options.planted is None):
         raise ConfigError("give a VIDEO, or --planted N, and not both")
     svg = svg_pyro.load(

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from svg_pyro.commands.datasets import first_clips
 from svg_pyro.commands.fields import flag_of
+from svg_pyro.commands.own_parts import add_parts, use_parts
 from svg_pyro.commands.parser import Parser, one_line_errors
 from svg_pyro.commands.presets import PRESETS
 from svg_pyro.commands.settings import Run, RunOptions, RunRequest, plan
@@ -58,6 +59,7 @@ def train(
     """
     data, presets = TRAINING_DATA[name], PRESETS[name]
     flags = training_parser(name, prog=prog).parse(argv)
+    use_parts(flags)
     options = flags.make(data.options)
     given = {**flags.given(SVGConfig), **flags.given(TrainingConfig)}
     sigma = flags.make(EarlierFlags).sigma
@@ -94,6 +96,7 @@ def training_parser(name: str, *, prog: str | None = None) -> Parser:
     )
     parser.add_fields(SVGConfig, title="model (svg_pyro.SVGConfig)", presets=models)
     parser.add_fields(EarlierFlags, title="model (svg_pyro.SVGConfig)")
+    add_parts(parser)
     parser.add_fields(
         TrainingConfig, title="training (svg_pyro.TrainingConfig)", presets=trainings
     )

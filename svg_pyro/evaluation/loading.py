@@ -18,6 +18,12 @@ _NAMES = {
     "fixed": "SVG-FP",
     "none": "deterministic",
 }
+# Of which a model's name says nothing.
+_PAPERS = {
+    "guide": ("filtering", "filtering-maps", "none"),
+    "observation": ("gaussian", "learned-sigma", "optimal-sigma"),
+    "backbone": ("dcgan", "maps", "vgg"),
+}
 
 
 def load_candidates(specs: Sequence[str], device: torch.device) -> list[Candidate]:
@@ -26,8 +32,8 @@ def load_candidates(specs: Sequence[str], device: torch.device) -> list[Candidat
     Parameters
     ----------
     specs : sequence of str
-        PATH or NAME=PATH. Without a name it is the paper's for the prior: SVG-LP,
-        SVG-FP or deterministic.
+        PATH or NAME=PATH. Without a name it is the paper's for the prior (SVG-LP,
+        SVG-FP or deterministic) and names the parts that are not the paper's.
     device : torch.device
         Where the models are put.
 
@@ -80,9 +86,14 @@ def _split(spec: str) -> tuple[str | None, str]:
 
 
 def _name_of(svg: SVG) -> str:
-    """The paper's for its priors, else one that names the part."""
+    """The paper's for its priors; it names the parts that are not the paper's."""
     prior = svg.names["prior"]
-    return _NAMES.get(prior, f"SVG, prior {prior}")
+    others = [
+        f"{kind} {svg.names[kind]}"
+        for kind, known in _PAPERS.items()
+        if svg.names[kind] not in known
+    ]
+    return ", ".join([_NAMES.get(prior, f"SVG, prior {prior}"), *others])
 
 
 def _load(spec: str, device: torch.device) -> ModelCandidate:

@@ -16,6 +16,7 @@ from svg_pyro.model.pretrained import (
     read_pretrained,
     unknown,
 )
+from svg_pyro.model.registry import names, registered
 from svg_pyro.model.svg import SVG
 from svg_pyro.model.types import Part
 from svg_pyro.util.files import written_beside
@@ -101,7 +102,8 @@ def load(
     ------
     CheckpointError
         When there is no such file or name, it is not a checkpoint of this package, it
-        is truncated, or it is of another architecture.
+        is truncated, or it is of another architecture; a part of it is not registered
+        and is not given.
 
     Examples
     --------
@@ -228,19 +230,37 @@ def from_content(content: dict[str, Any], path: str | Path, **parts: Part) -> SV
     try:
         svg = SVG(config, **parts)
     except ConfigError as error:
-        raise CheckpointError(f"{path} cannot be built: {error}") from error
+        raise CheckpointError(
+            f"{path} cannot be built: {error}", advice=error.advice
+        ) from error
     if content["training"] is None and "about" in content:
         check_tensors(svg.state_dict(), content["weights"], path)
     used = {"prior": svg.prior, "guide": svg.posterior, "observation": svg.observation}
     for name, module in used.items():
-        if content.get(name, type(module).__name__) != type(module).__name__:
-            raise CheckpointError(
-                f"{path} was saved with {name} {content[name]}, not "
-                f"{type(module).__name__}; give {name}={content[name]}(config)"
-            )
+        wanted = content.get(name, type(module).__name__)
+        if wanted == type(module).__name__:
+            continue
+        own = None if name in parts else _registered_class(name, wanted)
+        if own is not None and own != content["config"].get(name):
+            # It was given as an object, and its class has a name by now.
+            named = {**content, "config": {**content["config"], name: own}}
+            return from_content(named, path, **parts)
+        raise CheckpointError(
+            f"{path} was saved with {name} {wanted}, not {type(module).__name__}; "
+            f"give {name}={wanted}(config), or register the class",
+            advice=("parts",),
+        )
     restore_weights(svg, content, path)
     device = next(iter(content["weights"].values())).device
     return svg.to(device).eval()
+
+
+def _registered_class(kind: str, class_name: str) -> str | None:
+    """The name under which a class of this name is registered, if any is."""
+    for name in names(kind):
+        if getattr(registered(kind, name), "__name__", None) == class_name:
+            return name
+    return None
 
 
 def restore_weights(svg: SVG, content: dict[str, Any], path: str | Path) -> None:

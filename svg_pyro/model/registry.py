@@ -82,7 +82,8 @@ def registered(kind: str, name: str) -> Callable[..., Any]:
     except KeyError:
         known = [*_factories[kind], *(["none"] if kind == "prior" else [])]
         raise ConfigError(
-            f"{kind} is {name!r}; choose one of {known}, or register yours first"
+            f"{kind} is {name!r}; choose one of {known}, or register yours first",
+            advice=("parts",),
         ) from None
 
 
