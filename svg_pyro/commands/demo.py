@@ -1,4 +1,4 @@
-"""Futures of held-out clips by the models that ship: nothing trained, nothing fetched."""
+"""Futures of held-out clips by the models that ship, without training or network."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -14,6 +14,7 @@ _COMMANDS = {
     "evaluate": "score checkpoints on test clips",
     "surprise": "score every frame of a video by how much it surprises a model",
     "figures": "draw the paper's figures",
+    "benchmark": "measure speed and memory on this machine",
     "compare-elbos": "compare the gradients of two ELBOs",
 }
 
@@ -76,6 +77,10 @@ def _run(name: str, argv: Sequence[str]) -> None:
         from svg_pyro.commands.figures import draw_figures
 
         draw_figures(argv, prog=prog)
+    elif name == "benchmark":
+        from svg_pyro.commands.benchmark import benchmark
+
+        benchmark(argv, prog=prog)
     else:
         from svg_pyro.commands.compare_elbos import compare_elbos
 

@@ -5,24 +5,25 @@ import functools
 import subprocess
 import sys
 
-import benchmark
 import numpy as np
 import pytest
 import torch
-from benchmarks import (
+from support.places import ROOT
+
+import svg_pyro
+from svg_pyro.benchmarks import (
     baseline,
-    command,
     costs,
     data,
     metrics,
     precision,
     processes,
     speed,
+    start,
     tables,
     workloads,
 )
-from support.places import EXAMPLES, ROOT
-
+from svg_pyro.commands import benchmark
 from svg_pyro.metrics import PROTOCOLS
 
 PIXELS = "training, pixels"
@@ -83,8 +84,8 @@ def test_exponents_are_found(p, fixed):
 def test_memory_at_the_peak_is_seen():
     # In a process of its own: what other tests have freed would be taken again.
     code = (
-        f"import sys; sys.path.insert(0, {str(EXAMPLES)!r}); import torch\n"
-        "from benchmarks import costs\n"
+        "import torch\n"
+        "from svg_pyro.benchmarks import costs\n"
         "call = lambda: torch.ones(400_000_000, dtype=torch.uint8).add_(1)\n"
         "print(costs.peak_bytes(call, torch.device('cpu')))"
     )
@@ -127,6 +128,7 @@ def small(tiny, monkeypatch):
         (metrics, {"CLIPS": 2, "FRAMES": 3, "IMAGES": 600, "AT_ONCE": 2}),
         (metrics, {"rate": functools.partial(tables.rate, seconds=0.01)}),
         (precision, {"CONFIG": tiny, "BATCH": 2, "FRAMES": 5, "CLIPS": 2}),
+        (start, {"first_futures": lambda repeats: [{"s": 1.0}]}),
         (processes, {"efficiency": lambda: [{"processes": "1"}]}),
         (data, {"run": lambda: ([{"random clips": "none"}], [{"workers": "0"}])}),
         (torch, {"compile": lambda forward, **options: forward}),
@@ -137,10 +139,10 @@ def small(tiny, monkeypatch):
 
 @pytest.mark.slow
 def test_every_table_can_be_made(small):
-    work = [*command.WORK, "--steps", "2", "--seeds", "1", "--repeats", "1"]
-    args = command.parse([*work, "--num-samples", "2"])
-    made = dict(command.tables(args, torch.device("cpu")))
-    assert len(made) == 13
+    work = [*benchmark.WORK, "--steps", "2", "--seeds", "1", "--repeats", "1"]
+    args = benchmark.parse([*work, "--num-samples", "2"])
+    made = dict(benchmark.tables(args, torch.device("cpu")))
+    assert len(made) == 14
     for rows in made.values():
         assert rows and all(row.keys() == rows[0].keys() for row in rows)
     peaks = {row["GFLOP/s in"]: row for row in made["Peaks"]}
@@ -189,6 +191,13 @@ def test_two_processes_share_the_work(tiny, monkeypatch):
     )
 
 
+@pytest.mark.slow
+def test_the_first_future_of_each_model_is_timed():
+    rows = start.first_futures(1)
+    assert [row["one future of 10 frames"] for row in rows] == svg_pyro.shipped()
+    assert all(0.5 < row["s"] < 120 for row in rows)
+
+
 def test_precisions_that_are_slow_here_are_left_out():
     slow = {"float32": {"GEMM": 2.0, "conv": 3.0}, "bf16": {"GEMM": 2.5, "conv": 1.0}}
     assert speed.worth_it(slow) == ["float32"]
@@ -201,7 +210,7 @@ def test_the_tables_of_data(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(data, "MAKERS", makers)
     monkeypatch.setattr(data, "decoding", lambda folder: [])
     monkeypatch.setattr(data, "ahead", lambda: [{"workers": "0", "frames/s": 1.0}])
-    benchmark.main(["data", "--json", str(tmp_path / "out.json")])
+    benchmark.benchmark(["data", "--json", str(tmp_path / "out.json")])
     out = capsys.readouterr().out
     assert "Moving MNIST, 2 digits" in out and "20000" in out
     assert '"frames/s"' in (tmp_path / "out.json").read_text()

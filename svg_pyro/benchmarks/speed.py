@@ -4,15 +4,17 @@ import dataclasses
 import statistics
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import pyro
 import torch
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.baseline import PaperLoop
-from benchmarks.tables import Row
-from benchmarks.workloads import (
+from svg_pyro import Sampler
+from svg_pyro.benchmarks.baseline import PaperLoop
+from svg_pyro.benchmarks.tables import Row
+from svg_pyro.benchmarks.workloads import (
     DCGAN,
     GENERATE,
     TRAIN,
@@ -22,7 +24,6 @@ from benchmarks.workloads import (
     Work,
     baseline,
 )
-from svg_pyro import Sampler
 from svg_pyro.config import PRECISIONS
 from svg_pyro.model.precision import autocast
 
@@ -58,7 +59,7 @@ def alternately(
     uncounted : int
         Rounds before them.
     """
-    seconds = {name: [] for name in calls}
+    seconds: dict[str, list[float]] = {name: [] for name in calls}
     for i in range(-uncounted, repeats):
         for name, call in calls.items():
             synchronise(device)
@@ -89,9 +90,9 @@ def peaks(device: torch.device, repeats: int = 5) -> Peaks:
             continue
         dtype = torch.bfloat16 if precision == "bf16" else torch.float32
         m, y, v = a.to(dtype), x.to(dtype), w.to(dtype)
-        calls = {
-            "GEMM": lambda m=m: m @ m,
-            "conv": lambda y=y, v=v: F.conv2d(y, v, padding=1),
+        calls: dict[str, Callable[[], object]] = {
+            "GEMM": partial(torch.matmul, m, m),
+            "conv": partial(F.conv2d, y, v, padding=1),
         }
         with autocast(device, precision):
             seconds = alternately(calls, device, repeats)
@@ -135,7 +136,8 @@ def _flops(call: Callable[[], object]) -> int:
     """Floating-point operations of matrix products and convolutions in a call."""
     with FlopCounterMode(display=False) as counter:
         call()
-    return counter.get_total_flops()
+    flops: int = counter.get_total_flops()
+    return flops
 
 
 def _rows(

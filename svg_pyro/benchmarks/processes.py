@@ -9,10 +9,11 @@ from multiprocessing.queues import SimpleQueue
 
 import torch
 from torch import multiprocessing
+from torch.multiprocessing.spawn import spawn
 
-from benchmarks.tables import Row
-from benchmarks.workloads import DCGAN, Ours
 from svg_pyro import SVGConfig
+from svg_pyro.benchmarks.tables import Row
+from svg_pyro.benchmarks.workloads import DCGAN, Ours
 from svg_pyro.training import distributed
 
 BATCH = 8
@@ -38,8 +39,9 @@ def _seconds(ranks: int) -> float:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     queue = multiprocessing.get_context("spawn").SimpleQueue()
-    multiprocessing.spawn(_work, (ranks, port, queue, CONFIG), nprocs=ranks)
-    return queue.get()
+    spawn(_work, (ranks, port, queue, CONFIG), nprocs=ranks)
+    seconds: float = queue.get()
+    return seconds
 
 
 def _work(

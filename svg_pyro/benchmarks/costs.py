@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.speed import alternately, synchronise
-from benchmarks.tables import Row
-from benchmarks.workloads import DCGAN, Ours
 from svg_pyro import SVGConfig
+from svg_pyro.benchmarks.speed import alternately, synchronise
+from svg_pyro.benchmarks.tables import Row
+from svg_pyro.benchmarks.workloads import DCGAN, Ours
 from svg_pyro.training import recompute as memory
 from svg_pyro.util.allocator import keep_freed_memory
 
@@ -81,6 +81,7 @@ def of_samples(device: torch.device, repeats: int) -> list[Row]:
 
 
 def futures_bytes(device: torch.device, config: SVGConfig, count: int) -> int:
+    """Peak memory of `count` futures of two clips, ten at a time; bytes."""
     ours = Ours(dataclasses.replace(config, n_past=2), device)
     context = torch.rand(2, 2, 1, 64, 64).to(device)
 
@@ -116,6 +117,7 @@ def of_training(device: torch.device, repeats: int) -> list[Row]:
 def training_bytes(
     device: torch.device, config: SVGConfig, accumulate: int, recompute: bool
 ) -> int:
+    """Peak memory of two training steps of a new model; bytes."""
     step = _step(device, config, accumulate, recompute)
     return peak_bytes(lambda: (step(), step()), device)
 
@@ -190,17 +192,15 @@ def exponent(sizes: Sequence[float], seconds: Sequence[float]) -> float:
 
     With two sizes the fixed cost cannot be told apart and is taken to be 0.
     """
-    sizes, seconds = np.array(sizes, float), np.array(seconds)
-    if len(sizes) == 2:
-        return float(np.log(seconds[1] / seconds[0]) / np.log(sizes[1] / sizes[0]))
-    best = None
+    x, y = np.array(sizes, float), np.array(seconds)
+    if len(x) == 2:
+        return float(np.log(y[1] / y[0]) / np.log(x[1] / x[0]))
+    errors = {}
     for p in np.arange(0.5, 2.0, 0.01):
-        columns = np.stack([np.ones_like(sizes), sizes**p], 1) / seconds[:, None]
-        found, *_ = np.linalg.lstsq(columns, np.ones_like(sizes), rcond=None)
+        columns = np.stack([np.ones_like(x), x**p], 1) / y[:, None]
+        found, *_ = np.linalg.lstsq(columns, np.ones_like(x), rcond=None)
         if found[0] < 0:  # no cost is below none
             slope = columns[:, 1].sum() / (columns[:, 1] ** 2).sum()
             found = np.array([0.0, slope])
-        error = ((columns @ found - 1) ** 2).sum()
-        if best is None or error < best[0]:
-            best = error, p
-    return float(best[1])
+        errors[float(p)] = ((columns @ found - 1) ** 2).sum()
+    return min(errors, key=lambda p: errors[p])

@@ -7,12 +7,12 @@ import torch
 from pyro.infer import SVI, Trace_ELBO
 from torch.nn import functional as F
 
-from benchmarks.baseline import PaperLoop
 from svg_pyro import SVG, SVGConfig, TrainingConfig
+from svg_pyro.benchmarks.baseline import PaperLoop
 from svg_pyro.model.features import encode
 from svg_pyro.model.precision import autocast
 from svg_pyro.model.skips import skips_of_targets
-from svg_pyro.training.elbos import SyncFreeMeanFieldELBO
+from svg_pyro.training.elbos import ELBOS
 from svg_pyro.training.optim import make_adam
 from svg_pyro.training.step import LossAndGrads
 from svg_pyro.training.svi import TorchSVI
@@ -72,7 +72,7 @@ class Ours:
         self.device, self.precision = device, precision
         torch.manual_seed(seed)
         self.svg = SVG(config).to(device)
-        elbo = SyncFreeMeanFieldELBO()
+        elbo = ELBOS["mean-field"]()
         self.svi = TorchSVI(
             self.svg.model,
             self.svg.guide,
@@ -104,6 +104,7 @@ class Plain(Ours):
         config, steps = svg.config, frames.shape[1] - 1
         features = encode(svg.encoder, frames)
         h = features.h
+        assert svg.prior is not None  # a model with latents is timed
         prior, _ = svg.prior(h[:, :-1])
         _, state = svg.posterior(h[:, :1])
         posterior, _ = svg.posterior(h[:, 1:], state)
@@ -123,7 +124,8 @@ class ReadmesLoop:
     def __init__(self, config: SVGConfig, device: torch.device) -> None:
         torch.manual_seed(0)
         self.svg = SVG(config).to(device).train()
-        adam = pyro.optim.Adam({"lr": 2e-3, "fused": True})
+        # Made by pyro.optim when it is imported.
+        adam = pyro.optim.Adam({"lr": 2e-3, "fused": True})  # type: ignore[attr-defined]
         self.svi = SVI(self.svg.model, self.svg.guide, adam, Trace_ELBO())
 
     def train_step(self, frames: torch.Tensor) -> None:

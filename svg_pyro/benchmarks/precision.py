@@ -4,15 +4,15 @@ import statistics
 
 import torch
 
-from benchmarks.tables import Row
-from benchmarks.workloads import Ours
 from svg_pyro import SVG, SVGConfig, TrainingConfig
+from svg_pyro.benchmarks.tables import Row
+from svg_pyro.benchmarks.workloads import Ours
 from svg_pyro.data import MovingMNIST, to_float
 from svg_pyro.data.batches import batch_of
 from svg_pyro.data.digits import load_scikit_digits
 from svg_pyro.evaluation import score_futures
 from svg_pyro.model.precision import autocast
-from svg_pyro.training.elbos import SyncFreeMeanFieldELBO
+from svg_pyro.training.elbos import ELBOS
 from svg_pyro.training.optim import Schedule, make_adam
 from svg_pyro.training.terms import held_out_terms
 
@@ -95,6 +95,6 @@ def _score(svg: SVG, device: torch.device, precision: str) -> tuple[float, float
     data = MovingMNIST(load_scikit_digits("test"), "test", FRAMES, num_digits=1)
     clips = torch.stack([data.clip(i) for i in range(CLIPS)])
     with autocast(device, precision):
-        _, kl = held_out_terms(svg, SyncFreeMeanFieldELBO(), clips)
+        _, kl = held_out_terms(svg, ELBOS["mean-field"](), clips)
         scores = score_futures(svg, clips, CONFIG.n_past, num_samples=5)
     return scores.mean.mean().item(), kl

@@ -80,6 +80,7 @@ class Decoder(nn.Module):
         w = width
         self.enlarge = backbone == "vgg"
         self.first = _block(nn.ConvTranspose2d(g_dim, 8 * w, 4), 8 * w)
+        stages: tuple[nn.Module, ...]
         if self.enlarge:
             stages = (
                 _vgg(16 * w, 8 * w, 8 * w, 4 * w),
@@ -100,7 +101,8 @@ class Decoder(nn.Module):
             if self.enlarge:
                 d = F.interpolate(d, scale_factor=2)
             d = stage(torch.cat([d, skip], 1))
-        return self.last(d).sigmoid()
+        frames: torch.Tensor = self.last(d).sigmoid()
+        return frames
 
 
 class LSTM(nn.Module):
@@ -115,14 +117,15 @@ class LSTM(nn.Module):
 
     def start(self) -> None:
         """Forget the state."""
+        self.states: list[tuple[torch.Tensor, torch.Tensor] | None]
         self.states = [None] * len(self.cells)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Take one step."""
         x = self.embed(x)
         for i, cell in enumerate(self.cells):
-            self.states[i] = cell(x, self.states[i])
-            x = self.states[i][0]
+            x, memory = cell(x, self.states[i])
+            self.states[i] = x, memory
         return x
 
 
@@ -185,7 +188,7 @@ class PaperLoop:
             network.train().zero_grad()
         self._start()
         frames, n_past = x.unbind(1), self.config.n_past
-        mse = kl = 0.0
+        mse = kl = torch.zeros((), device=x.device)
         for t in range(1, len(frames)):
             h, skips_now = self.encoder(frames[t - 1])
             target, _ = self.encoder(frames[t])

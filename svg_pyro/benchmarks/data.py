@@ -2,7 +2,7 @@
 
 import time
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,11 +11,11 @@ import av
 import numpy as np
 import torch
 
-from benchmarks.tables import Row, rate
+from svg_pyro.benchmarks.tables import Row, rate
 from svg_pyro.data import KTH, BairPush, MovingMNIST, VideoFolder
 from svg_pyro.data.bair.tfrecord import encode_example, write_records
 from svg_pyro.data.base import ClipDataset
-from svg_pyro.data.batches import batches
+from svg_pyro.data.batches import Batch, batches
 from svg_pyro.data.digits import load_scikit_digits
 
 # What is asked of each: frames a second, or clips.
@@ -167,6 +167,10 @@ def decoding(folder: Path) -> list[Row]:
     return rows
 
 
+def _next_of(read: Iterator[Batch], _: int) -> Batch:
+    return next(read)
+
+
 def ahead() -> list[Row]:
     """Moving MNIST in batches, read ahead by processes, by the clock on the wall."""
     data = MovingMNIST(load_scikit_digits("train"))
@@ -176,10 +180,8 @@ def ahead() -> list[Row]:
         for _ in range(4):
             next(read)  # the processes have started
         frames = rate(
-            lambda i, read=read: next(read),
-            BATCH * data.n_frames,
-            clock=time.monotonic,
+            partial(_next_of, read), BATCH * data.n_frames, clock=time.monotonic
         )
-        read.close()
+        del read  # its processes end
         rows.append({"workers": str(workers), "frames/s": frames})
     return rows

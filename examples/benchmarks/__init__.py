@@ -1,1 +1,0 @@
-"""Measurements that `examples/benchmark.py` prints."""

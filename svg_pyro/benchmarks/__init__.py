@@ -1,0 +1,1 @@
+"""Measurements that `svg-pyro benchmark` prints."""
