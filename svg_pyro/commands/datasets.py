@@ -17,6 +17,7 @@ from svg_pyro.config import SVGConfig
 from svg_pyro.data import KTH, BairPush, ClipDataset, MovingMNIST, VideoFolder
 from svg_pyro.data.videos.decode import FITS
 from svg_pyro.data.videos.kth import ACTIONS
+from svg_pyro.data.videos.layouts import LAYOUTS
 
 FRAMES = "runs/frames"  # where decoded frames are kept
 
@@ -191,13 +192,17 @@ class VideoOptions(DataOptions):
     fit : str
         How a frame becomes a square: "crop" (its centre), "letterbox" (with black
         edges) or "stretch".
+    layout : str or None
+        Axes of .npy and .npz arrays: n counts videos, t frames, c colour channels, h
+        rows and w columns; without it their shapes decide.
     """
 
-    fixed: ClassVar[tuple[str, ...]] = ("stride", "fit")
+    fixed: ClassVar[tuple[str, ...]] = ("stride", "fit", "layout")
 
     test_data: str | None = option(None, metavar="DIR")
     stride: int = 1
     fit: str = option("crop", choices=FITS)
+    layout: str | None = option(None, choices=LAYOUTS)
 
     def clips(self, request: ClipRequest, root: str | Path) -> ClipDataset:
         """The clips of the videos below the folder `root`."""
@@ -210,6 +215,7 @@ class VideoOptions(DataOptions):
             cache=request.cache or FRAMES,
             stride=self.stride,
             fit=self.fit,
+            layout=self.layout,
             seed=request.seed,
             test_path=self.test_data,
         )

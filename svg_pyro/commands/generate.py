@@ -17,6 +17,7 @@ from svg_pyro.commands.parser import Parser, one_line_errors
 from svg_pyro.config import PRECISIONS
 from svg_pyro.data import find_sources, first_frames
 from svg_pyro.data.videos.decode import FITS, Source
+from svg_pyro.data.videos.layouts import LAYOUTS
 from svg_pyro.errors import ConfigError, DataError
 from svg_pyro.plots.strips import draw_gif, draw_mp4, draw_strip, rows_of
 from svg_pyro.util.files import free_folder, written_beside
@@ -58,6 +59,9 @@ class GenerateOptions:
     fit : str
         How a frame becomes a square: "crop" (its centre), "letterbox" (with black
         edges) or "stretch".
+    layout : str or None
+        Axes of .npy and .npz arrays: n counts videos, t frames, c colour channels, h
+        rows and w columns; without it their shapes decide.
     fps : float
         Frames a second of the animations.
     out : str or None
@@ -81,6 +85,7 @@ class GenerateOptions:
     seed: int = option(0, least=0)
     n_past: int | None = option(None, least=1)
     fit: str = option("crop", choices=FITS)
+    layout: str | None = option(None, choices=LAYOUTS)
     fps: float = 10.0
     out: str | None = option(None, metavar="DIR")
     precision: str = option("float32", choices=PRECISIONS)
@@ -111,7 +116,7 @@ def generate(argv: Sequence[str] | None = None, *, prog: str | None = None) -> N
     warn_of_useless_precision(options.precision, device)
     svg = svg_pyro.load(options.checkpoint, map_location=device)
     sampler = Sampler(svg, options.precision, compiled=options.compile)
-    sources = find_sources(options.video)
+    sources = find_sources(options.video, layout=options.layout)
     out = free_folder("runs/futures") if options.out is None else Path(options.out)
     names: list[str] = []
     for source in sources:

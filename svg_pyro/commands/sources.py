@@ -24,6 +24,7 @@ from svg_pyro.commands.parser import Flags, Parser
 from svg_pyro.commands.settings import Run
 from svg_pyro.config import SVGConfig
 from svg_pyro.data import (
+    ArrayClips,
     ClipDataset,
     download_bair,
     download_kth,
@@ -237,7 +238,8 @@ class EvaluationData:
         The data set.
     data_root : str or None
         Folder of the data set; without it bair is the simulated stand-in, smmnist looks
-        in data/mnist, and kth in data/kth.
+        in data/mnist, and kth in data/kth. Of smmnist and kth it may be a file of
+        finished clips: mnist_test_seq.npy, or a test set that SRVP's code made.
     data_seed : int
         Of smmnist's clips: the training's seed.
     cache : str
@@ -301,6 +303,8 @@ def _test_bair(
 def _test_smmnist(
     data: EvaluationData, options: DigitOptions, request: ClipRequest
 ) -> tuple[ClipDataset, str]:
+    if data.data_root is not None and Path(data.data_root).is_file():
+        return _clips_in_file(data.data_root, "Moving MNIST", request)
     load_digits, words = find_digits(data.data_root, bundled=options.bundled_digits)
     clips = options.clips(replace(request, seed=data.data_seed), load_digits)
     return clips, (
@@ -313,6 +317,8 @@ def _test_kth(
     data: EvaluationData, options: KTHOptions, request: ClipRequest
 ) -> tuple[ClipDataset, str]:
     root = data.data_root or "data/kth"
+    if Path(root).is_file():
+        return _clips_in_file(root, "KTH", request)
     clips = options.clips(replace(request, cache=data.cache), root)
     return clips, f"KTH in {root}, persons 21-25, {', '.join(options.actions)}"
 
@@ -326,6 +332,20 @@ def _test_videos(
     clips = options.clips(replace(request, cache=data.cache), root)
     place = options.test_data or root
     return clips, f"videos in {place}, test, stride {options.stride}"
+
+
+def _clips_in_file(
+    path: str, name: str, request: ClipRequest
+) -> tuple[ClipDataset, str]:
+    """The clips of a published test set that is one file."""
+    model = request.model
+    clips = ArrayClips(
+        path,
+        request.n_frames,
+        image_size=model.image_size,
+        channels=model.channels,
+    )
+    return clips, f"{name} in {path}, the first frames of its {len(clips)} clips"
 
 
 _TEST_SETS: dict[str, Callable[..., tuple[ClipDataset, str]]] = {

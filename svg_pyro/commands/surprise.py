@@ -16,6 +16,7 @@ from svg_pyro.commands.own_parts import add_parts, use_parts
 from svg_pyro.commands.parser import Parser, one_line_errors
 from svg_pyro.data import MovingMNIST, find_digits, find_sources
 from svg_pyro.data.videos.decode import FITS, Source, decode
+from svg_pyro.data.videos.layouts import LAYOUTS
 from svg_pyro.errors import ConfigError, DataError
 from svg_pyro.evaluation.anomalies import Detection, detections
 from svg_pyro.evaluation.surprise import SCORES, frame_surprises, moments_of
@@ -64,6 +65,9 @@ class SurpriseOptions:
     fit : str
         How a frame becomes a square: "crop" (its centre), "letterbox" (with black
         edges) or "stretch".
+    layout : str or None
+        Axes of .npy and .npz arrays: n counts videos, t frames, c colour channels, h
+        rows and w columns; without it their shapes decide.
     seed : int
         Of the draws.
     out : str or None
@@ -84,6 +88,7 @@ class SurpriseOptions:
     start: int = option(0, least=0)
     stride: int = option(1, least=1)
     fit: str = option("crop", choices=FITS)
+    layout: str | None = option(None, choices=LAYOUTS)
     seed: int = option(0, least=0)
     out: str | None = option(None, metavar="DIR")
     device: str | None = None
@@ -116,7 +121,7 @@ def score_video(argv: Sequence[str] | None = None, *, prog: str | None = None) -
     if options.planted is not None:
         _score_planted(svg, options, options.planted, out)
         return
-    sources = find_sources(options.video or "")
+    sources = find_sources(options.video or "", layout=options.layout)
     if len(sources) > 1:
         raise DataError(
             f"{options.video}: holds {len(sources)} videos; give one, for instance "

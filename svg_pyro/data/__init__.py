@@ -3,7 +3,8 @@
 `ClipDataset` is the contract that every data set keeps: `MovingMNIST`, made on the
 fly; `KTH` (`download_kth`) and `BairPush`, the BAIR robot pushing set
 (`download_bair`, or a simulated stand-in of its layout by `make_simulated_push`),
-as they are published; `VideoFolder`, anybody's videos. `first_frames` gives the
+as they are published; `VideoFolder`, anybody's videos; `ArrayClips`, a test set in one
+array file. `first_frames` gives the
 start of a video for a prediction.
 
 Each name is loaded when it is first asked for: what reads videos or simulates pushes
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from svg_pyro.data.download.published import download_bair, download_kth
     from svg_pyro.data.moving_mnist import MovingMNIST
     from svg_pyro.data.simulated_push.dataset import make_simulated_push
+    from svg_pyro.data.videos.array_clips import ArrayClips
     from svg_pyro.data.videos.first_frames import first_frames
     from svg_pyro.data.videos.folder import VideoFolder, find_sources
     from svg_pyro.data.videos.kth import KTH
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "KTH",
+    "ArrayClips",
     "BairPush",
     "ClipDataset",
     "MovingMNIST",
@@ -42,6 +45,7 @@ __all__ = [
 
 _MODULES = {
     "KTH": "svg_pyro.data.videos.kth",
+    "ArrayClips": "svg_pyro.data.videos.array_clips",
     "BairPush": "svg_pyro.data.bair.dataset",
     "ClipDataset": "svg_pyro.data.base",
     "MovingMNIST": "svg_pyro.data.moving_mnist",

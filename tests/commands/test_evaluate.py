@@ -173,3 +173,18 @@ def test_bad_input_ends_in_one_line(folder, capsys, flags, words):
     assert stop.value.code == 2
     line = capsys.readouterr().err.splitlines()[-1]
     assert line.startswith("error: ") and words in line
+
+
+@pytest.mark.slow
+def test_the_published_moving_mnist_is_evaluated_on(folder, capsys):
+    """(20, 10000, 64, 64): its clips are along the second axis."""
+    clips = np.lib.format.open_memmap(
+        "mnist_test_seq.npy", "w+", np.uint8, (20, 10_000, 64, 64)
+    )
+    clips[:, 0, 20:30, 20:30] = (np.arange(20, dtype=np.uint8) * 10)[:, None, None]
+    del clips
+    flags = [*FEW, "--clips", "1", "--pictures", "0", "--protocol", "srvp"]
+    flags += ["--data", "smmnist", "--data-root", "mnist_test_seq.npy"]
+    evaluate.main(["lp.pt", *flags, "--horizon", "18", "--out", "published"])
+    out = capsys.readouterr().out
+    assert "Moving MNIST in mnist_test_seq.npy, the first frames of its 10000" in out

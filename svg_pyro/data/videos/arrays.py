@@ -3,16 +3,20 @@
 import contextlib
 import functools
 import math
+import shutil
+import tempfile
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 from numpy.lib import format as npy
 
+from svg_pyro.data.videos.layouts import Reading, check_layout, read_shape
 from svg_pyro.errors import DataError
 
 # What numpy's reading of a header raises, which evaluates it as Python.
@@ -26,56 +30,107 @@ _UNPARSABLE = (
     NotImplementedError,
     tokenize.TokenError,
 )
-_SHAPES = "(T, H, W), (T, H, W, C), (N, T, H, W) or (N, T, H, W, C) with C = 1, 3 or 4"
+# A frame of more pixels is refused, whatever the form of the video.
+MOST_PIXELS = 2**27
+_MOST_BYTES = 2**36  # that an array in an .npz file may unpack to
+_BROKEN = (DataError, OSError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
-def videos_in(path: Path) -> list[tuple[str | None, int | None]]:
+@dataclass(frozen=True)
+class ArrayPlace:
+    """Where a video lies in an array file.
+
+    Attributes
+    ----------
+    member : str or None
+        The array's file in an .npz archive.
+    number : int or None
+        The video in an array of several.
+    layout : str or None
+        How the array is read; None where that is not known, or it cannot be read.
+    """
+
+    member: str | None = None
+    number: int | None = None
+    layout: str | None = None
+
+
+def videos_in(path: Path, layout: str | None = None) -> list[ArrayPlace]:
     """The videos of an array file.
+
+    Of an .npz file that `svg-pyro generate` wrote they are its context and its futures;
+    of a test set of SRVP (Franceschi et al. 2020) its sequences. Numbers and text
+    beside arrays are passed over.
 
     Parameters
     ----------
     path : Path
         A .npy file, or an .npz file of any number of arrays.
+    layout : str, optional
+        One of `svg_pyro.data.videos.layouts.LAYOUTS`, of every array; without it the
+        arrays' shapes decide.
 
     Returns
     -------
-    list of (str or None, int or None)
-        The array's file in an .npz archive, and the video's number in an array of
-        several. An array that cannot be read is listed as if it held one video;
-        `array_frames` says what is wrong with it.
+    list of ArrayPlace
+        An array that cannot be read is listed as if it held one video; `array_frames`
+        says what is wrong with it.
+
+    Raises
+    ------
+    DataError
+        There is no such layout.
     """
-    members: list[str | None] = [None]
+    check_layout(layout)
+    members: dict[str | None, str | None] = {None: layout}
     if path.suffix.lower() == ".npz":
         try:
-            with zipfile.ZipFile(path) as archive:
-                members = [*sorted(archive.namelist())] or members
+            names = _archive(path, path.stat().st_mtime_ns).namelist()
         except (OSError, zipfile.BadZipFile):
-            return [(None, None)]
-    places: list[tuple[str | None, int | None]] = []
-    numbers: Iterable[int | None]
-    for member in members:
+            return [ArrayPlace()]
+        members = dict(_layouts_in(names, layout)) or members
+    places: list[ArrayPlace] = []
+    beside: list[ArrayPlace] = []
+    for member, known in members.items():
         try:
-            with _Array(path, member) as array:
-                numbers = range(array.shape[0]) if array.several else [None]
-        except (DataError, OSError, EOFError, zipfile.BadZipFile, zlib.error):
-            numbers = [None]
-        places += [(member, number) for number in numbers]
-    return places
+            with _Array(path, member, known) as array:
+                read = array.reading
+        except _About:
+            beside.append(ArrayPlace(member, None, known))
+            continue
+        except _BROKEN:
+            places.append(ArrayPlace(member, None, known))
+            continue
+        several = "n" in read.layout
+        numbers = range(read.length("n")) if several else [None]
+        places += [ArrayPlace(member, number, read.layout) for number in numbers]
+    return places or beside
 
 
-def array_frames(
-    path: Path, member: str | None, number: int | None
-) -> Iterator[np.ndarray]:
+def _layouts_in(
+    names: list[str], layout: str | None
+) -> Iterator[tuple[str, str | None]]:
+    """The arrays of an .npz file that are videos, and their layouts where known."""
+    if {"context.npy", "futures.npy", "checkpoint.npy"} <= set(names):
+        yield "context.npy", layout or "tchw"
+        yield "futures.npy", layout or "ntchw"
+    elif "sequences.npy" in names:
+        beside = {"latents.npy": "tnhw", "persons.npy": "nthw"}
+        known = next((beside[name] for name in beside if name in names), None)
+        yield "sequences.npy", layout or known
+    else:
+        yield from ((name, layout) for name in sorted(names))
+
+
+def array_frames(path: Path, place: ArrayPlace) -> Iterator[np.ndarray]:
     """Frames of one video, one after the other.
 
     Parameters
     ----------
     path : Path
         The .npy or .npz file.
-    member : str or None
-        The array's file in an .npz archive.
-    number : int or None
-        The video in an array of several.
+    place : ArrayPlace
+        The video in it.
 
     Yields
     ------
@@ -85,31 +140,36 @@ def array_frames(
     Raises
     ------
     DataError
-        The array is not uint8, has another rank, or is shorter than it says.
+        The array is not uint8, its shape is no video's or may be read in two ways, a
+        frame has more than `MOST_PIXELS` pixels, or the file is shorter than it says.
     """
-    array = _open(path, member, path.stat().st_mtime_ns)
-    for t in range(array.shape[1]):
-        yield array.frame(number or 0, t)
+    array = _open(path, place.member, place.layout, path.stat().st_mtime_ns)
+    for t in range(array.reading.length("t")):
+        yield array.frame(place.number or 0, t)
+
+
+class _About(DataError):
+    """An array that is a number or a text: something about the others."""
 
 
 class _Array:
-    """A uint8 array of shape ``(N, T, H, W, C)`` in an open file."""
+    """A uint8 array of videos in an open file."""
 
     _opened = contextlib.ExitStack()
     _file: IO[bytes]
 
-    def __init__(self, path: Path, member: str | None) -> None:
+    def __init__(self, path: Path, member: str | None, layout: str | None) -> None:
         with contextlib.ExitStack() as opened:
             if member is None:
                 self._file = opened.enter_context(open(path, "rb"))
+                size = path.stat().st_size
             else:
-                archive = opened.enter_context(zipfile.ZipFile(path))
+                archive = _archive(path, path.stat().st_mtime_ns)
                 self._file = opened.enter_context(_member(archive, member))
-            shape, fortran_order, dtype = _header(self._file)
-            self.shape = _video_shape(shape, fortran_order, dtype)
-            self.several = self.shape[0] > 1 or len(shape) == 5
+                size = archive.getinfo(member).file_size
+            self.reading = _reading(*_header(self._file), layout)
             self._data = self._file.tell()
-            _check_size(self.shape, self._data, path, member, self._file)
+            _check_size(self.reading, size - self._data, packed=member is not None)
             self._opened = opened.pop_all()
 
     def __enter__(self) -> "_Array":
@@ -125,19 +185,35 @@ class _Array:
         self._opened.close()
 
     def frame(self, number: int, t: int) -> np.ndarray:
-        size = math.prod(self.shape[2:])
-        self._file.seek(self._data + (number * self.shape[1] + t) * size)
+        videos, _, *shape = self.reading.shape
+        packed = isinstance(self._file, zipfile.ZipExtFile)
+        if packed and videos > 1 and self.reading.layout.startswith("tn"):
+            self._unpack()
+        size = math.prod(shape)
+        self._file.seek(self._data + self.reading.place(number, t) * size)
         data = self._file.read(size)
         if len(data) < size:
             raise DataError("the file is shorter than its header says")
-        return np.frombuffer(data, np.uint8).reshape(self.shape[2:])
+        return self.reading.picture(np.frombuffer(data, np.uint8))
+
+    def _unpack(self) -> None:
+        """Go on in an unpacked copy: each video lies all over such an array."""
+        copy = self._opened.enter_context(tempfile.TemporaryFile())  # noqa: SIM115
+        self._file.seek(0)
+        shutil.copyfileobj(self._file, copy, 2**20)
+        self._file = copy
 
 
-# The next video of a compressed array is where the last one ended: a file opened
-# again would be decompressed from its start for each of them.
+# Files are kept open for the next video: of an archive of many arrays the list would
+# be read again for each, and a compressed array be unpacked again from its start.
 @functools.lru_cache(maxsize=1)
-def _open(path: Path, member: str | None, mtime_ns: int) -> _Array:
-    return _Array(path, member)
+def _open(path: Path, member: str | None, layout: str | None, mtime_ns: int) -> _Array:
+    return _Array(path, member, layout)
+
+
+@functools.lru_cache(maxsize=1)
+def _archive(path: Path, mtime_ns: int) -> zipfile.ZipFile:
+    return zipfile.ZipFile(path)
 
 
 def _member(archive: zipfile.ZipFile, name: str) -> IO[bytes]:
@@ -157,47 +233,42 @@ def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
         raise DataError("is not an array as numpy saves it") from None
 
 
-def _check_size(
-    shape: tuple[int, ...],
-    start: int,
-    path: Path,
-    member: str | None,
-    file: IO[bytes],
-) -> None:
-    """Refuse a claim of videos that the file has no room for, before listing them.
+def _check_size(reading: Reading, room: int, *, packed: bool) -> None:
+    """Refuse a claim of more than there is room for, before anything is made for it.
 
     One video that is cut short is read as far as it goes.
     """
-    size = path.stat().st_size
-    if isinstance(file, zipfile.ZipExtFile) and member is not None:
-        with zipfile.ZipFile(path) as archive:
-            size = archive.getinfo(member).file_size
-    if math.prod(shape[2:]) > size - start:
-        raise DataError("the file is shorter than its header says")
-    there = (size - start) // math.prod(shape[1:])
-    if shape[0] > max(1, there + 1):
+    videos, frames, height, width, channels = reading.shape
+    if height * width > MOST_PIXELS:
         raise DataError(
-            f"says that it holds {shape[0]} videos and has room for {there}; it is cut "
+            f"has frames of {height}x{width} pixels; at most {MOST_PIXELS} are read"
+        )
+    if packed and room > _MOST_BYTES:
+        raise DataError(f"unpacks to {room} bytes; at most {_MOST_BYTES} are unpacked")
+    size = height * width * channels
+    if size > room:
+        raise DataError("the file is shorter than its header says")
+    there = room // (size * frames)
+    if videos > max(1, there + 1):
+        raise DataError(
+            f"says that it holds {videos} videos and has room for {there}; it is cut "
             "short or damaged"
         )
 
 
-def _video_shape(
-    shape: tuple[int, ...], fortran_order: bool, dtype: np.dtype[Any]
-) -> tuple[int, int, int, int, int]:
-    """The shape of an array as ``(N, T, H, W, C)``."""
+def _reading(
+    shape: tuple[int, ...],
+    fortran_order: bool,
+    dtype: np.dtype[Any],
+    layout: str | None,
+) -> Reading:
+    """How an array is read; `DataError` where it is no video."""
+    if shape == () or dtype.kind in "SU":
+        raise _About("holds a number or text, no video")
     if dtype.hasobject:
         raise DataError("holds Python objects, which are never loaded; save uint8")
     if dtype != np.uint8:
         raise DataError(f"holds {dtype}; save it as uint8, values 0 to 255")
     if fortran_order:
         raise DataError("is in Fortran order; save np.ascontiguousarray of it")
-    full = {3: (1, *shape, 1), 4: (*shape, 1), 5: shape}.get(len(shape), shape)
-    if len(shape) == 4 and shape[-1] in (1, 3, 4):
-        full = (1, *shape)
-    if len(full) != 5 or full[-1] not in (1, 3, 4):
-        raise DataError(f"has shape {shape}; save it as {_SHAPES}")
-    if 0 in full:
-        raise DataError(f"has shape {shape}: it is empty")
-    videos, frames, height, width, channels = full
-    return videos, frames, height, width, channels
+    return read_shape(shape, layout)

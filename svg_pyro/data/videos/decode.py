@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from svg_pyro.data.videos.arrays import array_frames
+from svg_pyro.data.videos.arrays import ArrayPlace, array_frames
 from svg_pyro.errors import DataError
 from svg_pyro.util.optional import need
 
@@ -55,12 +55,16 @@ class Source:
         The file in an .npz archive that holds the array.
     number : int, optional
         The video in an array that holds several.
+    layout : str, optional
+        How the array is read, one of `svg_pyro.data.videos.layouts.LAYOUTS`; without
+        it, its shape decides.
     """
 
     path: Path
     kind: str = "video"
     member: str | None = None
     number: int | None = None
+    layout: str | None = None
 
     @property
     def name(self) -> str:
@@ -111,7 +115,10 @@ def decode(
             yield np.asarray(picture).reshape(image_size, image_size, channels)
             done += 1
     except (DataError, *_UNREADABLE) as error:
-        raise DataError(f"{source.name}: {_reason(error, done)}") from None
+        raise DataError(
+            f"{source.name}: {_reason(error, done)}",
+            advice=getattr(error, "advice", ()),
+        ) from None
     if not done:
         raise DataError(f"{source.name}: holds no frame")
 
@@ -225,7 +232,8 @@ def _image_pictures(source: Source) -> Iterator[tuple[Image.Image, float]]:
 
 def _array_pictures(source: Source) -> Iterator[tuple[Image.Image, float]]:
     """Pictures of one video of an array file."""
-    for frame in array_frames(source.path, source.member, source.number or 0):
+    place = ArrayPlace(source.member, source.number, source.layout)
+    for frame in array_frames(source.path, place):
         yield Image.fromarray(frame[..., 0] if frame.shape[-1] == 1 else frame), 1.0
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from svg_pyro.data.videos.arrays import videos_in
 from svg_pyro.data.videos.decode import IMAGE_ENDINGS, Source, natural
 from svg_pyro.data.videos.frame_store import FrameStore, report_once, report_skipped
+from svg_pyro.data.videos.layouts import check_layout
 from svg_pyro.data.videos.segments import Segment, SegmentClips
 from svg_pyro.errors import DataError
 
@@ -62,6 +63,8 @@ class VideoFolder(SegmentClips):
         Frames of the video from one frame of a clip to the next.
     fit : str
         "crop", "letterbox" or "stretch", see `decode`.
+    layout : str, optional
+        Of arrays, see `find_sources`.
     seed : int
         Draws the windows of the train split, together with epoch and index.
     test_fraction : float
@@ -89,6 +92,7 @@ class VideoFolder(SegmentClips):
         cache: str | Path,
         stride: int = 1,
         fit: str = "crop",
+        layout: str | None = None,
         seed: int = 0,
         test_fraction: float = 0.1,
         test_path: str | Path | None = None,
@@ -100,12 +104,16 @@ class VideoFolder(SegmentClips):
         self.split = split
         store = FrameStore(cache, image_size, channels, fit)
         if test_path is None:
-            readable = _readable(store, path, find_sources(path))
+            readable = _readable(store, path, find_sources(path, layout=layout))
             sources = _part(path, readable, split, test_fraction)
         else:
-            sources = find_sources(path if split == "train" else test_path)
+            sources = find_sources(
+                path if split == "train" else test_path, layout=layout
+            )
             if split == "train":
-                sources = _without(sources, find_sources(test_path), path)
+                sources = _without(
+                    sources, find_sources(test_path, layout=layout), path
+                )
             sources = _readable(store, path if split == "train" else test_path, sources)
         segments = [Segment(source, 0, store.count(source)) for source in sources]
         random = split == "train"
@@ -124,7 +132,7 @@ class VideoFolder(SegmentClips):
             report_once("\n  ".join([head, *rows]))
 
 
-def find_sources(path: str | Path) -> list[Source]:
+def find_sources(path: str | Path, *, layout: str | None = None) -> list[Source]:
     """The videos in a folder and those below it, sorted by name.
 
     A folder that directly holds images is one video. Hidden files and folders are
@@ -136,6 +144,10 @@ def find_sources(path: str | Path) -> list[Source]:
     ----------
     path : str or Path
         A folder, or one file.
+    layout : str, optional
+        Of the arrays, one of `svg_pyro.data.videos.layouts.LAYOUTS`: n counts videos,
+        t frames, c colour channels, h rows and w columns. Without it the shape of each
+        decides, see `svg_pyro.data.videos.layouts.read_shape`.
 
     Returns
     -------
@@ -145,18 +157,22 @@ def find_sources(path: str | Path) -> list[Source]:
     Raises
     ------
     DataError
-        There is no such path, or it holds no video.
+        There is no such path or layout, or it holds no video.
     """
+    check_layout(layout)
     path = Path(path).absolute()
     if not path.exists():
         raise DataError(f"{path}: no such file or folder; give a folder of {_FORMS}")
-    sources = _search(path) if path.is_dir() else _sources_of(path) or [Source(path)]
+    if path.is_dir():
+        sources = _search(path, layout)
+    else:
+        sources = _sources_of(path, layout) or [Source(path)]
     if not sources:
         raise DataError(f"{path}: holds no video; give a folder of {_FORMS}")
     return sources
 
 
-def _search(root: Path) -> list[Source]:
+def _search(root: Path, layout: str | None) -> list[Source]:
     seen: set[tuple[int, int]] = set()
     sources: list[Source] = []
     for place, below, names in os.walk(root, followlinks=True):
@@ -169,13 +185,13 @@ def _search(root: Path) -> list[Source]:
         if any(Path(name).suffix.lower() in IMAGE_ENDINGS for name in names):
             sources.append(Source(folder, "images"))
         for name in names:
-            in_file = _sources_of(folder / name)
+            in_file = _sources_of(folder / name, layout)
             if in_file and _first_time(folder / name, seen):
                 sources += in_file
     return sorted(sources, key=lambda source: natural(source.name))
 
 
-def _sources_of(file: Path) -> list[Source]:
+def _sources_of(file: Path, layout: str | None) -> list[Source]:
     """The videos in one file: none, one, or those of an array."""
     if file.exists() and not file.is_file():
         return []  # a pipe or a device would be waited for
@@ -183,7 +199,8 @@ def _sources_of(file: Path) -> list[Source]:
     if ending in VIDEO_ENDINGS:
         return [Source(file)]
     if ending in ARRAY_ENDINGS:
-        return [Source(file, "array", *place) for place in videos_in(file)]
+        places = videos_in(file, layout)
+        return [Source(file, "array", p.member, p.number, p.layout) for p in places]
     return []
 
 

@@ -229,6 +229,7 @@ class FrameStore:
             str(path),
             source.member,
             source.number,
+            source.layout,
             [
                 (file.name, stat.st_size, stat.st_mtime_ns)
                 for file, stat in zip(files, stats, strict=True)

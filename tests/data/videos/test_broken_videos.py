@@ -140,8 +140,8 @@ def test_a_file_that_vanishes_between_search_and_decoding(
     root = folder_of(tmp_path / "videos", "abc")
     find = video_folder.find_sources
 
-    def finding(path):
-        found = find(path)
+    def finding(path, **options):
+        found = find(path, **options)
         (root / "b.npy").unlink()
         return found
 
