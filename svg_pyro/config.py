@@ -39,6 +39,8 @@ _POSITIVE = (
     "n_past",
     "map_channels",
 )
+# Far beyond what anyone trains: a damaged file must not ask for memory by its numbers.
+_LARGEST, _MOST_LAYERS = 2**16, 64
 
 
 def check_precision(precision: str) -> None:
@@ -184,7 +186,9 @@ class SVGConfig:
                     f"{name} is {getattr(self, name)!r}; choose one of {list(choices)}"
                 )
         for name in _POSITIVE:
-            check_whole(name, getattr(self, name), least=1, error=ConfigError)
+            most = _MOST_LAYERS if name.endswith("_layers") else _LARGEST
+            value = getattr(self, name)
+            check_whole(name, value, least=1, most=most, error=ConfigError)
         if not (isinstance(self.beta, (int, float)) and 0 < self.beta < math.inf):
             raise ConfigError(f"beta is {self.beta!r}; give a number above 0")
         for name in ("backbone", "observation", "prior", "guide"):

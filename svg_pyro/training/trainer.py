@@ -290,6 +290,16 @@ class Trainer:
             advice=("lr", "clip_norm"),
         )
 
+    def _check_weights(self) -> None:
+        """Raise if a weight is not finite: the last step's loss may still have been."""
+        for name, weight in self.svg.named_parameters():
+            if not weight.isfinite().all():
+                raise TrainingError(
+                    f"{name} is not finite after step {self.step}; "
+                    f"{self._last_good_state()}; lower lr, or set clip_norm",
+                    advice=("lr", "clip_norm"),
+                )
+
     def _last_good_state(self) -> str:
         if self.checkpoint_path.exists():
             return f"the last good state is {self.checkpoint_path}"
@@ -354,13 +364,14 @@ class Trainer:
         Raises
         ------
         TrainingError
-            If the loss of a step since the last report is not finite.
+            If a weight, or the loss of a step since the last report, is not finite.
         CheckpointError
             If the file cannot be written; the earlier one is unharmed.
         """
         self._check_finite()
         if self.rank > 0:
             return
+        self._check_weights()
         self._refit_statistics()
         cuda = self.device.type == "cuda"
         state = {

@@ -463,3 +463,20 @@ def test_evaluation_mode_fits_the_weights_from_the_first_steps_on(tiny, tmp_path
         weights_of.append([p.detach() for p in trainer.svg.parameters()])
     # Only buffers differ.
     assert all(map(torch.equal, *weights_of))
+
+
+def test_weights_that_are_not_finite_are_not_saved(tiny, tmp_path):
+    """The loss of the step that spoils them is still finite."""
+    trainer = make(tiny, tmp_path, dataclasses.replace(SHORT, save_every=1))
+    trainer.config = dataclasses.replace(trainer.config, steps=2)
+    weight = trainer.svg.posterior.loc.weight
+
+    def spoil(*_):
+        if trainer.step == 1:
+            weight.data[0, 0] = torch.inf
+
+    trainer.optimiser.optimiser.register_step_post_hook(spoil)
+    with pytest.raises(TrainingError, match=r"loc\.weight is not finite"):
+        trainer.run()
+    content = torch.load(trainer.checkpoint_path, weights_only=True)
+    assert content["training"]["step"] == 1
