@@ -228,10 +228,10 @@ def from_content(content: dict[str, Any], path: str | Path, **parts: Part) -> SV
         # What the configuration claims can be much more than the file holds: shapes are
         # compared before memory is asked for.
         outline = None if parts else _outline(config)
-        other = outline and _with_registered_parts(outline, content, path)
-        if other is not None:
-            return from_content(other, path)
         if outline is not None:
+            other = _with_registered_parts(outline, content, path)
+            if other is not None:
+                return from_content(other, path)
             _check_structure(outline, content, path)
         svg = SVG(config, **parts)
     except ConfigError as error:
