@@ -128,7 +128,8 @@ def run_training(run: Run, make_clips: MakeClips) -> None:
         count, length = run.options.test_clips, config.n_past + run.preset.horizon
         validation = first_clips(make_clips("test", training.n_frames), count)
         test = first_clips(make_clips("test", length), count)
-        print(f"{len(train_set):,} training clips; {len(test):,} others are scored")
+        others = len(test.frames)
+        print(f"{len(train_set):,} training clips; {others:,} others are scored")
     distributed.pass_turn()
     torch.manual_seed(training.seed)
     svg = SVG(config).to(run.device)
@@ -242,8 +243,8 @@ def report(
         print(
             f"held-out PSNR over {results['horizon']} predicted frames, "
             f"{len(test.frames)} clips: best of {num_samples} samples {best:.2f} "
-            f"dB, mean sample {mean:.2f} dB, last context frame repeated {copy:.2f} dB; gain "
-            f"{scores.gain:+.2f} dB"
+            f"dB, mean sample {mean:.2f} dB, last context frame repeated {copy:.2f} "
+            f"dB; gain {scores.gain:+.2f} dB"
         )
     if motionless:
         print(
