@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor
 
 from svg_pyro.commands.fields import option
 from svg_pyro.config import SVGConfig
 from svg_pyro.data import KTH, BairPush, ClipDataset, MovingMNIST, VideoFolder
-from svg_pyro.data.batches import Batch, clips_of
+from svg_pyro.data.robots.kinds import robot_clips_class
 from svg_pyro.data.videos.decode import FITS
 from svg_pyro.data.videos.kth import ACTIONS
 from svg_pyro.data.videos.layouts import LAYOUTS
@@ -71,15 +72,12 @@ class BairOptions(DataOptions):
         Which of the two cameras films the arm.
     simulated_root : str
         Folder in which simulated clips are kept, a folder for each camera.
-    actions : bool
-        Let the model see the robot's actions: it then predicts what a plan leads to.
     """
 
-    fixed: ClassVar[tuple[str, ...]] = ("camera", "actions")
+    fixed: ClassVar[tuple[str, ...]] = ("camera",)
 
     camera: str = option("aux1", choices=("aux1", "main"))
     simulated_root: str = option("data/simulated_push", metavar="DIR")
-    actions: bool = False
 
     @property
     def simulated(self) -> Path:
@@ -95,7 +93,6 @@ class BairOptions(DataOptions):
             camera=self.camera,
             seed=request.seed,
             cache=request.cache,
-            actions=self.actions or request.model.action_dim > 0,
         )
 
 
@@ -225,14 +222,54 @@ class VideoOptions(DataOptions):
         )
 
 
+@dataclass(frozen=True)
+class RobotOptions(DataOptions):
+    """Recordings of robots, for training and testing.
+
+    Attributes
+    ----------
+    camera : str or None
+        Whose pictures are read: its name or the last part of it, or several with
+        commas between them, of which each is a video of its own; without it the first.
+    stride : int
+        Frames of a video from one frame of a clip to the next.
+    fit : str
+        How a frame becomes a square: "crop" (its centre), "letterbox" (with black
+        edges) or "stretch".
+    """
+
+    fixed: ClassVar[tuple[str, ...]] = ("camera", "stride", "fit")
+
+    camera: str | None = None
+    stride: int = 1
+    fit: str = option("crop", choices=FITS)
+
+    def clips(self, request: ClipRequest, root: str | Path) -> ClipDataset:
+        """The clips of a LeRobot data set, or of HDF5 files, in `root`."""
+        return robot_clips_class(root)(
+            root,
+            request.split,
+            request.n_frames,
+            camera=self.camera.split(",") if self.camera else None,
+            image_size=request.model.image_size,
+            channels=request.model.channels,
+            cache=request.cache or FRAMES,
+            stride=self.stride,
+            fit=self.fit,
+            seed=request.seed,
+            actions=False,
+        )
+
+
 DATA_OPTIONS: dict[str, type[DataOptions]] = {
     "bair": BairOptions,
     "smmnist": DigitOptions,
     "kth": KTHOptions,
     "videos": VideoOptions,
+    "lerobot": RobotOptions,
 }
 
 
-def first_clips(data: ClipDataset, count: int) -> Batch:
-    """The first clips of a data set: at most `count`."""
-    return clips_of(data, range(min(count, len(data))))
+def first_clips(data: ClipDataset, count: int) -> Tensor:
+    """The first clips of a data set as one uint8 tensor ``(B, T, C, H, W)``."""
+    return torch.stack([data.clip(i) for i in range(min(count, len(data)))])

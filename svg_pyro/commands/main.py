@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from svg_pyro.commands.parser import one_line_errors
 from svg_pyro.errors import ConfigError
 
-_TRAINED = ("bair", "smmnist", "kth", "videos")
+_TRAINED = ("bair", "smmnist", "kth", "videos", "lerobot")
 _COMMANDS = {
     "demo": "futures of held-out clips by a model that ships; nothing is trained",
     "train": f"train a model; on {', '.join(_TRAINED)}",

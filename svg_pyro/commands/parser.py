@@ -103,7 +103,7 @@ class Parser(argparse.ArgumentParser):
         *,
         title: str | None = None,
         presets: Mapping[str, object] | None = None,
-        choices: Mapping[str, tuple[str, ...]] | None = None,
+        choices: Mapping[str, tuple[str, ...] | None] | None = None,
         leave_out: Sequence[str] = (),
     ) -> None:
         """Add a flag for each field of a dataclass.
@@ -116,8 +116,8 @@ class Parser(argparse.ArgumentParser):
             Heading of these flags in the help; may be given again.
         presets : mapping of str to object, optional
             Objects by the presets' names; the help shows their values of these fields.
-        choices : mapping of str to tuple of str, optional
-            Choices of fields that depend on the command.
+        choices : mapping of str to tuple of str or None, optional
+            Choices of fields that depend on the command; None where any value goes.
         leave_out : sequence of str
             Fields that are no flags.
         """

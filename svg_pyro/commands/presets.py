@@ -1,5 +1,6 @@
 """Named defaults of the training commands, by data set: "paper", "small" and others."""
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
@@ -159,4 +160,24 @@ _VIDEOS = {
     ),
 }
 
-PRESETS = {"bair": _BAIR, "smmnist": _SMMNIST, "kth": _KTH, "videos": _VIDEOS}
+# As own videos, from two frames on, as BAIR's models see them.
+_LEROBOT = {
+    "paper": RunPreset(
+        SVGConfig.preset("bair"),
+        TrainingConfig(eps=9.1e-6, workers=4),
+        horizon=20,
+    ),
+    "small": RunPreset(
+        dataclasses.replace(_VIDEOS["small"].model, n_past=2),
+        _VIDEOS["small"].training,
+        horizon=10,
+    ),
+}
+
+PRESETS = {
+    "bair": _BAIR,
+    "smmnist": _SMMNIST,
+    "kth": _KTH,
+    "videos": _VIDEOS,
+    "lerobot": _LEROBOT,
+}

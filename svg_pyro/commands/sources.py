@@ -4,6 +4,7 @@
 `find_test_set` finds what a checkpoint is tested on.
 """
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,9 +18,10 @@ from svg_pyro.commands.datasets import (
     DataOptions,
     DigitOptions,
     KTHOptions,
+    RobotOptions,
     VideoOptions,
 )
-from svg_pyro.commands.fields import option
+from svg_pyro.commands.fields import flag_of, option
 from svg_pyro.commands.parser import Flags, Parser
 from svg_pyro.commands.settings import Run
 from svg_pyro.config import SVGConfig
@@ -108,6 +110,23 @@ class VideoFiles:
 
 
 @dataclass(frozen=True)
+class RobotFiles:
+    """Where the recordings of a robot are read from.
+
+    Attributes
+    ----------
+    root : str
+        A LeRobot data set (the folder that holds meta/info.json), or a folder of HDF5
+        files, or one such file.
+    cache : str or None
+        Folder of decoded frames; without it "frames", beside the run's folder.
+    """
+
+    root: str = option(metavar="ROOT", kind="positional")
+    cache: str | None = option(None, metavar="DIR")
+
+
+@dataclass(frozen=True)
 class TrainingData:
     """What a training command knows of its data set.
 
@@ -185,6 +204,15 @@ def _videos(options: VideoOptions, files: VideoFiles, run: Run) -> MakeClips:
     return make_clips
 
 
+def _lerobot(options: RobotOptions, files: RobotFiles, run: Run) -> MakeClips:
+    cache = files.cache or run.out.parent / "frames"
+
+    def make_clips(split: str, n_frames: int) -> ClipDataset:
+        return options.clips(_request(run, split, n_frames, cache), files.root)
+
+    return make_clips
+
+
 def _request(
     run: Run, split: str, n_frames: int, cache: str | Path | None
 ) -> ClipRequest:
@@ -225,6 +253,14 @@ TRAINING_DATA = {
         VideoFiles,
         _videos,
     ),
+    "lerobot": TrainingData(
+        "Train SVG on recordings of a robot, sample their futures, and show them.\n\n"
+        "ROOT is a LeRobot data set (versions 2.0, 2.1 and 3.0), or HDF5 files as\n"
+        "robomimic and ALOHA write them. A tenth of the episodes is kept for testing.",
+        RobotOptions,
+        RobotFiles,
+        _lerobot,
+    ),
 }
 
 
@@ -252,11 +288,27 @@ class EvaluationData:
     cache: str = option(FRAMES, metavar="DIR")
 
 
+# Flags of several data sets, each of which refuses a value that it does not know.
+_SHARED = ("camera",)
+
+
 def add_test_data(parser: Parser) -> None:
     """Add the flags that choose a test set, and those of every data set."""
     parser.add_fields(EvaluationData, title="data")
+    seen: set[str] = set()
     for name, options in DATA_OPTIONS.items():
-        parser.add_fields(options, title=f"data {name}")
+        names = [field.name for field in dataclasses.fields(options)]
+        # The checkpoint knows whether it takes a robot's actions; and KTH's are others.
+        unasked = [] if name == "kth" else ["actions"]
+        shared = [field for field in names if field in seen and field not in unasked]
+        also = f", and {', '.join(map(flag_of, shared))}" if shared else ""
+        parser.add_fields(
+            options,
+            title=f"data {name}{also}",
+            choices=dict.fromkeys(_SHARED),
+            leave_out=[*shared, *unasked],
+        )
+        seen.update(names)
 
 
 def find_test_set(
@@ -334,6 +386,15 @@ def _test_videos(
     return clips, f"videos in {place}, test, stride {options.stride}"
 
 
+def _test_lerobot(
+    data: EvaluationData, options: RobotOptions, request: ClipRequest
+) -> tuple[ClipDataset, str]:
+    if data.data_root is None:
+        raise ConfigError("--data lerobot needs --data-root ROOT, a robot's recordings")
+    clips = options.clips(replace(request, cache=data.cache), data.data_root)
+    return clips, f"recordings of a robot in {data.data_root}, test"
+
+
 def _clips_in_file(
     path: str, name: str, request: ClipRequest
 ) -> tuple[ClipDataset, str]:
@@ -353,4 +414,5 @@ _TEST_SETS: dict[str, Callable[..., tuple[ClipDataset, str]]] = {
     "smmnist": _test_smmnist,
     "kth": _test_kth,
     "videos": _test_videos,
+    "lerobot": _test_lerobot,
 }

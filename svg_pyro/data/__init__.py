@@ -3,9 +3,9 @@
 `ClipDataset` is the contract that every data set keeps: `MovingMNIST`, made on the
 fly; `KTH` (`download_kth`) and `BairPush`, the BAIR robot pushing set
 (`download_bair`, or a simulated stand-in of its layout by `make_simulated_push`),
-as they are published; `VideoFolder`, anybody's videos; `ArrayClips`, a test set in one
-array file. `first_frames` gives the
-start of a video for a prediction.
+as they are published; `LeRobot` and `RobotHDF5`, the recordings of robots;
+`VideoFolder`, anybody's videos; `ArrayClips`, a test set in one array file.
+`first_frames` gives the start of a video for a prediction.
 
 Each name is loaded when it is first asked for: what reads videos or simulates pushes
 costs nothing where it is not used.
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from svg_pyro.data.digits import find_digits
     from svg_pyro.data.download.published import download_bair, download_kth
     from svg_pyro.data.moving_mnist import MovingMNIST
+    from svg_pyro.data.robots.hdf5 import RobotHDF5
+    from svg_pyro.data.robots.lerobot import LeRobot
     from svg_pyro.data.simulated_push.dataset import make_simulated_push
     from svg_pyro.data.videos.array_clips import ArrayClips
     from svg_pyro.data.videos.first_frames import first_frames
@@ -32,7 +34,9 @@ __all__ = [
     "ArrayClips",
     "BairPush",
     "ClipDataset",
+    "LeRobot",
     "MovingMNIST",
+    "RobotHDF5",
     "VideoFolder",
     "download_bair",
     "download_kth",
@@ -48,7 +52,9 @@ _MODULES = {
     "ArrayClips": "svg_pyro.data.videos.array_clips",
     "BairPush": "svg_pyro.data.bair.dataset",
     "ClipDataset": "svg_pyro.data.base",
+    "LeRobot": "svg_pyro.data.robots.lerobot",
     "MovingMNIST": "svg_pyro.data.moving_mnist",
+    "RobotHDF5": "svg_pyro.data.robots.hdf5",
     "VideoFolder": "svg_pyro.data.videos.folder",
     "download_bair": "svg_pyro.data.download.published",
     "download_kth": "svg_pyro.data.download.published",

@@ -9,7 +9,10 @@ from svg_pyro import data
 from svg_pyro.errors import DataError
 from svg_pyro.util.optional import need
 
-HEAVY = ("pymunk", "av", "sklearn", "scipy", "google_crc32c", "matplotlib", "jinja2")
+HEAVY = (
+    *("pymunk", "av", "sklearn", "scipy", "google_crc32c", "matplotlib", "jinja2"),
+    *("pyarrow", "h5py"),
+)
 
 
 @pytest.mark.parametrize("room", ["data", "training", "metrics", "plots", "evaluation"])
@@ -57,6 +60,17 @@ def test_every_public_name_is_listed_and_there():
             "google-crc32c",
             "google_crc32c",
             "from svg_pyro.data.bair.tfrecord import *; masked_crc(b'')",
+        ),
+        (
+            "pyarrow",
+            "pyarrow.parquet",
+            "from svg_pyro.data.robots.parquet import *; "
+            "read_table(Path('x.parquet'), bool)",
+        ),
+        (
+            "h5py",
+            "h5py",
+            "from svg_pyro.data.robots.hdf5_file import *; open_hdf5(Path('x.hdf5'))",
         ),
         (
             "scikit-learn",

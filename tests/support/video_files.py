@@ -9,7 +9,11 @@ import numpy as np
 from svg_pyro.data.videos.decode import Source, decode
 
 _DARKEST, _STEP = 20, 5  # a lossy codec's error is below half a step
-_QUALITY = {"libx264": {"crf": "5"}, "libvpx-vp9": {"crf": "5", "b": "0"}}
+_QUALITY = {
+    "libx264": {"crf": "5"},
+    "libvpx-vp9": {"crf": "5", "b": "0"},
+    "libsvtav1": {"crf": "5", "g": "2", "preset": "10"},
+}
 
 
 def coded(n, height=32, width=48, first=0):
@@ -45,7 +49,9 @@ def write_video(
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=25, options=_QUALITY.get(codec, {}))
         stream.height, stream.width = frames.shape[1:3]
-        stream.pix_fmt, stream.bit_rate = pix_fmt, 4_000_000
+        stream.pix_fmt = pix_fmt
+        if codec != "libsvtav1":  # which refuses one for pictures this small
+            stream.bit_rate = 4_000_000
         stream.metadata.update(tags or {})
         if times:
             stream.codec_context.time_base = Fraction(1, 1000)

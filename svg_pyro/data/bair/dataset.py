@@ -9,7 +9,6 @@ import numpy as np
 import torch
 
 from svg_pyro.data.bair import index as bair_index
-from svg_pyro.data.bair.index import FLOATS
 from svg_pyro.data.bair.tfrecord import open_buffer
 from svg_pyro.data.bair.tfrecord import verify as verify_file
 from svg_pyro.data.base import ClipDataset, clip_rng
@@ -47,9 +46,6 @@ class BairPush(ClipDataset):
     start : str
         Where a clip of the train split starts in its record: "random", or "first",
         always at frame 0, as in the code that the paper's figures come from.
-    actions : bool
-        Whether clips come with the robot's actions, of length 4: the hand's
-        displacement in three directions, and its closing.
 
     Raises
     ------
@@ -71,7 +67,6 @@ class BairPush(ClipDataset):
         seed: int = 0,
         cache: str | Path | None = None,
         start: str = "random",
-        actions: bool = False,
     ) -> None:
         if split not in SPLITS:
             raise DataError(
@@ -81,7 +76,6 @@ class BairPush(ClipDataset):
             raise DataError(f"BairPush: n_frames is {n_frames}; give at least 1")
         if start not in STARTS:
             raise DataError(f"BairPush: unknown start {start!r}; there are {STARTS}")
-        self.action_dim = FLOATS["action"] if actions else 0
         self.split, self.n_frames, self.camera = split, n_frames, camera
         self.seed, self.start = seed, start
         self._files = find_files(root, split)
@@ -129,16 +123,6 @@ class BairPush(ClipDataset):
             flat[t] = data[offset : offset + _FRAME_BYTES]
         return torch.from_numpy(np.ascontiguousarray(frames.transpose(0, 3, 1, 2)))
 
-    def actions(self, index: int, epoch: int = 0) -> torch.Tensor:
-        """See `ClipDataset.actions`: what a record has under a frame leads on from it.
-
-        Raises
-        ------
-        DataError
-            The record holds none.
-        """
-        return self._floats("action", index, epoch)[:-1]
-
     def clip_with_actions(self, index: int, epoch: int = 0) -> dict[str, torch.Tensor]:
         """One clip, with what the robot was told and where its hand was.
 
@@ -158,28 +142,26 @@ class BairPush(ClipDataset):
         DataError
             The record holds no actions or positions.
         """
-        return {
-            "frames": self.clip(index, epoch),
-            "actions": self._floats("action", index, epoch),
-            "endeffector": self._floats("endeffector_pos", index, epoch),
-        }
-
-    def _floats(self, key: str, index: int, epoch: int) -> torch.Tensor:
-        """What a record has under `key` of each frame of a clip, ``(T, size)``."""
-        start, size = self._window(index, epoch), FLOATS[key]
+        start = self._window(index, epoch)
         window = slice(start, start + self.n_frames)
-        offsets = getattr(self._index, key)[index, window]
-        strides = getattr(self._index, key + "_stride")[index, window]
-        if (offsets < 0).any():
-            t = start + int(np.argmax(offsets < 0))
-            raise DataError(
-                f"{self.name(index)}: holds no {size} floats under {t}/{key}; "
-                "read the frames alone with clip()"
-            )
-        places = offsets[:, None] + strides[:, None] * np.arange(size)
-        places = places[..., None] + np.arange(4)
-        floats = self._data(index)[places].view("<f4")[..., 0]
-        return torch.from_numpy(floats.astype(np.float32))
+        values = {"frames": self.clip(index, epoch)}
+        for name, key, size in (
+            ("actions", "action", 4),
+            ("endeffector", "endeffector_pos", 3),
+        ):
+            offsets = getattr(self._index, key)[index, window]
+            strides = getattr(self._index, key + "_stride")[index, window]
+            if (offsets < 0).any():
+                t = start + int(np.argmax(offsets < 0))
+                raise DataError(
+                    f"{self.name(index)}: holds no {size} floats under {t}/{key}; "
+                    "read the frames alone with clip()"
+                )
+            places = offsets[:, None] + strides[:, None] * np.arange(size)
+            places = places[..., None] + np.arange(4)
+            floats = self._data(index)[places].view("<f4")[..., 0]
+            values[name] = torch.from_numpy(floats.astype(np.float32))
+        return values
 
     def _window(self, index: int, epoch: int) -> int:
         """First frame of the clip."""

@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -48,11 +49,12 @@ class Source:
     Attributes
     ----------
     path : Path
-        A video file, a folder of images, or an array file.
+        A video file, a folder of images, or a file that holds arrays or images.
     kind : str
-        "video", "images" or "array".
+        "video", "images", "array", "parquet" (a column of images) or "hdf5".
     member : str, optional
-        The file in an .npz archive that holds the array.
+        What in the file holds the video: the file in an .npz archive, the column of
+        a Parquet file, the data set in an HDF5 file.
     number : int, optional
         The video in an array that holds several.
     layout : str, optional
@@ -215,19 +217,37 @@ def _video_pictures(source: Source) -> Iterator[tuple[Image.Image, float]]:
 def _image_pictures(source: Source) -> Iterator[tuple[Image.Image, float]]:
     """Pictures of a folder of images."""
     for path in image_files(source.path):
-        try:
-            with Image.open(path, formats=_FORMATS) as image:
-                picture = ImageOps.exif_transpose(image)
-                picture.load()
-        except _UNREADABLE as error:
-            reason = getattr(error, "strerror", None) or "not a readable image"
-            raise DataError(f"{path.name}: {reason}") from None
-        if picture.mode == "F":
-            raise DataError(f"{path.name}: holds floats; save it with 8 bits")
-        if picture.mode.startswith("I"):  # 16 bits, which Pillow would cut off at 255
-            values = np.asarray(picture).astype(np.int64) >> 8
-            picture = Image.fromarray(values.clip(0, 255).astype(np.uint8))
-        yield picture, 1.0
+        yield still(path, path.name), 1.0
+
+
+def still(file: Path | IO[bytes], name: str) -> Image.Image:
+    """One image, the right way up, with 8 bits a channel.
+
+    Parameters
+    ----------
+    file : Path or file
+        The encoded image.
+    name : str
+        How an error calls it.
+
+    Raises
+    ------
+    DataError
+        It is no image of a common format, or holds floats.
+    """
+    try:
+        with Image.open(file, formats=_FORMATS) as image:
+            picture = ImageOps.exif_transpose(image)
+            picture.load()
+    except _UNREADABLE as error:
+        reason = getattr(error, "strerror", None) or "not a readable image"
+        raise DataError(f"{name}: {reason}") from None
+    if picture.mode == "F":
+        raise DataError(f"{name}: holds floats; save it with 8 bits")
+    if picture.mode.startswith("I"):  # 16 bits, which Pillow would cut off at 255
+        values = np.asarray(picture).astype(np.int64) >> 8
+        picture = Image.fromarray(values.clip(0, 255).astype(np.uint8))
+    return picture
 
 
 def _array_pictures(source: Source) -> Iterator[tuple[Image.Image, float]]:
@@ -237,8 +257,24 @@ def _array_pictures(source: Source) -> Iterator[tuple[Image.Image, float]]:
         yield Image.fromarray(frame[..., 0] if frame.shape[-1] == 1 else frame), 1.0
 
 
+def _parquet_pictures(source: Source) -> Iterator[tuple[Image.Image, float]]:
+    """Pictures of a column of a Parquet file."""
+    from svg_pyro.data.robots.parquet import column_pictures
+
+    return ((p, 1.0) for p in column_pictures(source.path, source.member or ""))
+
+
+def _hdf5_pictures(source: Source) -> Iterator[tuple[Image.Image, float]]:
+    """Pictures of a data set in an HDF5 file."""
+    from svg_pyro.data.robots.hdf5_file import dataset_pictures
+
+    return ((p, 1.0) for p in dataset_pictures(source.path, source.member or ""))
+
+
 _READERS: dict[str, Callable[[Source], Iterator[tuple[Image.Image, float]]]] = {
     "video": _video_pictures,
     "images": _image_pictures,
     "array": _array_pictures,
+    "parquet": _parquet_pictures,
+    "hdf5": _hdf5_pictures,
 }

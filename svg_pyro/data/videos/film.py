@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import av
+import numpy as np
 from av import VideoFrame
 from av.container import InputContainer
 from av.video.codeccontext import VideoCodecContext
@@ -53,6 +54,43 @@ def film_pictures(path: Path) -> Iterator[tuple[Image.Image, float]]:
         if not count and isinstance(error, ValueError):
             reason = f"not a video that can be decoded ({reason})"
         raise DataError(reason) from error
+
+
+def frame_times(path: Path) -> np.ndarray:
+    """When each frame of a video file is shown; nothing is decoded.
+
+    Parameters
+    ----------
+    path : Path
+        The video file.
+
+    Returns
+    -------
+    numpy.ndarray
+        float64, shape ``(T,)``: seconds, ascending; entry t is of the t-th picture
+        that `film_pictures` gives.
+
+    Raises
+    ------
+    DataError
+        The file cannot be read, holds no video, or does not say when a frame is shown.
+    """
+    try:
+        with av.open(
+            str(path.absolute()), options=_OPTIONS, metadata_errors="ignore"
+        ) as container:
+            stream = container.streams.best("video")
+            if stream is None:
+                raise DataError(f"{path}: the file holds no video, only sound or text")
+            packets = (p for p in container.demux(stream) if p.size)
+            ticks = [p.pts for p in packets if not p.is_discard]
+            base = float(stream.time_base or 0)
+    except av.FFmpegError as error:
+        reason = error.strerror or str(error) or repr(error)
+        raise DataError(f"{path}: {reason}") from error
+    if None in ticks or not base:
+        raise DataError(f"{path}: does not say when its frames are shown")
+    return np.sort(np.array(ticks, np.float64)) * base
 
 
 def _pictures(path: Path) -> Iterator[tuple[Image.Image, float]]:

@@ -5,6 +5,7 @@ import hashlib
 import os
 from pathlib import Path
 
+from svg_pyro.data.robots.kinds import hdf5_words, refuse_robot_data
 from svg_pyro.data.videos.arrays import videos_in
 from svg_pyro.data.videos.decode import IMAGE_ENDINGS, Source, natural
 from svg_pyro.data.videos.frame_store import FrameStore, report_once, report_skipped
@@ -78,7 +79,8 @@ class VideoFolder(SegmentClips):
     ------
     DataError
         There is no video, none can be read, none is long enough, there is one only
-        and no `test_path`, or an argument is out of its range.
+        and no `test_path`, or an argument is out of its range; or the folder is a data
+        set of robots, which has its own class.
     """
 
     def __init__(
@@ -102,6 +104,9 @@ class VideoFolder(SegmentClips):
         if not 0 < test_fraction < 1:
             raise DataError(f"test_fraction is {test_fraction}; give 0 < fraction < 1")
         self.split = split
+        for place in (path, test_path):
+            if place is not None:
+                refuse_robot_data(place)
         store = FrameStore(cache, image_size, channels, fit)
         if test_path is None:
             readable = _readable(store, path, find_sources(path, layout=layout))
@@ -168,7 +173,8 @@ def find_sources(path: str | Path, *, layout: str | None = None) -> list[Source]
     else:
         sources = _sources_of(path, layout) or [Source(path)]
     if not sources:
-        raise DataError(f"{path}: holds no video; give a folder of {_FORMS}")
+        robots = hdf5_words(path)
+        raise DataError(f"{path}: holds no video; give a folder of {_FORMS}{robots}")
     return sources
 
 

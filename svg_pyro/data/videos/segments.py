@@ -127,13 +127,30 @@ class SegmentClips(ClipDataset):
         DataError
             The stored frames are gone.
         """
-        segment, k = self._place(index)
-        start = segment.start + k * self.span
-        if self._random:
-            rng = clip_rng(self.seed, epoch, index)
-            start = segment.start + int(rng.integers(len(segment) - self.span + 1))
+        segment, start = self.window(index, epoch)
         frames = self._store.read(segment.source, start, self.n_frames, self.stride)
         return torch.from_numpy(np.ascontiguousarray(frames.transpose(0, 3, 1, 2)))
+
+    def window(self, index: int, epoch: int = 0) -> tuple[Segment, int]:
+        """Where a clip is cut.
+
+        Parameters
+        ----------
+        index, epoch : int
+            As in `clip`.
+
+        Returns
+        -------
+        segment : Segment
+            The stretch of video that the clip lies in.
+        start : int
+            The clip's first frame in the segment's video, counted from 0.
+        """
+        segment, k = self._place(index)
+        if not self._random:
+            return segment, segment.start + k * self.span
+        rng = clip_rng(self.seed, epoch, index)
+        return segment, segment.start + int(rng.integers(len(segment) - self.span + 1))
 
     def _place(self, index: int) -> tuple[Segment, int]:
         """The segment of an item, and which of its items it is."""

@@ -1,0 +1,1 @@
+"""Recordings of robots: videos cut into episodes, with states and actions."""
