@@ -4,7 +4,7 @@ Training and testing share these classes. Where a data set's files come from (a 
 a download, a simulation) is in `svg_pyro.commands.sources`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -53,13 +53,18 @@ class ClipRequest:
 class DataOptions:
     """Flags of a data set's clips; each data set has a class of its own."""
 
+    # Name of the data set, as `DATA_OPTIONS` has it.
+    kind: ClassVar[str] = ""
     # Fields that a resumed run must share with the run that it resumes.
     fixed: ClassVar[tuple[str, ...]] = ()
+    # What is done to every frame and cannot be chosen.
+    preprocessing: ClassVar[Mapping[str, Any]] = {}
 
     def what_is_trained_on(self) -> dict[str, Any]:
-        """The options that a resumed run must have too, as a checkpoint stores them."""
+        """The data set and its options, as a checkpoint stores them."""
         values = {name: getattr(self, name) for name in self.fixed}
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
+        values = {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
+        return {"kind": self.kind, **self.preprocessing, **values}
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,7 @@ class BairOptions(DataOptions):
         Folder in which simulated clips are kept, a folder for each camera.
     """
 
+    kind: ClassVar[str] = "bair"
     fixed: ClassVar[tuple[str, ...]] = ("camera",)
 
     camera: str = option("aux1", choices=("aux1", "main"))
@@ -111,6 +117,7 @@ class DigitOptions(DataOptions):
         direction and with a speed that are drawn again.
     """
 
+    kind: ClassVar[str] = "smmnist"
     fixed: ClassVar[tuple[str, ...]] = ("num_digits", "deterministic", "bundled_digits")
 
     bundled_digits: bool = False
@@ -163,7 +170,9 @@ class KTHOptions(DataOptions):
         walking.
     """
 
+    kind: ClassVar[str] = "kth"
     fixed: ClassVar[tuple[str, ...]] = ("actions",)
+    preprocessing: ClassVar[Mapping[str, Any]] = {"fit": "stretch", "stride": 1}
 
     actions: tuple[str, ...] = option(ACTIONS, choices=ACTIONS, metavar="ACTION")
 
@@ -198,6 +207,7 @@ class VideoOptions(DataOptions):
         rows and w columns; without it their shapes decide.
     """
 
+    kind: ClassVar[str] = "videos"
     fixed: ClassVar[tuple[str, ...]] = ("stride", "fit", "layout")
 
     test_data: str | None = option(None, metavar="DIR")
@@ -238,6 +248,7 @@ class RobotOptions(DataOptions):
         edges) or "stretch".
     """
 
+    kind: ClassVar[str] = "lerobot"
     fixed: ClassVar[tuple[str, ...]] = ("camera", "stride", "fit")
 
     camera: str | None = None

@@ -10,7 +10,7 @@ from svg_pyro.commands.devices import choose_device
 from svg_pyro.commands.fields import option
 from svg_pyro.commands.own_parts import add_parts, use_parts
 from svg_pyro.commands.parser import Flags, Parser, one_line_errors
-from svg_pyro.commands.sources import EvaluationData, add_test_data, find_test_set
+from svg_pyro.commands.sources import add_test_data, find_test_set, test_data_of
 from svg_pyro.errors import ConfigError, EvaluationError
 from svg_pyro.evaluation import (
     Candidate,
@@ -104,10 +104,11 @@ def evaluate(argv: Sequence[str] | None = None, *, prog: str | None = None) -> N
     use_parts(flags)
     device, out = choose_device(options.device), evaluation_folder(options)
     candidates = load_candidates(options.checkpoint, device)
-    settings = settings_of(flags, options, candidates)
+    test_data = test_data_of(flags, [c for c in candidates if c.config is not None])
+    settings = settings_of(flags, options, candidates, test_data.kind)
     lpips = find_lpips(options, device)
     model = next(c.config for c in candidates if c.config is not None)
-    data, source = find_test_set(flags, model, settings.n_frames)
+    data, source = find_test_set(test_data, model, settings.n_frames)
     evaluation = Evaluation(
         candidates,
         TestSet(data, source),
@@ -162,7 +163,10 @@ def evaluation_folder(options: EvaluateOptions) -> Path:
 
 
 def settings_of(
-    flags: Flags, options: EvaluateOptions, candidates: Sequence[Candidate]
+    flags: Flags,
+    options: EvaluateOptions,
+    candidates: Sequence[Candidate],
+    data: str,
 ) -> EvaluationSettings:
     """The settings of an evaluation.
 
@@ -174,6 +178,8 @@ def settings_of(
         Protocols, context and horizon.
     candidates : sequence of Candidate
         Their training's context is taken where none is given.
+    data : str
+        Name of the data set.
 
     Raises
     ------
@@ -190,7 +196,6 @@ def settings_of(
         )
     n_past, horizon = options.n_past, options.horizon
     protocols = tuple(dict.fromkeys(options.protocol or PROTOCOLS))
-    data = flags.make(EvaluationData).data
     if horizon is None:
         test = published_test(protocols, data)
         horizon = _OWN_HORIZON if test is None else test.horizon

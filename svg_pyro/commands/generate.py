@@ -14,6 +14,7 @@ from svg_pyro.commands.devices import choose_device, warn_of_useless_precision
 from svg_pyro.commands.fields import option
 from svg_pyro.commands.own_parts import add_parts, use_parts
 from svg_pyro.commands.parser import Parser, one_line_errors
+from svg_pyro.commands.trained_on import as_trained, preprocessing
 from svg_pyro.config import PRECISIONS
 from svg_pyro.data import find_sources, first_frames
 from svg_pyro.data.videos.decode import FITS, Source
@@ -50,15 +51,15 @@ class GenerateOptions:
         Futures in the pictures; the .npz holds all.
     start : int
         Frame of the video with which the context begins.
-    stride : int
-        Frames of the video from one frame to the next.
+    stride : int or None
+        Frames of the video from one frame to the next; without it as in training.
     seed : int
         Of the futures.
     n_past : int or None
         Frames of context; without it as in training.
-    fit : str
+    fit : str or None
         How a frame becomes a square: "crop" (its centre), "letterbox" (with black
-        edges) or "stretch".
+        edges) or "stretch"; without it as in training.
     layout : str or None
         Axes of .npy and .npz arrays: n counts videos, t frames, c colour channels, h
         rows and w columns; without it their shapes decide.
@@ -81,10 +82,10 @@ class GenerateOptions:
     num_samples: int = option(10, least=1)
     shown: int = option(5, least=0)
     start: int = option(0, least=0)
-    stride: int = option(1, least=1)
+    stride: int | None = option(None, least=1)
     seed: int = option(0, least=0)
     n_past: int | None = option(None, least=1)
-    fit: str = option("crop", choices=FITS)
+    fit: str | None = option(None, choices=FITS)
     layout: str | None = option(None, choices=LAYOUTS)
     fps: float = 10.0
     out: str | None = option(None, metavar="DIR")
@@ -108,13 +109,14 @@ def generate(argv: Sequence[str] | None = None, *, prog: str | None = None) -> N
     parser.add_fields(GenerateOptions)
     add_parts(parser)
     flags = parser.parse(argv)
-    options = flags.make(GenerateOptions)
     use_parts(flags)
+    options = flags.make(GenerateOptions)
     if not 0.1 <= options.fps <= 100:
         raise ConfigError(f"--fps is {options.fps:g}; give 0.1 to 100")
     device = choose_device(options.device)
     warn_of_useless_precision(options.precision, device)
     svg = svg_pyro.load(options.checkpoint, map_location=device)
+    options = as_trained(flags, GenerateOptions, preprocessing(options.checkpoint))
     sampler = Sampler(svg, options.precision, compiled=options.compile)
     sources = find_sources(options.video, layout=options.layout)
     out = free_folder("runs/futures") if options.out is None else Path(options.out)
@@ -165,8 +167,8 @@ def write_futures(
         image_size=svg.config.image_size,
         channels=svg.config.channels,
         start=options.start,
-        stride=options.stride,
-        fit=options.fit,
+        stride=options.stride or 1,
+        fit=options.fit or "crop",
         more=options.horizon,
     )
     device = next(svg.parameters()).device
@@ -183,8 +185,8 @@ def write_futures(
             checkpoint=options.checkpoint,
             seed=options.seed,
             start=options.start,
-            stride=options.stride,
-            fit=options.fit,
+            stride=options.stride or 1,
+            fit=options.fit or "crop",
         )
     if options.shown:
         _draw(to_float(clip), futures, n_past, out, options)

@@ -43,6 +43,8 @@ class RunOptions:
         where that holds a run.
     resume : bool
         Go on with the run in `out`.
+    other_data : bool
+        Go on also where the data are not those that the run was trained on so far.
     init : str or None
         Checkpoint, or name of a model that ships, whose weights the training starts
         from; its architecture takes the place of the preset's.
@@ -63,6 +65,7 @@ class RunOptions:
 
     out: str | None = option(None, metavar="DIR")
     resume: bool = False
+    other_data: bool = False
     init: str | None = option(None, metavar="MODEL")
     device: str | None = None
     preset: str | None = None
@@ -89,6 +92,8 @@ class RunRequest:
         the preset, or from the run that is resumed.
     data : mapping of str to Any
         What the run is trained on, as a checkpoint stores it.
+    data_given : frozenset of str
+        Which of it was given; the rest of a resumed run's comes from its checkpoint.
     """
 
     name: str
@@ -96,6 +101,7 @@ class RunRequest:
     presets: Mapping[str, RunPreset]
     given: Mapping[str, Any] = field(default_factory=dict)
     data: Mapping[str, Any] = field(default_factory=dict)
+    data_given: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -113,7 +119,8 @@ class Run:
     options : RunOptions
         Folder, device and scores, as they were given.
     data : dict of str to Any
-        What the run is trained on, as its checkpoint stores it.
+        What the run is trained on, as its checkpoint stores it: of a resumed run with
+        "clips" and "fingerprint" of the clips that it has seen.
     """
 
     device: torch.device
@@ -140,13 +147,15 @@ def plan(request: RunRequest) -> Run:
     """
     distributed.start()
     device = choose_device(request.options.device)
-    out, preset = distributed.from_first(lambda: _settings(request, device))
+    out, preset, data = distributed.from_first(lambda: _settings(request, device))
     distributed.wait_turn()
-    return Run(device, out, preset, request.options, dict(request.data))
+    return Run(device, out, preset, request.options, data)
 
 
-def _settings(request: RunRequest, device: torch.device) -> tuple[Path, RunPreset]:
-    options = request.options
+def _settings(
+    request: RunRequest, device: torch.device
+) -> tuple[Path, RunPreset, dict[str, Any]]:
+    options, data = request.options, dict(request.data)
     out = _folder(request)
     name = options.preset or ("paper" if device.type == "cuda" else "small")
     preset = request.presets[name]
@@ -159,7 +168,8 @@ def _settings(request: RunRequest, device: torch.device) -> tuple[Path, RunPrese
         model = SVGConfig.from_dict(content["config"])
         preset = dataclasses.replace(preset, model=model)
     if options.resume:
-        preset, name = _resumed(request, preset, out), "of the resumed run"
+        preset, data = _resumed(request, preset, out)
+        name = "of the resumed run"
     else:
         preset = dataclasses.replace(
             preset,
@@ -179,7 +189,7 @@ def _settings(request: RunRequest, device: torch.device) -> tuple[Path, RunPrese
     ranks = distributed.ranks()
     where = f"device {device}" if ranks == 1 else f"{ranks} processes on {device.type}"
     print(f"preset {name}, {where}, {preset.training.steps} steps, out {out}")
-    return out, preset
+    return out, preset, data
 
 
 def _given(
@@ -190,7 +200,9 @@ def _given(
     return {name: given.get(name, value) for name, value in values.items()}
 
 
-def _resumed(request: RunRequest, preset: RunPreset, out: Path) -> RunPreset:
+def _resumed(
+    request: RunRequest, preset: RunPreset, out: Path
+) -> tuple[RunPreset, dict[str, Any]]:
     path = out / "checkpoint.pt"
     content = checkpoint.read(path)
     if content["training"] is None:
@@ -204,18 +216,38 @@ def _resumed(request: RunRequest, preset: RunPreset, out: Path) -> RunPreset:
                 f"--{key.replace('_', '-')} {given} differs from the run in {out}, "
                 f"which has {value}; leave it out, or start a new run"
             )
-    for key, value in content["training"].get("data", {}).items():
-        if request.data.get(key, value) != value:
-            raise ConfigError(
-                f"--{key.replace('_', '-')} is {request.data[key]}, and {value} in the "
-                f"run in {out}; give that, or start a new run"
-            )
     changes = {k: v for k, v in request.given.items() if k in _FREE_ON_RESUME}
-    return dataclasses.replace(
+    preset = dataclasses.replace(
         preset,
         model=SVGConfig.from_dict(content["config"]),
         training=TrainingConfig(**{**content["training"]["config"], **changes}),
     )
+    return preset, _resumed_data(request, content["training"].get("data", {}), out)
+
+
+def _resumed_data(
+    request: RunRequest, stored: Mapping[str, Any], out: Path
+) -> dict[str, Any]:
+    """What a resumed run is trained on: as it was, save for what was asked for."""
+    data = {**request.data, **stored}
+    if data["kind"] != request.data["kind"]:
+        raise ConfigError(
+            f"the run in {out} is one of {data['kind']}, not {request.data['kind']}; "
+            f"resume it by train {data['kind']}"
+        )
+    for key in sorted(request.data_given):
+        new, old = request.data[key], stored.get(key, request.data[key])
+        if new == old:
+            continue
+        words = f"--{key.replace('_', '-')} is {new}, and {old} in the run in {out}"
+        if not request.options.other_data:
+            raise ConfigError(
+                f"{words}; give that, or --other-data to go on all the same, or start "
+                "a new run"
+            )
+        print(f"{words}; goes on with {new}")
+        data[key] = new
+    return data
 
 
 def _folder(request: RunRequest) -> Path:

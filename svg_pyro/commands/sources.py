@@ -5,7 +5,7 @@
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from svg_pyro.commands.datasets import (
 from svg_pyro.commands.fields import flag_of, option
 from svg_pyro.commands.parser import Flags, Parser
 from svg_pyro.commands.settings import Run
+from svg_pyro.commands.trained_on import agreed, as_trained, trained_on
 from svg_pyro.config import SVGConfig
 from svg_pyro.data import (
     ArrayClips,
@@ -35,6 +36,7 @@ from svg_pyro.data import (
 )
 from svg_pyro.data.bair.dataset import verify
 from svg_pyro.errors import ConfigError
+from svg_pyro.evaluation import Candidate
 
 MakeClips = Callable[[str, int], ClipDataset]
 
@@ -270,8 +272,9 @@ class EvaluationData:
 
     Attributes
     ----------
-    data : str
-        The data set.
+    data : str or None
+        The data set; without it the one that the checkpoints were trained on, or bair
+        where they do not say.
     data_root : str or None
         Folder of the data set; without it bair is the simulated stand-in, smmnist looks
         in data/mnist, and kth in data/kth. Of smmnist and kth it may be a file of
@@ -282,7 +285,7 @@ class EvaluationData:
         Folder of decoded frames.
     """
 
-    data: str = option("bair", choices=tuple(DATA_OPTIONS))
+    data: str | None = option(None, choices=tuple(DATA_OPTIONS))
     data_root: str | None = option(None, metavar="DIR")
     data_seed: int = 0
     cache: str = option(FRAMES, metavar="DIR")
@@ -311,15 +314,68 @@ def add_test_data(parser: Parser) -> None:
         seen.update(names)
 
 
-def find_test_set(
-    flags: Flags, model: SVGConfig, n_frames: int
-) -> tuple[ClipDataset, str]:
-    """The test set that the flags ask for, and words that name it.
+@dataclass(frozen=True)
+class TestData:
+    """What is tested on, before it is opened.
+
+    Attributes
+    ----------
+    kind : str
+        The data set.
+    files : EvaluationData
+        Where it lies.
+    options : DataOptions
+        Its settings: those given, else those of the training.
+    """
+
+    __test__ = False  # no test, whatever a test runner makes of the name
+
+    kind: str
+    files: EvaluationData
+    options: DataOptions
+
+
+def test_data_of(flags: Flags, candidates: Sequence[Candidate]) -> TestData:
+    """The data that the flags ask for, and where they do not, the training's.
+
+    Prints what is as in training, and what was given in its place.
 
     Parameters
     ----------
     flags : Flags
         Of a parser with `add_test_data`.
+    candidates : sequence of Candidate
+        Models of checkpoints.
+
+    Raises
+    ------
+    EvaluationError
+        If nothing is given and they were trained in different ways.
+    """
+    given = flags.given(EvaluationData)
+    known = [trained_on(c.path) for c in candidates if c.path and c.config]
+    known = [stored for stored in known if stored]
+    kind = given.get("data") or agreed(known, ("kind",)).get("kind", "bair")
+    cls = DATA_OPTIONS[kind]
+    others = {str(s["kind"]) for s in known if s["kind"] != kind}
+    if others:
+        print(f"--data {kind} takes the place of the training's {', '.join(others)}")
+    alike = [stored for stored in known if stored["kind"] == kind]
+    not_given = [name for name in cls.fixed if name not in flags.given(cls)]
+    stored = {**(alike[0] if alike else {}), **agreed(alike, not_given)}
+    options = as_trained(flags, cls, stored)
+    return TestData(kind, flags.make(EvaluationData), options)
+
+
+def find_test_set(
+    data: TestData, model: SVGConfig, n_frames: int
+) -> tuple[ClipDataset, str]:
+    """The test set that was asked for, and words that name it.
+
+    Parameters
+    ----------
+    data : TestData
+        Of `test_data_of`.
     model : SVGConfig
         Gives the size (and for own videos the channels) of the frames.
     n_frames : int
@@ -332,9 +388,8 @@ def find_test_set(
     DataError
         If the data set is not there, or has no clips of this length.
     """
-    data = flags.make(EvaluationData)
-    options = flags.make(DATA_OPTIONS[data.data])
-    return _TEST_SETS[data.data](data, options, ClipRequest("test", n_frames, model))
+    request = ClipRequest("test", n_frames, model)
+    return _TEST_SETS[data.kind](data.files, data.options, request)
 
 
 def _test_bair(

@@ -14,6 +14,7 @@ from svg_pyro.commands.devices import choose_device
 from svg_pyro.commands.fields import option
 from svg_pyro.commands.own_parts import add_parts, use_parts
 from svg_pyro.commands.parser import Parser, one_line_errors
+from svg_pyro.commands.trained_on import as_trained, preprocessing
 from svg_pyro.data import MovingMNIST, find_digits, find_sources
 from svg_pyro.data.videos.decode import FITS, Source, decode
 from svg_pyro.data.videos.layouts import LAYOUTS
@@ -60,11 +61,11 @@ class SurpriseOptions:
         How many robust standard deviations above the median a moment stands out.
     start : int
         First frame of the video.
-    stride : int
-        Frames of the video from one frame to the next.
-    fit : str
+    stride : int or None
+        Frames of the video from one frame to the next; without it as in training.
+    fit : str or None
         How a frame becomes a square: "crop" (its centre), "letterbox" (with black
-        edges) or "stretch".
+        edges) or "stretch"; without it as in training.
     layout : str or None
         Axes of .npy and .npz arrays: n counts videos, t frames, c colour channels, h
         rows and w columns; without it their shapes decide.
@@ -86,8 +87,8 @@ class SurpriseOptions:
     window: int = option(3, least=1)
     threshold: float = 5.0
     start: int = option(0, least=0)
-    stride: int = option(1, least=1)
-    fit: str = option("crop", choices=FITS)
+    stride: int | None = option(None, least=1)
+    fit: str | None = option(None, choices=FITS)
     layout: str | None = option(None, choices=LAYOUTS)
     seed: int = option(0, least=0)
     out: str | None = option(None, metavar="DIR")
@@ -121,6 +122,7 @@ def score_video(argv: Sequence[str] | None = None, *, prog: str | None = None) -
     if options.planted is not None:
         _score_planted(svg, options, options.planted, out)
         return
+    options = as_trained(flags, SurpriseOptions, preprocessing(options.checkpoint))
     sources = find_sources(options.video or "", layout=options.layout)
     if len(sources) > 1:
         raise DataError(
@@ -165,7 +167,7 @@ def _score_source(
     draw_surprise(scores, moments, shown, out / "surprise.png")
     print(f"{source.name}: {len(scores)} frames, {len(moments)} stand out")
     for t in moments:
-        place = options.start + t * options.stride
+        place = options.start + t * (options.stride or 1)
         print(f"frame {place}: {scores[t]:+.0f} nats over the last {options.window}")
     print(f"open {out / 'surprise.png'}; numbers in {out / 'surprise.csv'}")
 
@@ -175,8 +177,8 @@ def _frames(
 ) -> Iterator[torch.Tensor]:
     """One frame after the other, ``(C, H, W)`` in [0, 1], on the CPU."""
     config = svg.config
-    video = decode(source, config.image_size, config.channels, options.fit)
-    for frame in itertools.islice(video, options.start, None, options.stride):
+    video = decode(source, config.image_size, config.channels, options.fit or "crop")
+    for frame in itertools.islice(video, options.start, None, options.stride or 1):
         yield to_float(torch.from_numpy(frame.transpose(2, 0, 1).copy()))
 
 

@@ -14,6 +14,7 @@ from svg_pyro.commands.parser import Parser, one_line_errors
 from svg_pyro.commands.presets import PRESETS
 from svg_pyro.commands.settings import Run, RunOptions, RunRequest, plan
 from svg_pyro.commands.sources import TRAINING_DATA, MakeClips
+from svg_pyro.commands.trained_on import check_same_clips, options_of
 from svg_pyro.config import SVGConfig, TrainingConfig
 from svg_pyro.evaluation import FutureScores, concerns, picture_rows, score_futures
 from svg_pyro.model.checkpoint import load
@@ -66,9 +67,16 @@ def train(
     if sigma is not None:
         given["observation"] = SVGConfig.from_dict({"sigma": sigma}).observation
     request = RunRequest(
-        name, flags.make(RunOptions), presets, given, options.what_is_trained_on()
+        name,
+        flags.make(RunOptions),
+        presets,
+        given,
+        options.what_is_trained_on(),
+        frozenset(options.fixed) & flags.given(data.options).keys(),
     )
     run = plan(request)
+    if run.options.resume:
+        options = options_of(run.data, flags, data.options)
     run_training(run, data.prepare(options, flags.make(data.files), run))
 
 
@@ -123,7 +131,9 @@ def run_training(run: Run, make_clips: MakeClips) -> None:
     config, training = run.preset.model, run.preset.training
     train_set = make_clips("train", training.n_frames)
     validation = test = shown = None
+    about = run.data
     if distributed.rank() == 0:
+        about = check_same_clips(run, train_set)
         count, length = run.options.test_clips, config.n_past + run.preset.horizon
         validation = first_clips(make_clips("test", training.n_frames), count)
         test, shown = first_clips(make_clips("test", length), count), validation[:64]
@@ -148,7 +158,7 @@ def run_training(run: Run, make_clips: MakeClips) -> None:
         training,
         run.out,
         validation=None if shown is None else Validation(shown, draw),
-        about=run.data,
+        about=about,
     )
     if run.options.resume:
         trainer.resume()

@@ -1,6 +1,7 @@
 """The one contract between data sets and everything that uses them."""
 
 import abc
+import hashlib
 
 import numpy as np
 import torch
@@ -52,6 +53,18 @@ class ClipDataset(Dataset[torch.Tensor], abc.ABC):
     def name(self, index: int) -> str:
         """Words by which a person finds video `index`, for messages."""
         return f"clip {index}"
+
+    def fingerprint(self) -> str:
+        """A digest by which a resumed training knows whether it has the same clips.
+
+        Of the number of videos and of the first, the last and the middle clip; a
+        subclass may know better.
+        """
+        count = len(self)
+        digest = hashlib.sha256(repr((count, self.n_frames)).encode())
+        for index in sorted({0, count // 2, count - 1}) if count else ():
+            digest.update(np.ascontiguousarray(self.clip(index)).tobytes())
+        return digest.hexdigest()[:16]
 
     def __getitem__(self, index: int) -> torch.Tensor:
         return self.clip(index)

@@ -1,5 +1,7 @@
 """Moving MNIST, stochastic and deterministic (Denton & Fergus 2018, section 4.1)."""
 
+import hashlib
+
 import numpy as np
 import torch
 
@@ -99,6 +101,12 @@ class MovingMNIST(ClipDataset):
 
     def __len__(self) -> int:
         return TRAIN_CLIPS if self.split == "train" else TEST_CLIPS
+
+    def fingerprint(self) -> str:
+        """A digest of the digits and of the clips' number and length."""
+        digest = hashlib.sha256(self.digits.numpy().tobytes())
+        digest.update(repr((len(self), self.n_frames)).encode())
+        return digest.hexdigest()[:16]
 
     def clip(self, index: int, epoch: int = 0) -> torch.Tensor:
         """One clip: uint8, shape ``(T, 1, H, W)``, values 0 to 255."""

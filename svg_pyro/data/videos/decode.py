@@ -75,6 +75,16 @@ class Source:
         number = f"[{self.number}]" if self.number is not None else ""
         return _printable(f"{self.path}{member}{number}")
 
+    @property
+    def where(self) -> str:
+        """The name without the folders above the file."""
+        return self.name[len(str(_printable(str(self.path.parent)))) :]
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file; 0 of a folder, and of a file that is gone."""
+        return self.path.stat().st_size if self.path.is_file() else 0
+
 
 def decode(
     source: Source, image_size: int, channels: int, fit: str = "crop"

@@ -1,5 +1,6 @@
 """Clips cut from stretches of stored videos."""
 
+import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -106,6 +107,14 @@ class SegmentClips(ClipDataset):
             first += k * self.span
             last = first + self.span - 1
         return f"{segment.source.name}, frames {first} to {last}"
+
+    def fingerprint(self) -> str:
+        """A digest of the videos' names, sizes and stretches, wherever they lie."""
+        places = [
+            (s.source.where, s.source.size, s.start, s.stop) for s in self._segments
+        ]
+        digest = hashlib.sha256(repr((self.span, self.stride, places)).encode())
+        return digest.hexdigest()[:16]
 
     def clip(self, index: int, epoch: int = 0) -> torch.Tensor:
         """One clip.
