@@ -75,6 +75,11 @@ class Sampler:
         self._generating = svg.with_networks(networks.encoder, networks.decoder)
         self._weights = _versions(svg)
 
+    @property
+    def svg(self) -> SVG:
+        """The model that is sampled."""
+        return self._svg
+
     def futures(
         self,
         context: torch.Tensor,

@@ -96,6 +96,25 @@ def pose_of(body: pymunk.Body) -> tuple[float, float, float]:
     return x, y, body.angle
 
 
+def motion_of(body: pymunk.Body) -> tuple[float, ...]:
+    """Place, angle and their velocities, six numbers in the physics' own units."""
+    return (*body.position, body.angle, *body.velocity, body.angular_velocity)
+
+
+def set_motion(body: pymunk.Body, motion: Sequence[float] | np.ndarray) -> None:
+    """Give a body what `motion_of` read.
+
+    Parameters
+    ----------
+    body : pymunk.Body
+        The body.
+    motion : sequence of float
+        Six numbers.
+    """
+    x, y, body.angle, vx, vy, turn = (float(number) for number in motion)
+    body.position, body.velocity, body.angular_velocity = (x, y), (vx, vy), turn
+
+
 class Gripper:
     """The fingers: a disc driven by a force that grows with the speed it lacks.
 
@@ -122,6 +141,16 @@ class Gripper:
         """x, y, z (bin units) and yaw (radians)."""
         x, y = self._body.position / _SCALE
         return x, y, self._height, self._yaw
+
+    @property
+    def state(self) -> tuple[float, ...]:
+        """All that says how it goes on, for `restore`."""
+        return *motion_of(self._body), self._height, self._yaw, self._turn
+
+    def restore(self, state: Sequence[float] | np.ndarray) -> None:
+        """Be as it was when `state` was read."""
+        set_motion(self._body, state[:6])
+        self._height, self._yaw, self._turn = state[6:]
 
     def move(
         self, space: pymunk.Space, action: tuple[float, float, float, float]

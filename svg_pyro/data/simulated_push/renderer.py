@@ -47,17 +47,7 @@ def render(
     numpy.ndarray
         uint8, shape ``(T, 64, 64, 3)``, RGB.
     """
-    scene = _Scene(np.random.default_rng(seed), camera)
-    poses, blocks = trajectory.poses, trajectory.blocks
-    moves = (poses != poses[0]).any(axis=(0, 2))
-    layer = scene.empty
-    still = np.flatnonzero(~moves).tolist()
-    moving = np.flatnonzero(moves).tolist()
-    scene.add(layer, [_block_shape(blocks[i], i, poses[:1, i]) for i in still])
-    layer = layer.repeated(len(poses))
-    scene.add(layer, [_block_shape(blocks[i], i, poses[:, i]) for i in moving])
-    scene.add(layer, scene.arm(trajectory.gripper))
-    return layer.pictures()
+    return Scene(seed, camera).draw(trajectory)
 
 
 def project(
@@ -79,7 +69,10 @@ def project(
     numpy.ndarray
         Shape ``(..., 2)``: column and row, in pixels of the 64x64 frame.
     """
-    view = View(np.random.default_rng(seed), camera)
+    return _pixels(View(np.random.default_rng(seed), camera), points)
+
+
+def _pixels(view: View, points: np.ndarray) -> np.ndarray:
     place = view.project(np.moveaxis(np.asarray(points, np.float32), -1, 0))
     return np.moveaxis(place, 0, -1) / 2
 
@@ -117,10 +110,19 @@ class _Layer:
         return out
 
 
-class _Scene:
-    """One clip's camera, light and empty bin."""
+class Scene:
+    """One clip's camera, light and empty bin, for pictures of it one after the other.
 
-    def __init__(self, rng: np.random.Generator, camera: str) -> None:
+    Parameters
+    ----------
+    seed : int or sequence of int
+        As `render` takes it.
+    camera : str
+        "aux1" (from the front) or "main" (from the left).
+    """
+
+    def __init__(self, seed: int | Sequence[int], camera: str = "aux1") -> None:
+        rng = np.random.default_rng(seed)
         self._view = View(rng, camera)
         sun = np.array([-0.42, -0.30, 1.25]) + rng.uniform(-0.08, 0.08, 3)
         sun /= np.sqrt((sun**2).sum())
@@ -133,7 +135,24 @@ class _Scene:
         self._rays_there = self._from_sun(self._view.rays)
         self._shoulder = np.array([rng.uniform(-0.12, 0.12), 0.95, 0.5])[:, None]
         self._lean = rng.uniform(-0.7, 0.7)
-        self.empty = self._empty_bin(rng)
+        self._empty = self._empty_bin(rng)
+
+    def draw(self, trajectory: Trajectory) -> np.ndarray:
+        """Pictures of all moments of a trajectory, as `render` gives them."""
+        poses, blocks = trajectory.poses, trajectory.blocks
+        moves = (poses != poses[0]).any(axis=(0, 2))
+        layer = self._empty.repeated(1)
+        still = np.flatnonzero(~moves).tolist()
+        moving = np.flatnonzero(moves).tolist()
+        self.add(layer, [_block_shape(blocks[i], i, poses[:1, i]) for i in still])
+        layer = layer.repeated(len(poses))
+        self.add(layer, [_block_shape(blocks[i], i, poses[:, i]) for i in moving])
+        self.add(layer, self.arm(trajectory.gripper))
+        return layer.pictures()
+
+    def project(self, points: np.ndarray) -> np.ndarray:
+        """Where points of the world fall in the pictures; see `project`."""
+        return _pixels(self._view, points)
 
     def _empty_bin(self, rng: np.random.Generator) -> _Layer:
         rays, eye = self._view.rays, self._view.eye

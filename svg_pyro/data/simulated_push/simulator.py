@@ -1,6 +1,7 @@
 """One simulated clip: where blocks lie, what the robot is told, what then happens."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from svg_pyro.data.simulated_push.world import (
     HALF_WIDTH,
     LOW,
     RAISED,
+    Block,
     Trajectory,
     free_spot,
     scatter,
@@ -41,27 +43,134 @@ def simulate(
     DataError
         pymunk is not installed.
     """
-    need("pymunk", "pymunk", "simulating robot pushes")
-    from svg_pyro.data.simulated_push import physics
-
     rng = np.random.default_rng(seed)
     blocks, starts = scatter(rng)
-    space, bodies = physics.build_space(blocks, starts)
-    gripper = physics.Gripper(
-        space, free_spot(rng, blocks, starts), RAISED if always_lifted else LOW
+    spot = free_spot(rng, blocks, starts)
+    simulator = PushSimulator(
+        blocks, starts, spot, height=RAISED if always_lifted else LOW
     )
     driver = _Driver(rng, always_lifted)
-    poses: list[list[tuple[float, float, float]]] = []
-    grips, actions = [], []
+    poses, grips, actions = [], [], []
     for _ in range(n_frames):
-        poses.append([physics.pose_of(body) for body in bodies])
-        grips.append(gripper.pose)
-        action = driver.command(gripper.pose, poses[-1])
+        poses.append(simulator.poses)
+        grips.append(simulator.gripper)
+        action = driver.command(grips[-1], poses[-1])
         actions.append(action)
-        gripper.move(space, action)
+        simulator.step(action)
     return Trajectory(
         blocks, np.array(poses), np.array(grips), np.array(actions, np.float32)
     )
+
+
+@dataclass(frozen=True)
+class PushState:
+    """How everything in the bin lies and moves at one moment.
+
+    Attributes
+    ----------
+    bodies : numpy.ndarray
+        float64, shape ``(n, 6)``: place, angle and their velocities of every block.
+    gripper : numpy.ndarray
+        float64, shape ``(9,)``: the same of the gripper, its height, yaw and turn.
+    """
+
+    bodies: np.ndarray
+    gripper: np.ndarray
+
+
+class PushSimulator:
+    """The bin, moved on by one frame at a time.
+
+    Parameters
+    ----------
+    blocks : sequence of Block
+        What lies in the bin.
+    places : sequence of (float, float, float)
+        x, y (bin units) and angle (radians) of each block.
+    spot : sequence of float
+        x and y of the gripper, bin units.
+    height : float
+        z of the finger tips: `LOW` to push, `RAISED` to pass over blocks.
+
+    Raises
+    ------
+    DataError
+        pymunk is not installed.
+    """
+
+    def __init__(
+        self,
+        blocks: Sequence[Block],
+        places: Sequence[tuple[float, float, float]],
+        spot: Sequence[float] | np.ndarray,
+        *,
+        height: float = LOW,
+    ) -> None:
+        need("pymunk", "pymunk", "simulating robot pushes")
+        self.blocks = tuple(blocks)
+        self._build(places, spot, height)
+
+    def _build(
+        self,
+        places: Sequence[tuple[float, float, float]],
+        spot: Sequence[float] | np.ndarray,
+        height: float,
+    ) -> None:
+        from svg_pyro.data.simulated_push import physics
+
+        self._space, self._bodies = physics.build_space(self.blocks, places)
+        self._gripper = physics.Gripper(self._space, np.asarray(spot), height)
+
+    @property
+    def poses(self) -> list[tuple[float, float, float]]:
+        """x, y (bin units) and angle (radians) of every block."""
+        from svg_pyro.data.simulated_push import physics
+
+        return [physics.pose_of(body) for body in self._bodies]
+
+    @property
+    def gripper(self) -> tuple[float, float, float, float]:
+        """x, y, z (bin units) of the finger tips, and yaw (radians)."""
+        return self._gripper.pose
+
+    def step(self, action: Sequence[float] | np.ndarray) -> None:
+        """Move on by one frame.
+
+        Parameters
+        ----------
+        action : sequence of float
+            Displacement in x and y, turn, change of height.
+        """
+        dx, dy, turn, lift = action
+        self._gripper.move(self._space, (dx, dy, turn, lift))
+
+    def state(self) -> PushState:
+        """What `set_state` takes up again."""
+        from svg_pyro.data.simulated_push import physics
+
+        bodies = [physics.motion_of(body) for body in self._bodies]
+        return PushState(np.array(bodies), np.array(self._gripper.state))
+
+    def set_state(self, state: PushState) -> None:
+        """Take up what `state` read, here or in a simulator of the same blocks.
+
+        Forces between bodies that touch are found anew, not kept: what follows is
+        that of the original to a few thousandths of the bin a frame where the gripper
+        pushes, and exactly where nothing is touched. Two simulators that are set to
+        one state go on in exactly the same way.
+
+        Parameters
+        ----------
+        state : PushState
+            Of `state`.
+        """
+        from svg_pyro.data.simulated_push import physics
+
+        # In a new space: an old one remembers what touched in it.
+        self._build([(0.0, 0.0, 0.0)] * len(self.blocks), (0.0, 0.0), LOW)
+        for body, motion in zip(self._bodies, state.bodies, strict=True):
+            physics.set_motion(body, motion)
+        self._gripper.restore(state.gripper)
 
 
 class _Driver:

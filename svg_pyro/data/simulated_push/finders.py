@@ -1,0 +1,143 @@
+"""Where things are in pictures of the pushing world, predicted ones as well.
+
+Places are columns and rows in pixels of the 64x64 frame, as
+`svg_pyro.data.simulated_push.renderer.project` gives them: the middle of the first
+pixel is (0.5, 0.5).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch.nn import functional as F
+
+# Least squares from the middle of what is black to the finger tips, 1,800 frames.
+_MIDDLE = 32.0
+_TIP = ((31.98, 0.9644, 0.0025), (35.03, 0.0022, 0.9779))
+_FLAT, _RISE = 0.02, 0.08  # how much lighter than the blackest is black, and is not
+_SPREAD = 4.0  # pixels: standard deviation of the window around the hand
+_ROUNDS = 4
+_CHUNK = 512
+
+
+def find_hand(frames: torch.Tensor) -> torch.Tensor:
+    """The tips of the robot's fingers, by their black.
+
+    The middle of the blackest spot, by a few steps of mean shift, moved by a fixed
+    affine map to where `project` puts the recorded position of the end-effector: on
+    600 frames apart from those of the fit 0.30 pixel off on average, 0.61 at the 95 %
+    quantile; 0.5 on average once they are blurred by 0.7 pixel.
+
+    Parameters
+    ----------
+    frames : torch.Tensor
+        Camera "aux1", shape ``(..., 3, 64, 64)``, floats in [0, 1].
+
+    Returns
+    -------
+    torch.Tensor
+        Column and row in pixels, shape ``(..., 2)``.
+    """
+    flat = frames.reshape(-1, *frames.shape[-3:])
+    found = torch.cat([_black_middle(part.amax(1)) for part in flat.split(_CHUNK)])
+    away = found - _MIDDLE
+    tip = away.new_tensor(_TIP)
+    return (tip[:, 0] + away @ tip[:, 1:].T).reshape(*frames.shape[:-3], 2)
+
+
+def _black_middle(light: torch.Tensor) -> torch.Tensor:
+    """Middle of the blackest spot of ``(N, H, W)``, shape ``(N, 2)``."""
+    light = light.float()
+    blackest = F.avg_pool2d(light[:, None], 3, 1).amin((1, 2, 3))[:, None, None]
+    black = ((blackest + _RISE - light) / (_RISE - _FLAT)).clamp(0, 1)
+    near = F.avg_pool2d(black[:, None], 7, 1, 3).flatten(1).argmax(1)
+    wide = light.shape[-1]
+    column, row = near % wide + 0.5, near // wide + 0.5
+    for _ in range(_ROUNDS):
+        across = _window(wide, column)[:, None, :]
+        down = _window(light.shape[-2], row)[:, :, None]
+        column, row, _ = _middle(black * across * down)
+    return torch.stack([column, row], 1)
+
+
+def _window(size: int, middle: torch.Tensor) -> torch.Tensor:
+    place = torch.arange(size, device=middle.device) + 0.5
+    return torch.exp(-(((place - middle[:, None]) / _SPREAD) ** 2) / 2)
+
+
+def _middle(
+    weight: torch.Tensor,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Mean column, mean row and sum of weights ``(N, H, W)``; NaN where all are 0."""
+    columns, rows = weight.sum(1), weight.sum(2)
+    mass = columns.sum(1)
+    wide = torch.arange(columns.shape[1], device=weight.device) + 0.5
+    tall = torch.arange(rows.shape[1], device=weight.device) + 0.5
+    return (columns @ wide) / mass, (rows @ tall) / mass, mass
+
+
+@dataclass(frozen=True)
+class ColourFinder:
+    r"""Where the thing of one colour is: the middle of the pixels of its hue.
+
+    The weight of a pixel of colour c, whose chromaticity is c / (r + g + b), is ::
+
+        max(0, 1 - |chromaticity - that of colour| / reach)^2 * (r + g + b)
+
+    so that light and shade count little, and another hue not at all.
+
+    Attributes
+    ----------
+    colour : tuple of float
+        Red, green and blue, 0 to 1.
+    reach : float
+        Distance of chromaticities at which a pixel does not count any more.
+    least : float
+        Weight, in full pixels of the colour, below which the thing is not seen.
+
+    Examples
+    --------
+    >>> frames = torch.zeros(1, 3, 64, 64)
+    >>> frames[:, 2, 10:14, 20:26] = 0.8  # blue
+    >>> ColourFinder((0.1, 0.2, 0.9), reach=0.5)(frames)
+    tensor([[23., 12.]])
+    """
+
+    colour: tuple[float, float, float]
+    reach: float = 0.12
+    least: float = 1.0
+
+    def __call__(self, frames: torch.Tensor) -> torch.Tensor:
+        """Find it.
+
+        Parameters
+        ----------
+        frames : torch.Tensor
+            Shape ``(..., 3, H, W)``, floats in [0, 1].
+
+        Returns
+        -------
+        torch.Tensor
+            Column and row in pixels, shape ``(..., 2)``; NaN where it is not seen.
+        """
+        flat = frames.reshape(-1, *frames.shape[-3:])
+        found = torch.cat([self._find(part.float()) for part in flat.split(_CHUNK)])
+        return found.reshape(*frames.shape[:-3], 2)
+
+    def _find(self, frames: torch.Tensor) -> torch.Tensor:
+        total = frames.sum(1).clamp_min(1e-3)
+        away = sum(
+            (frames[:, i] / total - share) ** 2
+            for i, share in enumerate(_chromaticity(self.colour))
+        )
+        assert isinstance(away, torch.Tensor)  # there are three channels
+        weight = (1 - away.sqrt() / self.reach).clamp_min(0) ** 2 * total
+        column, row, mass = _middle(weight)
+        found = torch.stack([column, row], 1)
+        unseen = mass < self.least * sum(self.colour)
+        return found.masked_fill(unseen[:, None], float("nan"))
+
+
+def _chromaticity(colour: Sequence[float]) -> list[float]:
+    total = max(sum(colour), 1e-3)
+    return [part / total for part in colour]
