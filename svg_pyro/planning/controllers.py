@@ -97,7 +97,8 @@ class RandomStrokes(Controller):
         smooth = self._settings.smoothness
         fresh = (1 - smooth**2) ** 0.5 * self._rng.normal(size=4)
         self._noise = smooth * self._noise + fresh
-        return np.clip(action, low, high).astype(np.float32)
+        result: np.ndarray = np.clip(action, low, high).astype(np.float32)
+        return result
 
 
 class HandToBlock(Controller):
