@@ -39,6 +39,8 @@ _POSITIVE = (
     "n_past",
     "map_channels",
 )
+# Far beyond what anyone trains: a damaged file must not ask for memory by its numbers.
+_LARGEST, _MOST_LAYERS = 2**16, 64
 
 
 def check_precision(precision: str) -> None:
@@ -140,6 +142,9 @@ class SVGConfig:
         or "batch" (the first code's SVG-LP: those of the present step's clips, two or
         more, of each sample by itself). Running ones do not move. States frame by
         frame always take the running ones.
+    action_dim : int
+        Length of the action a_t that leads from x_t to x_{t+1}, which prior and
+        predictor see beside h_t, and the guide beside h_{t+1}; 0 without actions.
 
     Examples
     --------
@@ -176,6 +181,7 @@ class SVGConfig:
     context_latents: str = "sample"
     batch_norm: str = "frames"
     generation_norm: str = "running"
+    action_dim: int = 0
 
     def __post_init__(self) -> None:
         for name, choices in _CHOICES.items():
@@ -184,7 +190,11 @@ class SVGConfig:
                     f"{name} is {getattr(self, name)!r}; choose one of {list(choices)}"
                 )
         for name in _POSITIVE:
-            check_whole(name, getattr(self, name), least=1, error=ConfigError)
+            most = _MOST_LAYERS if name.endswith("_layers") else _LARGEST
+            value = getattr(self, name)
+            check_whole(name, value, least=1, most=most, error=ConfigError)
+        action_dim = self.action_dim
+        check_whole("action_dim", action_dim, least=0, most=_LARGEST, error=ConfigError)
         if not (isinstance(self.beta, (int, float)) and 0 < self.beta < math.inf):
             raise ConfigError(f"beta is {self.beta!r}; give a number above 0")
         for name in ("backbone", "observation", "prior", "guide"):
@@ -268,6 +278,11 @@ class SVGConfig:
     def feature_size(self) -> int:
         """Length of h: `g_dim`, or the values of a whole map."""
         return self.g_dim if self.dynamics == "vector" else math.prod(self.map_shape())
+
+    @property
+    def input_size(self) -> int:
+        """Length of what prior and guide see of a frame: h, and an action beside it."""
+        return self.feature_size + self.action_dim
 
     @property
     def pixels(self) -> int:

@@ -84,7 +84,7 @@ def _train(
     )
     torch.manual_seed(seed)
     for step in range(steps):
-        frames, _ = batch_of(data, BATCH, step, seed)
+        frames = batch_of(data, BATCH, step, seed).frames
         ours.train_step(to_float(frames, device))
         schedule.advance()
     return ours.svg

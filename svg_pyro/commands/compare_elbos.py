@@ -72,7 +72,7 @@ def compare_elbos(
     svg = svg_pyro.load(options.checkpoint)
     request = ClipRequest("test", options.n_frames, svg.config)
     data = BairOptions().clips(request, options.data_root)
-    frames = to_float(first_clips(data, options.clips))
+    frames = to_float(first_clips(data, options.clips).frames)
     torch.manual_seed(0)
     drawn = {
         k: gradients(svg, elbo(), frames, options.repeats) for k, elbo in ELBOS.items()

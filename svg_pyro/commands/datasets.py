@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor
 
 from svg_pyro.commands.fields import option
 from svg_pyro.config import SVGConfig
 from svg_pyro.data import KTH, BairPush, ClipDataset, MovingMNIST, VideoFolder
+from svg_pyro.data.batches import Batch, clips_of
 from svg_pyro.data.robots.kinds import robot_clips_class
 from svg_pyro.data.videos.decode import FITS
 from svg_pyro.data.videos.kth import ACTIONS
@@ -77,13 +77,16 @@ class BairOptions(DataOptions):
         Which of the two cameras films the arm.
     simulated_root : str
         Folder in which simulated clips are kept, a folder for each camera.
+    actions : bool
+        Let the model see the robot's actions: it then predicts what a plan leads to.
     """
 
     kind: ClassVar[str] = "bair"
-    fixed: ClassVar[tuple[str, ...]] = ("camera",)
+    fixed: ClassVar[tuple[str, ...]] = ("camera", "actions")
 
     camera: str = option("aux1", choices=("aux1", "main"))
     simulated_root: str = option("data/simulated_push", metavar="DIR")
+    actions: bool = False
 
     @property
     def simulated(self) -> Path:
@@ -99,6 +102,7 @@ class BairOptions(DataOptions):
             camera=self.camera,
             seed=request.seed,
             cache=request.cache,
+            actions=self.actions or request.model.action_dim > 0,
         )
 
 
@@ -281,6 +285,6 @@ DATA_OPTIONS: dict[str, type[DataOptions]] = {
 }
 
 
-def first_clips(data: ClipDataset, count: int) -> Tensor:
-    """The first clips of a data set as one uint8 tensor ``(B, T, C, H, W)``."""
-    return torch.stack([data.clip(i) for i in range(min(count, len(data)))])
+def first_clips(data: ClipDataset, count: int) -> Batch:
+    """The first clips of a data set: at most `count`."""
+    return clips_of(data, range(min(count, len(data))))

@@ -63,6 +63,9 @@ class GenerateOptions:
     layout : str or None
         Axes of .npy and .npz arrays: n counts videos, t frames, c colour channels, h
         rows and w columns; without it their shapes decide.
+    actions : str or None
+        .npy file of actions, for a model that takes them: a row for each step from a
+        frame to the next, those of the context's first.
     fps : float
         Frames a second of the animations.
     out : str or None
@@ -87,6 +90,7 @@ class GenerateOptions:
     n_past: int | None = option(None, least=1)
     fit: str | None = option(None, choices=FITS)
     layout: str | None = option(None, choices=LAYOUTS)
+    actions: str | None = option(None, metavar="FILE")
     fps: float = 10.0
     out: str | None = option(None, metavar="DIR")
     precision: str = option("float32", choices=PRECISIONS)
@@ -173,8 +177,13 @@ def write_futures(
     )
     device = next(svg.parameters()).device
     context = to_float(clip[None, :n_past], device)
+    actions = None
+    if options.actions is not None:
+        actions = read_actions(options.actions).to(device)[None]
     with seeded(options.seed, device):
-        futures = sampler.predict(context, options.horizon, options.num_samples)
+        futures = sampler.predict(
+            context, options.horizon, options.num_samples, actions=actions
+        )
     futures = futures[:, 0].cpu()
     with written_beside(out.with_name(out.name + ".npz")) as beside:
         np.savez_compressed(
@@ -190,6 +199,25 @@ def write_futures(
         )
     if options.shown:
         _draw(to_float(clip), futures, n_past, out, options)
+
+
+def read_actions(path: str) -> Tensor:
+    """Actions of a .npy file, float32 ``(steps, A)``.
+
+    Raises
+    ------
+    DataError
+        If it cannot be read, or is no table of numbers.
+    """
+    try:
+        actions = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"{path}: these actions cannot be read ({error})") from error
+    if not isinstance(actions, np.ndarray) or actions.ndim != 2:
+        raise DataError(f"{path}: no table of actions; give an .npy (steps, A)")
+    if not np.issubdtype(actions.dtype, np.number):
+        raise DataError(f"{path}: actions are {actions.dtype}; give numbers")
+    return torch.from_numpy(actions.astype(np.float32))
 
 
 def _draw(

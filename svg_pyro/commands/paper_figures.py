@@ -212,7 +212,7 @@ class Figures:
     def rollouts(self) -> str:
         """One long future of each model, as strips and animations."""
         data = self._data(self.n_past + self.settings.long)
-        for i, clip in enumerate(first_clips(data, self.settings.pictures), 1):
+        for i, clip in enumerate(first_clips(data, self.settings.pictures).frames, 1):
             truth = to_float(clip)
             context, futures = truth[: self.n_past], {}
             for name, svg in self.models.items():
@@ -228,7 +228,7 @@ class Figures:
 
     def _held_out(self) -> Tensor:
         data = self._data(self.n_past + self.settings.horizon)
-        return first_clips(data, self.settings.clips)
+        return first_clips(data, self.settings.clips).frames
 
     def _data(self, n_frames: int, *, synchronised: bool = False) -> MovingMNIST:
         config = next(iter(self.models.values())).config

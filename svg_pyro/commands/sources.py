@@ -311,7 +311,7 @@ def add_test_data(parser: Parser) -> None:
             choices=dict.fromkeys(_SHARED),
             leave_out=[*shared, *unasked],
         )
-        seen.update(names)
+        seen.update(set(names) - set(unasked))
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,10 @@
 """Train on a data set, score sampled futures, draw them."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from svg_pyro.commands.datasets import first_clips
 from svg_pyro.commands.fields import flag_of
@@ -16,6 +15,7 @@ from svg_pyro.commands.settings import Run, RunOptions, RunRequest, plan
 from svg_pyro.commands.sources import TRAINING_DATA, MakeClips
 from svg_pyro.commands.trained_on import check_same_clips, options_of
 from svg_pyro.config import SVGConfig, TrainingConfig
+from svg_pyro.data.batches import Batch
 from svg_pyro.evaluation import FutureScores, concerns, picture_rows, score_futures
 from svg_pyro.model.checkpoint import load
 from svg_pyro.model.pretrained import start_from
@@ -130,14 +130,16 @@ def run_training(run: Run, make_clips: MakeClips) -> None:
     """
     config, training = run.preset.model, run.preset.training
     train_set = make_clips("train", training.n_frames)
-    validation = test = shown = None
+    config = replace(config, action_dim=train_set.action_dim)
+    validation = test = None
     about = run.data
     if distributed.rank() == 0:
         about = check_same_clips(run, train_set)
         count, length = run.options.test_clips, config.n_past + run.preset.horizon
         validation = first_clips(make_clips("test", training.n_frames), count)
-        test, shown = first_clips(make_clips("test", length), count), validation[:64]
-        print(f"{len(train_set):,} training clips; {len(test):,} others are scored")
+        test = first_clips(make_clips("test", length), count)
+        others = len(test.frames)
+        print(f"{len(train_set):,} training clips; {others:,} others are scored")
     distributed.pass_turn()
     torch.manual_seed(training.seed)
     svg = SVG(config).to(run.device)
@@ -149,7 +151,7 @@ def run_training(run: Run, make_clips: MakeClips) -> None:
         if test is not None and trainer.step < training.steps:
             draw_training(trainer.log_path, run.out / "training.png")
             draw_futures(trainer, test, run.options, f"step_{trainer.step:06d}")
-            few = score_futures(svg, test[:16], config.n_past, num_samples=5)
+            few = scored(svg, test.first(16), num_samples=5)
             print_concerns(few, svg)
 
     trainer = Trainer(
@@ -157,7 +159,7 @@ def run_training(run: Run, make_clips: MakeClips) -> None:
         train_set,
         training,
         run.out,
-        validation=None if shown is None else Validation(shown, draw),
+        validation=None if validation is None else held_out(validation, draw),
         about=about,
     )
     if run.options.resume:
@@ -181,7 +183,7 @@ def _first_picture(run: Run) -> Path:
 
 
 def draw_futures(
-    trainer: Trainer, clips: Tensor, options: RunOptions, name: str
+    trainer: Trainer, clips: Batch, options: RunOptions, name: str
 ) -> None:
     """Strips and animations of some clips' futures.
 
@@ -189,8 +191,8 @@ def draw_futures(
     ----------
     trainer : Trainer
         Its model is drawn, into "pictures" of its folder.
-    clips : torch.Tensor
-        uint8 ``(B, T, C, H, W)``; the first ``options.pictures`` are drawn.
+    clips : Batch
+        The first ``options.pictures`` are drawn.
     options : RunOptions
         Number of pictures and of samples.
     name : str
@@ -198,15 +200,22 @@ def draw_futures(
     """
     n_past = trainer.svg.config.n_past
     scale = 128 // trainer.svg.config.image_size  # so that 64 pixels can be seen
-    for i, clip in enumerate(clips[: options.pictures], 1):
-        rows = picture_rows(trainer.svg, clip, n_past, num_samples=options.num_samples)
+    for i, clip in enumerate(clips.frames[: options.pictures], 1):
+        actions = None if clips.actions is None else clips.actions[i - 1]
+        rows = picture_rows(
+            trainer.svg,
+            clip,
+            n_past,
+            num_samples=options.num_samples,
+            actions=actions,
+        )
         path = trainer.out / "pictures" / f"{name}_clip_{i}"
         draw_strip(rows, path.with_suffix(".png"), scale=scale)
         draw_gif(rows, path.with_suffix(".gif"), scale=scale)
 
 
 def report(
-    trainer: Trainer, validation: Tensor, test: Tensor, options: RunOptions
+    trainer: Trainer, validation: Batch, test: Batch, options: RunOptions
 ) -> None:
     """Print and store the held-out KL, and the scores beside the baseline's.
 
@@ -214,21 +223,20 @@ def report(
     ----------
     trainer : Trainer
         Its model is scored, into "results.json" of its folder.
-    validation, test : torch.Tensor
-        uint8 ``(B, T, C, H, W)``: clips of the training's length, and of the context's
-        and the predicted frames'.
+    validation, test : Batch
+        Clips of the training's length, and of the context's and the predicted frames'.
     options : RunOptions
         Number of samples.
     """
     svg, num_samples = trainer.svg, options.num_samples
     elbo = ELBOS[trainer.config.elbo]()
-    nll, kl = held_out_terms(svg, elbo, validation)
-    scores = score_futures(svg, test, svg.config.n_past, num_samples=num_samples)
+    nll, kl = held_out_terms(svg, elbo, validation.frames, actions=validation.actions)
+    scores = scored(svg, test, num_samples=num_samples)
     best, mean, copy = scores.averages()
-    motionless = len(test) - int(scores.moving.sum())
+    motionless = len(test.frames) - int(scores.moving.sum())
     results = {
-        "clips": len(test),
-        "horizon": test.shape[1] - svg.config.n_past,
+        "clips": len(test.frames),
+        "horizon": test.frames.shape[1] - svg.config.n_past,
         "num_samples": num_samples,
         "psnr_best": best,
         "psnr_mean": mean,
@@ -241,19 +249,37 @@ def report(
         "step": trainer.step,
     }
     write_json(trainer.out / "results.json", results)
-    if motionless < len(test):
+    if motionless < len(test.frames):
         print(
-            f"held-out PSNR over {results['horizon']} predicted frames, {len(test)} "
-            f"clips: best of {num_samples} samples {best:.2f} dB, mean sample "
-            f"{mean:.2f} dB, last context frame repeated {copy:.2f} dB; gain "
-            f"{scores.gain:+.2f} dB"
+            f"held-out PSNR over {results['horizon']} predicted frames, "
+            f"{len(test.frames)} clips: best of {num_samples} samples {best:.2f} "
+            f"dB, mean sample {mean:.2f} dB, last context frame repeated {copy:.2f} "
+            f"dB; gain {scores.gain:+.2f} dB"
         )
     if motionless:
         print(
-            f"{motionless} of the {len(test)} clips, where nothing moves, are left out"
+            f"{motionless} of the {len(test.frames)} clips, where nothing moves, are "
+            "left out"
         )
     print(f"held-out KL {kl:.2f} nats a frame")
     print_concerns(scores, svg)
+
+
+def scored(svg: SVG, clips: Batch, *, num_samples: int) -> FutureScores:
+    """Scores of the futures of held-out clips; see `score_futures`."""
+    return score_futures(
+        svg,
+        clips.frames,
+        svg.config.n_past,
+        num_samples=num_samples,
+        actions=clips.actions,
+    )
+
+
+def held_out(clips: Batch, then: Callable[[Trainer], object]) -> Validation:
+    """What a training is validated on: 64 of the clips."""
+    few = clips.first(64)
+    return Validation(few.frames, then, few.actions)
 
 
 def print_concerns(scores: FutureScores, svg: SVG) -> None:

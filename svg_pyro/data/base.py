@@ -23,11 +23,14 @@ class ClipDataset(Dataset[torch.Tensor], abc.ABC):
         Colour channels of a frame, 1 or 3.
     image_size : int
         Height and width of a frame in pixels.
+    action_dim : int
+        Length of the actions that come with a clip; 0 without.
     """
 
     n_frames: int
     channels: int
     image_size: int
+    action_dim: int = 0
 
     @abc.abstractmethod
     def __len__(self) -> int:
@@ -49,6 +52,22 @@ class ClipDataset(Dataset[torch.Tensor], abc.ABC):
         torch.Tensor
             uint8, shape ``(T, C, H, W)``, values 0 to 255.
         """
+
+    def actions(self, index: int, epoch: int = 0) -> torch.Tensor:
+        """The actions of the clip that `clip` gives with the same arguments.
+
+        Parameters
+        ----------
+        index, epoch : int
+            As in `clip`.
+
+        Returns
+        -------
+        torch.Tensor
+            float32, shape ``(T - 1, action_dim)``, in the data's units: row i leads
+            from frame i to frame i + 1, counted from 0.
+        """
+        return torch.zeros(self.n_frames - 1, self.action_dim)
 
     def name(self, index: int) -> str:
         """Words by which a person finds video `index`, for messages."""

@@ -4,7 +4,8 @@ import atexit
 import functools
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -14,8 +15,29 @@ from svg_pyro.data.base import ClipDataset
 from svg_pyro.errors import ConfigError, DataError, SVGError
 from svg_pyro.util.checks import check_whole
 
-# Frames uint8 (B, T, C, H, W), and the numbers of their videos.
-Batch = tuple[torch.Tensor, list[int]]
+
+class Batch(NamedTuple):
+    """Some clips.
+
+    Attributes
+    ----------
+    frames : torch.Tensor
+        uint8, shape ``(B, T, C, H, W)``.
+    indices : list of int
+        The numbers of their videos.
+    actions : torch.Tensor or None
+        float32, ``(B, T - 1, A)``, of a data set that has them; see
+        `ClipDataset.actions`.
+    """
+
+    frames: torch.Tensor
+    indices: list[int]
+    actions: torch.Tensor | None = None
+
+    def first(self, count: int) -> "Batch":
+        """The first clips: at most `count`."""
+        actions = None if self.actions is None else self.actions[:count]
+        return Batch(self.frames[:count], self.indices[:count], actions)
 
 
 def batch_of(
@@ -49,10 +71,8 @@ def batch_of(
 
     Returns
     -------
-    frames : torch.Tensor
-        uint8, shape ``(batch_size // ranks, T, C, H, W)``.
-    indices : list of int
-        The videos, in the order of the batch.
+    Batch
+        Of ``batch_size // ranks`` clips.
 
     Raises
     ------
@@ -75,7 +95,53 @@ def batch_of(
         (epoch, _order(len(dataset), seed, epoch)[place]) for epoch, place in places
     ]
     clips = [_checked_clip(dataset, index, epoch) for epoch, index in drawn]
-    return torch.stack(clips), [index for _, index in drawn]
+    actions = None
+    if dataset.action_dim:
+        actions = torch.stack(
+            [_checked_actions(dataset, index, epoch) for epoch, index in drawn]
+        )
+    return Batch(torch.stack(clips), [index for _, index in drawn], actions)
+
+
+def clips_of(dataset: ClipDataset, indices: Iterable[int]) -> Batch:
+    """Some clips as they are in epoch 0.
+
+    Parameters
+    ----------
+    dataset : ClipDataset
+        The videos.
+    indices : iterable of int
+        Their numbers; at least one.
+
+    Raises
+    ------
+    DataError
+        A clip, or its actions, are not what `ClipDataset` promises.
+    """
+    numbers = list(indices)
+    frames = torch.stack([_checked_clip(dataset, i, 0) for i in numbers])
+    actions = None
+    if dataset.action_dim:
+        actions = torch.stack([_checked_actions(dataset, i, 0) for i in numbers])
+    return Batch(frames, numbers, actions)
+
+
+def _checked_actions(dataset: ClipDataset, index: int, epoch: int) -> torch.Tensor:
+    """A clip's actions, if they keep the contract."""
+    actions = dataset.actions(index, epoch)
+    wanted = dataset.n_frames - 1, dataset.action_dim
+    if not isinstance(actions, torch.Tensor):
+        what = f"a {type(actions).__name__}"
+    elif not actions.is_floating_point() or actions.shape != wanted:
+        what = f"{str(actions.dtype).removeprefix('torch.')} {tuple(actions.shape)}"
+    elif not actions.isfinite().all():
+        what = "not finite"
+    else:
+        return actions
+    raise DataError(
+        f"{type(dataset).__name__}: the actions of {dataset.name(index)} are {what}; "
+        f"actions() must give finite floats (T - 1, action_dim) = {wanted}"
+    )
 
 
 def _checked_clip(dataset: ClipDataset, index: int, epoch: int) -> torch.Tensor:
@@ -148,7 +214,7 @@ def batches(
 
     Yields
     ------
-    tuple
+    Batch
         As `batch_of` returns.
 
     Raises

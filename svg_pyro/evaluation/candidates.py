@@ -75,6 +75,8 @@ class Candidate(abc.ABC):
         horizon: int,
         num_samples: int,
         chunk_size: int | None = None,
+        *,
+        actions: torch.Tensor | None = None,
     ) -> Iterator[torch.Tensor]:
         """Sampled futures, a chunk of samples at a time.
 
@@ -88,6 +90,9 @@ class Candidate(abc.ABC):
             Futures of each clip.
         chunk_size : int, optional
             Samples held at a time.
+        actions : torch.Tensor, optional
+            ``(B, n - 1 + horizon, A)``, where the data have them; a candidate that
+            takes none ignores them.
 
         Returns
         -------
@@ -106,6 +111,8 @@ class Candidate(abc.ABC):
         horizon: int,
         num_samples: int,
         chunk_size: int | None = None,
+        *,
+        actions: torch.Tensor | None = None,
     ) -> Iterator[Draw]:
         """What `futures` gives, and frames drawn around it; arguments as there.
 
@@ -116,7 +123,13 @@ class Candidate(abc.ABC):
         """
         raise EvaluationError(f"{self.name} has no observation noise")
 
-    def likelihood(self, frames: torch.Tensor, num_particles: int) -> Likelihood | None:
+    def likelihood(
+        self,
+        frames: torch.Tensor,
+        num_particles: int,
+        *,
+        actions: torch.Tensor | None = None,
+    ) -> Likelihood | None:
         """Importance weights of clips ``(B, T, C, H, W)``; None without a density."""
         return None
 
@@ -134,6 +147,8 @@ class LastFrame(Candidate):
         horizon: int,
         num_samples: int,
         chunk_size: int | None = None,
+        *,
+        actions: torch.Tensor | None = None,
     ) -> Iterator[torch.Tensor]:
         """See `Candidate.futures`; the chunks share the memory of one frame."""
         future = context[:, -1:].expand(-1, horizon, -1, -1, -1)
@@ -205,6 +220,8 @@ class ModelCandidate(Candidate):
         horizon: int,
         num_samples: int,
         chunk_size: int | None = None,
+        *,
+        actions: torch.Tensor | None = None,
     ) -> Iterator[torch.Tensor]:
         """See `Candidate.futures`; the means of frames.
 
@@ -214,7 +231,11 @@ class ModelCandidate(Candidate):
             The context is not of the model's frames, or a number is below 1.
         """
         futures: Iterator[torch.Tensor] = self.svg.futures(
-            context, horizon, num_samples=num_samples, chunk_size=chunk_size
+            context,
+            horizon,
+            num_samples=num_samples,
+            chunk_size=chunk_size,
+            actions=self._taken(actions),
         )
         return futures
 
@@ -224,6 +245,8 @@ class ModelCandidate(Candidate):
         horizon: int,
         num_samples: int,
         chunk_size: int | None = None,
+        *,
+        actions: torch.Tensor | None = None,
     ) -> Iterator[Draw]:
         """See `Candidate.noisy_futures`; as ``SVG.predict(noise=True)``.
 
@@ -240,14 +263,26 @@ class ModelCandidate(Candidate):
             num_samples=num_samples,
             chunk_size=chunk_size,
             noise=True,
+            actions=self._taken(actions),
         )
         return draws
 
-    def likelihood(self, frames: torch.Tensor, num_particles: int) -> Likelihood | None:
+    def likelihood(
+        self,
+        frames: torch.Tensor,
+        num_particles: int,
+        *,
+        actions: torch.Tensor | None = None,
+    ) -> Likelihood | None:
         """See `Candidate.likelihood`; None if the frames themselves set the noise."""
         if self.svg.observation.needs_target:
             return None
-        return likelihood(self.svg, frames, num_particles)
+        taken = self._taken(actions)
+        return likelihood(self.svg, frames, num_particles, actions=taken)
+
+    def _taken(self, actions: torch.Tensor | None) -> torch.Tensor | None:
+        """The actions, if the model takes any."""
+        return actions if self.config.action_dim else None
 
 
 LAST_FRAME = LastFrame()

@@ -64,6 +64,7 @@ def likelihood(
     *,
     chunk_size: int | None = None,
     lengths: Sequence[int] | torch.Tensor | None = None,
+    actions: torch.Tensor | None = None,
 ) -> Likelihood:
     """Log importance weights and KL terms of each clip.
 
@@ -81,6 +82,8 @@ def likelihood(
         Draws at a time; by default so many that 512 frames are decoded together.
     lengths : sequence of int or torch.Tensor, optional
         Of padded clips, see `SVG.model`; the KL of padding is 0.
+    actions : torch.Tensor, optional
+        Of a model with actions, ``(B, T - 1, A)``.
 
     Returns
     -------
@@ -103,14 +106,16 @@ def likelihood(
         )
     if lengths is None:
         check_frames(frames, svg.frame_shape, 2)
-    real = svg.check(frames, 0, 2, lengths)
+    real = svg.check(frames, 0, 2, lengths, actions)
     check_count("num_particles", num_particles)
     if chunk_size is None:
         decoded = frames.shape[0] * (frames.shape[1] - 1)
         chunk_size = max(1, _FRAMES_AT_ONCE // decoded)
     check_count("chunk_size", chunk_size)
     with torch.no_grad(), evaluating(svg):
-        features = encode(svg.encoder, frames, shared=True, lengths=real)
+        features = encode(
+            svg.encoder, frames, shared=True, lengths=real, actions=actions
+        )
         if svg.prior is None:
             return _exact(svg, features, frames[0, 0].numel())
         return _sampled(svg, features, num_particles, chunk_size, frames[0, 0].numel())

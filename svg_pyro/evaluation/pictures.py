@@ -55,16 +55,20 @@ def pictures(evaluation: Evaluation) -> Iterator[Picture]:
     settings = evaluation.settings
     wanted = min(settings.pictures, evaluation.clips)
     for first in range(0, wanted, settings.batch_size):
-        frames = evaluation.batch(first)
+        batch = evaluation.batch(first)
         count = min(settings.batch_size, wanted - first)
         for scorer in evaluation.scorers:
             if not scorer.candidate.is_baseline:
-                yield from _of_batch(scorer, frames, first, count)
+                yield from _of_batch(scorer, batch, first, count)
 
 
 def _of_batch(
-    scorer: Scorer, frames: torch.Tensor, first: int, count: int
+    scorer: Scorer,
+    batch: tuple[torch.Tensor, torch.Tensor | None],
+    first: int,
+    count: int,
 ) -> Iterator[Picture]:
+    frames = batch[0]
     candidate, n_past = scorer.candidate, scorer.settings.n_past
     shown = min(SHOWN, candidate.count(scorer.settings.num_samples))
     chosen = [scorer.chosen[first + b] for b in range(count)]
@@ -73,7 +77,7 @@ def _of_batch(
         for b, ends in enumerate(chosen)
         for sample in (*range(shown), *ends)
     }
-    samples, moments = _drawn_again(scorer, frames, first, wanted)
+    samples, moments = _drawn_again(scorer, batch, first, wanted)
     for b, (best, worst) in enumerate(chosen):
         truth = frames[b].cpu()
         futures = {"prediction": samples[b, 0]}
@@ -92,14 +96,18 @@ def _of_batch(
 
 
 def _drawn_again(
-    scorer: Scorer, frames: torch.Tensor, first: int, wanted: set[tuple[int, int]]
+    scorer: Scorer,
+    batch: tuple[torch.Tensor, torch.Tensor | None],
+    first: int,
+    wanted: set[tuple[int, int]],
 ) -> tuple[dict[tuple[int, int], torch.Tensor], Running]:
     """The wanted ones of clip and sample; moments over all samples of the clips."""
+    frames, actions = batch
     context = frames[:, : scorer.settings.n_past]
     sampling, clips = scorer.settings.sampling, 1 + max(b for b, _ in wanted)
     moments = Running(dtype=frames.dtype, device=frames.device)
     samples, done = {}, 0
-    for chunk in sampled_futures(scorer.candidate, context, sampling, first):
+    for chunk in sampled_futures(scorer.candidate, context, sampling, first, actions):
         moments.update(chunk[:, :clips])
         for b, sample in wanted:
             if done <= sample < done + len(chunk):

@@ -80,6 +80,7 @@ def score_futures(
     num_samples: int = 20,
     batch_size: int = 16,
     seed: int = 0,
+    actions: torch.Tensor | None = None,
 ) -> FutureScores:
     """Score sampled futures of held-out clips.
 
@@ -97,6 +98,8 @@ def score_futures(
         Clips at a time.
     seed : int
         Of the samples; the global random state is left alone.
+    actions : torch.Tensor, optional
+        Of a model with actions, ``(B, T - 1, A)``.
 
     Returns
     -------
@@ -117,10 +120,13 @@ def score_futures(
     device = next(svg.parameters()).device
     columns: list[tuple[torch.Tensor, ...]] = []
     with seeded(seed, device):
-        for batch in progress(clips.split(batch_size), desc="scoring", unit="batch"):
-            batch = to_float(batch, device)
+        starts = range(0, len(clips), batch_size)
+        for start in progress(starts, desc="scoring", unit="batch"):
+            part = slice(start, start + batch_size)
+            batch = to_float(clips[part], device)
             context, truth = batch[:, :n_past], batch[:, n_past:]
-            futures = svg.predict(context, horizon, num_samples)
+            given = None if actions is None else actions[part].to(device)
+            futures = svg.predict(context, horizon, num_samples, actions=given)
             scores = psnr(clip_mse(futures, truth))
             copy = psnr(clip_mse(context[:, -1:], truth))
             variance = torch.full_like(copy, torch.nan)
@@ -142,6 +148,7 @@ def picture_rows(
     num_samples: int = 20,
     num_shown: int = 3,
     seed: int = 0,
+    actions: torch.Tensor | None = None,
 ) -> Rows:
     """The rows of a picture of one clip's futures.
 
@@ -157,6 +164,8 @@ def picture_rows(
         Futures among which the best is chosen, and those of them shown besides.
     seed : int
         Of the samples; the global random state is left alone.
+    actions : torch.Tensor, optional
+        Of a model with actions, ``(T - 1, A)``.
 
     Returns
     -------
@@ -168,8 +177,9 @@ def picture_rows(
     with seeded(seed, device):
         truth = to_float(clip, device)
         context, future = truth[None, :n_past], truth[n_past:]
-        posterior = svg.reconstruct(truth[None])[0]
-        samples = svg.predict(context, len(future), num_samples)[:, 0]
+        given = None if actions is None else actions[None].to(device)
+        posterior = svg.reconstruct(truth[None], actions=given)[0]
+        samples = svg.predict(context, len(future), num_samples, actions=given)[:, 0]
     best = clip_mse(samples, future).argmin()
     futures = {
         "posterior": posterior[n_past - 1 :],

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from svg_pyro.data.base import ClipDataset
+from svg_pyro.data.batches import clips_of
 from svg_pyro.errors import EvaluationError
 from svg_pyro.evaluation.candidates import Candidate
 from svg_pyro.evaluation.scorer import Perceptual, Scorer
@@ -136,11 +137,11 @@ class Evaluation:
         saved = time.monotonic()
         bar = progress(total=count, desc="evaluating", unit="clip")
         with Interrupts() as interrupts, bar:
-            for frames, scorer in self._work():
+            for (frames, actions), scorer in self._work():
                 if interrupts.requested:
                     break
                 bar.set_postfix_str(scorer.candidate.name, refresh=False)
-                scorer.update(frames)
+                scorer.update(frames, actions)
                 bar.update(len(frames))
                 if time.monotonic() - saved > _SECONDS:
                     self.save()
@@ -154,19 +155,22 @@ class Evaluation:
         with written_beside(self.out / STATE) as beside:
             torch.save({"about": self._about(), "scorers": scorers}, beside)
 
-    def batch(self, first: int) -> torch.Tensor:
-        """The clips from `first` on that are scored together, as floats."""
+    def batch(self, first: int) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """The clips from `first` on that are scored together, as floats; actions."""
         last = min(first + self.settings.batch_size, self.clips)
-        clips = torch.stack([self.data.clip(i) for i in range(first, last)])
-        return to_float(clips, self.device)
+        clips = clips_of(self.data, range(first, last))
+        actions = None if clips.actions is None else clips.actions.to(self.device)
+        return to_float(clips.frames, self.device), actions
 
-    def _work(self) -> Iterator[tuple[torch.Tensor, Scorer]]:
+    def _work(
+        self,
+    ) -> Iterator[tuple[tuple[torch.Tensor, torch.Tensor | None], Scorer]]:
         """Batches and the scorers that have not seen them."""
         for first in range(0, self.clips, self.settings.batch_size):
             waiting = [s for s in self.scorers if s.done <= first]
             if waiting:
-                frames = self.batch(first)
-                yield from ((frames, scorer) for scorer in waiting)
+                batch = self.batch(first)
+                yield from ((batch, scorer) for scorer in waiting)
 
     def _about(self) -> dict[str, Any]:
         """What must be the same when a run is resumed."""
@@ -198,6 +202,12 @@ class Evaluation:
                     f"{candidate.name} takes frames {taken} (C, H, W), the data's "
                     f"are {given}; give data of the size and channels that it was "
                     "trained on"
+                )
+            needed = 0 if candidate.config is None else candidate.config.action_dim
+            if needed and needed != data.action_dim:
+                raise EvaluationError(
+                    f"{candidate.name} takes actions of length {needed}, the data's "
+                    f"are of length {data.action_dim}; give data with its actions"
                 )
             judged = settings.intervals == "noisy" and candidate.stochastic
             if judged and not candidate.has_noise:

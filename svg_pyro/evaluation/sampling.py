@@ -44,7 +44,11 @@ class Sampling:
 
 
 def sampled_futures(
-    candidate: Candidate, context: torch.Tensor, sampling: Sampling, first: int
+    candidate: Candidate,
+    context: torch.Tensor,
+    sampling: Sampling,
+    first: int,
+    actions: torch.Tensor | None = None,
 ) -> Iterator[torch.Tensor]:
     """The futures of a batch of clips, a chunk of samples at a time: their means.
 
@@ -58,6 +62,8 @@ def sampled_futures(
         How many, and the seed.
     first : int
         Index of the batch's first clip in the test set.
+    actions : torch.Tensor, optional
+        ``(B, n - 1 + horizon, A)``, where the data have them.
 
     Yields
     ------
@@ -70,12 +76,18 @@ def sampled_futures(
         The model breaks down (NaN).
     """
     count = candidate.count(sampling.num_samples)
-    chunks = candidate.futures(context, sampling.horizon, count, sampling.chunk_size)
+    chunks = candidate.futures(
+        context, sampling.horizon, count, sampling.chunk_size, actions=actions
+    )
     yield from _each_seeded(chunks, sampling.seed, first, context.device)
 
 
 def noisy_futures(
-    candidate: Candidate, context: torch.Tensor, sampling: Sampling, first: int
+    candidate: Candidate,
+    context: torch.Tensor,
+    sampling: Sampling,
+    first: int,
+    actions: torch.Tensor | None = None,
 ) -> Iterator[Draw]:
     """What `sampled_futures` gives, each with frames drawn around the means.
 
@@ -93,7 +105,7 @@ def noisy_futures(
     """
     count = candidate.count(sampling.num_samples)
     draws = candidate.noisy_futures(
-        context, sampling.horizon, count, sampling.chunk_size
+        context, sampling.horizon, count, sampling.chunk_size, actions=actions
     )
     yield from _each_seeded(draws, sampling.seed, first, context.device)
 

@@ -79,13 +79,15 @@ class Scorer:
         self.fvd = None if network is None else Fvd(network, device=device)
 
     @torch.no_grad()
-    def update(self, frames: torch.Tensor) -> None:
+    def update(self, frames: torch.Tensor, actions: torch.Tensor | None = None) -> None:
         """Score the next clips.
 
         Parameters
         ----------
         frames : torch.Tensor
             Context and truth, ``(B, T, C, H, W)``, floats in [0, 1].
+        actions : torch.Tensor, optional
+            ``(B, T - 1, A)``, where the data have them.
 
         Raises
         ------
@@ -96,8 +98,9 @@ class Scorer:
         last = self.done + len(frames) - 1
         where = f"{self.candidate.name}, test clips {self.done} to {last}"
         try:
-            self._score(frames)
-            self._bound(frames[: max(0, self.settings.likelihood_clips - self.done)])
+            self._score(frames, actions)
+            few = max(0, self.settings.likelihood_clips - self.done)
+            self._bound(frames[:few], None if actions is None else actions[:few])
         except SVGError as error:
             raise type(error)(f"{where}: {error}") from error
         except (RuntimeError, MemoryError) as error:
@@ -124,11 +127,11 @@ class Scorer:
         for name in state.keys() - {"done", "chosen"}:
             getattr(self, name).load_state_dict(state[name])
 
-    def _score(self, frames: torch.Tensor) -> None:
+    def _score(self, frames: torch.Tensor, actions: torch.Tensor | None) -> None:
         settings = self.settings
         context, truth = frames[:, : settings.n_past], frames[:, settings.n_past :]
         held = truth.new_empty(self._judged, *truth.shape)
-        given = self.candidate, context, settings.sampling, self.done
+        given = self.candidate, context, settings.sampling, self.done, actions
         noisy = None
         if self.calibration is not None and settings.intervals == "noisy":
             noisy = torch.empty_like(held)
@@ -153,11 +156,13 @@ class Scorer:
             if clip < self.settings.pictures:
                 self.chosen[clip] = chosen
 
-    def _bound(self, frames: torch.Tensor) -> None:
+    def _bound(self, frames: torch.Tensor, actions: torch.Tensor | None) -> None:
         if not len(frames):
             return
         with latents_of(self.settings.seed, self.done, frames.device):
-            bounded = self.candidate.likelihood(frames, max(self.settings.particles))
+            bounded = self.candidate.likelihood(
+                frames, max(self.settings.particles), actions=actions
+            )
         if bounded is not None:
             self.held_out.update(bounded)
 

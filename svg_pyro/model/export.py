@@ -13,7 +13,7 @@ from torch import nn
 from svg_pyro.errors import ConfigError, FramesError
 from svg_pyro.model.checks import latents
 from svg_pyro.model.features import decode
-from svg_pyro.model.rollout import join
+from svg_pyro.model.inputs import join, with_action
 from svg_pyro.model.streaming import State
 from svg_pyro.model.types import Part
 from svg_pyro.util.modes import evaluating
@@ -40,8 +40,9 @@ def export_step(svg: Any, state: State) -> torch.export.ExportedProgram:
     -------
     torch.export.ExportedProgram
         Called, by its ``module()``, with the five parts of a memory and e, standard
-        normal, ``(B, 1, z_dim)``; it gives the next memory, whose first part is the
-        mean x_t, ``(B, 1, C, H, W)``.
+        normal, ``(B, 1, z_dim)``, and in a model with actions a_{t-1},
+        ``(B, 1, A)``; it gives the next memory, whose first part is the mean x_t,
+        ``(B, 1, C, H, W)``.
 
     Raises
     ------
@@ -67,7 +68,9 @@ def export_step(svg: Any, state: State) -> torch.export.ExportedProgram:
             "the state has seen one frame, and parts have no memory yet; step once"
         )
     noise = state.frame.new_zeros(*state.batch_shape, 1, svg.config.z_dim)
-    given = *memory_of(state), noise
+    given: tuple[Any, ...] = *memory_of(state), noise
+    if svg.config.action_dim:
+        given = *given, noise.new_zeros(*state.batch_shape, 1, svg.config.action_dim)
     # Checks of values are no part of a program; PyTorch's LSTM sets its weights again
     # in each call, which is no change of them.
     with (
@@ -103,6 +106,8 @@ class _Step(nn.Module):
         self.observation: Part = svg.observation
         self.prior: Part = svg.prior
         self.predictor: Part = svg.frame_predictor
+        self.action_mean = getattr(svg, "action_mean", None)
+        self.action_std = getattr(svg, "action_std", None)
 
     def forward(
         self,
@@ -112,12 +117,13 @@ class _Step(nn.Module):
         predictor: Any,
         skips: list[torch.Tensor],
         noise: torch.Tensor,
+        action: torch.Tensor | None = None,
     ) -> tuple[Any, ...]:
         """The next memory."""
-        x = h
+        x = with_action(self, h, action)
         if self.prior is not None:
-            z_dist, prior = latents("prior", self.prior(h, prior), self.config.z_dim)
-            x = join(h, _drawn(z_dist, noise))
+            z_dist, prior = latents("prior", self.prior(x, prior), self.config.z_dim)
+            x = join(x, _drawn(z_dist, noise))
         g, predictor = self.predictor(x, predictor)
         decoded = decode(self.decoder, g, skips, frame)
         mean = self.observation.split(decoded)[0].to(frame.dtype)

@@ -7,7 +7,7 @@ works unchanged. Where there is no such trace, they are simply computed.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import torch
@@ -49,6 +49,10 @@ class Features:
         Features of `frames`: what prior and guide see.
     lengths : Lengths or None
         Which frames are real, where clips are padded; features of others are 0.
+    actions : torch.Tensor or None
+        Those that lead from each frame to the next, in the data's units, those of a
+        future behind them: ``(B, T - 1 + horizon, A)``; of one clip also those of K
+        plans, ``(K, ...)``.
     """
 
     frames: torch.Tensor
@@ -59,6 +63,7 @@ class Features:
     inputs: torch.Tensor = None  # type: ignore[assignment]  # set from frames
     true_h: torch.Tensor = None  # type: ignore[assignment]  # set from h
     lengths: Lengths | None = None
+    actions: torch.Tensor | None = None
     version: int | None = field(init=False)
     training: bool = field(init=False)
     grad: bool = field(init=False)
@@ -71,18 +76,29 @@ class Features:
         object.__setattr__(self, "training", self.encoder.training)
         object.__setattr__(self, "grad", torch.is_grad_enabled())
 
+    @property
+    def clips(self) -> int:
+        """B, or the K of several plans of one clip."""
+        return clips_of(self.h, self.actions)
+
+    def actions_from(self, start: int, stop: int | None = None) -> torch.Tensor | None:
+        """Of `actions` those that lead on from frames start..stop-1, counted from 0."""
+        return None if self.actions is None else self.actions[:, start:stop]
+
     def are_of(
         self,
         frames: torch.Tensor,
         encoder: nn.Module,
         inputs: torch.Tensor | None = None,
         lengths: Lengths | None = None,
+        actions: torch.Tensor | None = None,
     ) -> bool:
         """Whether `encode` with these arguments would now give the same."""
         return (
             self.frames is frames
             and self.inputs is (frames if inputs is None else inputs)
             and same_lengths(self.lengths, lengths)
+            and self.actions is actions
             and self.encoder is encoder
             and self.version == _version(frames)
             and self.training == encoder.training
@@ -99,6 +115,19 @@ class Features:
         return kept
 
 
+def clips_of(frames: torch.Tensor, actions: torch.Tensor | None) -> int:
+    """How many futures a batch has for each sample: of each clip, or of each plan.
+
+    Parameters
+    ----------
+    frames : torch.Tensor
+        Shape ``(B, ...)``.
+    actions : torch.Tensor or None
+        Shape ``(B, ...)``, or ``(K, ...)`` where B is 1.
+    """
+    return len(frames) if actions is None else max(len(frames), len(actions))
+
+
 def encode(
     encoder: nn.Module,
     frames: torch.Tensor,
@@ -106,6 +135,7 @@ def encode(
     shared: bool = False,
     inputs: torch.Tensor | None = None,
     lengths: Lengths | None = None,
+    actions: torch.Tensor | None = None,
 ) -> Features:
     """Encode a batch of clips: one call of the encoder for all frames.
 
@@ -122,18 +152,31 @@ def encode(
         See `Features`; encoded in the same call.
     lengths : Lengths, optional
         Of padded clips; the encoder is given real frames alone.
+    actions : torch.Tensor, optional
+        See `Features`; kept beside what is encoded.
     """
     keep: dict[str, Any] | None = {} if shared else None
     if lengths is not None:
-        return _encode_real(encoder, frames, keep, inputs, lengths)
+        return replace(
+            _encode_real(encoder, frames, keep, inputs, lengths), actions=actions
+        )
     if inputs is None:
         h, skips = encoder(frames)
-        return Features(frames, h, skips, encoder, keep)
+        return Features(frames, h, skips, encoder, keep, actions=actions)
     steps = frames.shape[1]
     h, skips = encoder(torch.cat([frames, inputs], 1))
     skips = [skip[:, :steps] for skip in skips]
     true_h, h = h[:, :steps], h[:, steps:]
-    return Features(frames, h, skips, encoder, keep, inputs=inputs, true_h=true_h)
+    return Features(
+        frames,
+        h,
+        skips,
+        encoder,
+        keep,
+        inputs=inputs,
+        true_h=true_h,
+        actions=actions,
+    )
 
 
 def _encode_real(
@@ -188,13 +231,14 @@ def replayed(
     frames: torch.Tensor,
     inputs: torch.Tensor | None = None,
     lengths: Lengths | None = None,
+    actions: torch.Tensor | None = None,
 ) -> Features | None:
     """The features left by the guide whose trace is being replayed, or None."""
     for trace in replayed_traces():
         for node in trace.nodes.values():
             features = (node.get("infer") or {}).get(KEY)
             if isinstance(features, Features) and features.are_of(
-                frames, encoder, inputs, lengths
+                frames, encoder, inputs, lengths, actions
             ):
                 return features
     return None

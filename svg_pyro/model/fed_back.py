@@ -9,7 +9,9 @@ from svg_pyro.model.inference import mean_of, posterior_of
 from svg_pyro.model.types import Part
 
 
-def fed_back(svg: Part, frames: torch.Tensor, context: int) -> torch.Tensor:
+def fed_back(
+    svg: Part, frames: torch.Tensor, context: int, actions: torch.Tensor | None = None
+) -> torch.Tensor:
     """The first code's rows; see `Generative.reconstruct`.
 
     Parameters
@@ -20,6 +22,8 @@ def fed_back(svg: Part, frames: torch.Tensor, context: int) -> torch.Tensor:
         Shape ``(B, T, C, H, W)``, floats in [0, 1], checked.
     context : int
         n, from 1 to T - 1.
+    actions : torch.Tensor, optional
+        Shape ``(B, T - 1, A)``, checked.
 
     Returns
     -------
@@ -28,10 +32,10 @@ def fed_back(svg: Part, frames: torch.Tensor, context: int) -> torch.Tensor:
     """
     steps = frames.shape[1]
     with torch.no_grad(), generating(svg):
-        features = encode(svg.encoder, frames)
+        features = encode(svg.encoder, frames, actions=actions)
         latents = {}
         if svg.posterior is not None:
-            z = mean_of(svg, posterior_of(svg, features.h))
+            z = mean_of(svg, posterior_of(svg, features))
             for t in range(context + 1, steps + 1):
                 latents[f"z_{t}"] = z[:, t - 2 : t - 1]
             if context > 1:
@@ -41,6 +45,7 @@ def fed_back(svg: Part, frames: torch.Tensor, context: int) -> torch.Tensor:
             features.h[:, :context],
             [skip[:, :context] for skip in features.skips],
             features.encoder,
+            actions=actions,
         )
         with poutine.block(), poutine.condition(data=latents):
             future = svg._model(seen, steps - context, score=False)

@@ -11,8 +11,9 @@ from svg_pyro.config import SVGConfig
 from svg_pyro.errors import ConfigError, FramesError
 from svg_pyro.model.batch_norm import generating
 from svg_pyro.model.checks import check_count, check_frames, check_values
-from svg_pyro.model.features import Features, encode
+from svg_pyro.model.features import Features, clips_of, encode
 from svg_pyro.model.fed_back import fed_back
+from svg_pyro.model.inputs import check_actions
 from svg_pyro.model.lengths import Lengths, lengths_of
 from svg_pyro.model.networks import folded
 from svg_pyro.model.precision import autocast_dtype
@@ -99,12 +100,13 @@ class Generative(Root):
         chunk_size: int | None = None,
         noise: bool = False,
         seed: int | None = None,
+        actions: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Sampled futures: what ``Predictive(model, guide)`` gives, in bounded memory.
 
         Parameters
         ----------
-        context, horizon, num_samples, chunk_size, noise, seed
+        context, horizon, num_samples, chunk_size, noise, seed, actions
             As in `futures`.
 
         Returns
@@ -130,9 +132,16 @@ class Generative(Root):
         torch.Size([2, 3, 1, 64, 64])
         """
         chunks = self.futures(
-            context, horizon, num_samples, chunk_size=chunk_size, noise=noise, seed=seed
+            context,
+            horizon,
+            num_samples,
+            chunk_size=chunk_size,
+            noise=noise,
+            seed=seed,
+            actions=actions,
         )
-        return gathered(chunks, context, horizon, num_samples)
+        clips = clips_of(context, actions)
+        return gathered(chunks, context, horizon, (num_samples, clips))
 
     def futures(
         self,
@@ -143,6 +152,7 @@ class Generative(Root):
         chunk_size: int | None = None,
         noise: bool = False,
         seed: int | None = None,
+        actions: torch.Tensor | None = None,
     ) -> Iterator[torch.Tensor]:
         """Sampled futures, a few at a time.
 
@@ -169,6 +179,11 @@ class Generative(Root):
         seed : int, optional
             Of 0 or more: makes the samples a function of it and of `chunk_size`, and
             leaves the global random state alone, from which they are drawn without it.
+        actions : torch.Tensor, optional
+            Of a model with actions, in the data's units, ``(B, n - 1 + horizon, A)``:
+            row i leads from frame i to the next. For one clip also K plans,
+            ``(K, n - 1 + horizon, A)``: then K takes the place of B below, and the
+            clip is encoded once.
 
         Returns
         -------
@@ -179,13 +194,19 @@ class Generative(Root):
         Raises
         ------
         FramesError
-            When the context is not what is said above, or a number is below 1, or the
-            seed below 0.
+            When the context or the actions are not what is said above, or a number is
+            below 1, or the seed below 0.
         ConfigError
             When there is to be noise, and the observation model does not know any yet.
         """
         draws = self.draws(
-            context, horizon, num_samples, chunk_size=chunk_size, noise=noise, seed=seed
+            context,
+            horizon,
+            num_samples,
+            chunk_size=chunk_size,
+            noise=noise,
+            seed=seed,
+            actions=actions,
         )
         return (draw.frames for draw in draws)
 
@@ -198,9 +219,10 @@ class Generative(Root):
         chunk_size: int | None = None,
         noise: bool = False,
         seed: int | None = None,
+        actions: torch.Tensor | None = None,
     ) -> Iterator[Draw]:
         """What `futures` gives, each with its means; see there."""
-        self.check_request(context, horizon, num_samples, chunk_size)
+        self.check_request(context, horizon, num_samples, chunk_size, actions)
         self.check_draws(noise=noise, seed=seed)
         model = self
         with torch.no_grad(), generating(self):
@@ -208,7 +230,7 @@ class Generative(Root):
             if horizon > 1 and self.config.generation_norm == "running":
                 networks = folded(self, autocast_dtype(context.device))
                 model = self.with_networks(networks.encoder, networks.decoder)
-            features = encode(model.encoder, context, shared=True)
+            features = encode(model.encoder, context, shared=True, actions=actions)
         return model.draws_of(
             features,
             horizon,
@@ -240,7 +262,7 @@ class Generative(Root):
         even : bool
             Draw all chunks in one size, and cut the last one.
         """
-        clips, draw = len(features.frames), None
+        clips, draw = features.clips, None
         if chunk_size is None:
             chunk_size = max(1, _FRAMES_A_STEP // clips)
         for number, start in enumerate(range(0, num_samples, chunk_size)):
@@ -275,13 +297,14 @@ class Generative(Root):
         horizon: int,
         num_samples: int,
         chunk_size: int | None,
+        actions: torch.Tensor | None = None,
     ) -> None:
         """Raise FramesError unless `futures` can be drawn with these arguments."""
         check_count("horizon", horizon)
         check_count("num_samples", num_samples)
         if chunk_size is not None:
             check_count("chunk_size", chunk_size)
-        self.check(context, horizon, 1)
+        self.check(context, horizon, 1, actions=actions)
 
     def check_draws(self, *, noise: bool, seed: int | None) -> None:
         """Raise FramesError or ConfigError unless `futures` can be drawn so."""
@@ -291,7 +314,11 @@ class Generative(Root):
             check_count("seed", seed, least=0)
 
     def reconstruct(
-        self, frames: torch.Tensor, *, context: int | None = None
+        self,
+        frames: torch.Tensor,
+        *,
+        context: int | None = None,
+        actions: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Decoder means under the approximate posterior of the clips themselves.
 
@@ -305,6 +332,8 @@ class Generative(Root):
             frame before it, with the skip connections of prediction, and from the
             mean of q(z_t | x_{1:t}). By default each frame follows from the true ones
             before it, with latents drawn once.
+        actions : torch.Tensor, optional
+            Of a model with actions, ``(B, T - 1, A)``.
 
         Returns
         -------
@@ -314,11 +343,11 @@ class Generative(Root):
         Raises
         ------
         FramesError
-            When the frames, or n, are not what is said above.
+            When the frames, n or the actions are not what is said above.
         ConfigError
             With a context, when the guide has no mean in closed form.
         """
-        self.check(frames, 0, 2)
+        self.check(frames, 0, 2, actions=actions)
         if context is not None:
             check_count("context", context)
             if context >= frames.shape[1]:
@@ -326,9 +355,9 @@ class Generative(Root):
                     f"context is {context}, of clips of {frames.shape[1]} frames; give "
                     "fewer frames than a clip has"
                 )
-            return fed_back(self, frames, context)
+            return fed_back(self, frames, context, actions)
         with torch.no_grad(), generating(self):
-            features = encode(self.encoder, frames)
+            features = encode(self.encoder, frames, actions=actions)
             model = self.sample_traces(features)[1]
         mean: torch.Tensor = model.nodes["x"]["fn"].mean
         return mean
@@ -339,6 +368,7 @@ class Generative(Root):
         horizon: int,
         shortest: int,
         lengths: Sequence[int] | torch.Tensor | None = None,
+        actions: torch.Tensor | None = None,
     ) -> Lengths | None:
         """Refuse what the model cannot take.
 
@@ -352,6 +382,8 @@ class Generative(Root):
             Least T.
         lengths : sequence of int or torch.Tensor, optional
             Of padded clips, ``(B,)``; what lies beyond is not looked at.
+        actions : torch.Tensor, optional
+            See `svg_pyro.model.inputs.check_actions`.
 
         Returns
         -------
@@ -360,8 +392,8 @@ class Generative(Root):
         Raises
         ------
         FramesError
-            When the frames, the horizon or the lengths are not what is said above, or
-            padded clips are to have a future.
+            When the frames, the horizon, the lengths or the actions are not what is
+            said above, or padded clips are to have a future.
         ConfigError
             As `check_contiguous`; or padded clips are to be normalised by time.
         """
@@ -371,8 +403,10 @@ class Generative(Root):
         values = is_validation_enabled()
         if lengths is None:
             check_frames(frames, self.frame_shape, shortest, values=values)
+            check_actions(self.config, actions, frames, horizon, values=values)
             return None
         check_frames(frames, self.frame_shape, shortest, values=False)
+        check_actions(self.config, actions, frames, horizon, values=values)
         if horizon:
             raise FramesError(
                 "a future follows the last frame of a clip, not its padding; leave "
@@ -402,10 +436,13 @@ def gathered(
     chunks: Iterator[torch.Tensor],
     context: torch.Tensor,
     horizon: int,
-    num_samples: int,
+    count: tuple[int, int],
 ) -> torch.Tensor:
-    """All chunks of samples in one tensor, ``(num_samples, B, horizon, C, H, W)``."""
-    shape = num_samples, len(context), horizon, *context.shape[2:]
+    """All chunks of samples in one tensor, ``(*count, horizon, C, H, W)``.
+
+    `count`: samples, and clips or plans.
+    """
+    shape = *count, horizon, *context.shape[2:]
     means, start = context.new_empty(shape), 0
     for chunk in chunks:
         means[start : start + len(chunk)] = chunk

@@ -4,13 +4,12 @@ import torch
 
 from svg_pyro.errors import ConfigError
 from svg_pyro.model.checks import latents
-from svg_pyro.model.lengths import Lengths
+from svg_pyro.model.features import Features
+from svg_pyro.model.inputs import with_action_before
 from svg_pyro.model.types import Distribution, Part
 
 
-def posterior_of(
-    svg: Part, h: torch.Tensor, lengths: Lengths | None = None
-) -> Distribution:
+def posterior_of(svg: Part, features: Features) -> Distribution:
     """q(z_t | x_{1:T}) of t = 2..T; batch shape ``(B, T-1)``.
 
     The guide's state starts at h_1 or, with ``SVGConfig.posterior_start`` 2, at h_2.
@@ -19,14 +18,14 @@ def posterior_of(
     ----------
     svg : SVG
         With a guide.
-    h : torch.Tensor
-        Features of x_1..x_T, shape ``(B, T, g_dim)``, T at least 2.
-    lengths : Lengths, optional
-        Of padded clips; a guide that smooths does not look into the padding.
+    features : Features
+        Of x_1..x_T, T at least 2. Where clips are padded, a guide that smooths does not
+        look into the padding.
     """
     state, more = None, {}
-    if lengths is not None and getattr(svg.posterior, "smooths", False):
-        more["lengths"] = lengths.latents
+    if features.lengths is not None and getattr(svg.posterior, "smooths", False):
+        more["lengths"] = features.lengths.latents
+    h = with_action_before(svg, features.true_h, features.actions)
     if svg.config.posterior_start == 1:
         _, state = svg.posterior(h[:, :1])
     given = svg.posterior(h[:, 1:], state, **more)

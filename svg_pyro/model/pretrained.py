@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,11 @@ import torch
 from svg_pyro.errors import CheckpointError
 from svg_pyro.model.svg import SVG
 from svg_pyro.util.files import write_json, written_beside
+from svg_pyro.util.words import one_line
 
 FORMAT = "svg_pyro model"
 CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
+_LARGEST_CONFIG = 2**20  # characters
 _SHIPPED = Path(__file__).parent / "weights"
 
 
@@ -57,9 +60,14 @@ def save_pretrained(
         "parts": svg.names,
         "about": about or {},
     }
+    data = to_bytes(weights)
+    content["sha256"] = {
+        WEIGHTS_FILE: hashlib.sha256(data).hexdigest(),
+        "config": _digest(content),
+    }
     try:
         with written_beside(folder / WEIGHTS_FILE) as beside:
-            beside.write_bytes(to_bytes(weights))
+            beside.write_bytes(data)
         write_json(folder / CONFIG_FILE, content)
     except OSError as error:
         raise CheckpointError(
@@ -89,9 +97,10 @@ def read_pretrained(source: str | Path) -> dict[str, Any]:
     """
     folder = _folder(source)
     content = read_config(folder)
+    wanted = content.get("sha256", {}).get(WEIGHTS_FILE)
     return {
         "config": content["config"],
-        "weights": _read_weights(folder / WEIGHTS_FILE),
+        "weights": _read_weights(folder / WEIGHTS_FILE, wanted),
         "training": None,
         "about": content.get("about", {}),
         "file": folder / WEIGHTS_FILE,
@@ -114,18 +123,20 @@ def read_config(folder: str | Path) -> dict[str, Any]:
     Raises
     ------
     CheckpointError
-        When it is missing, is no JSON, or is not of this package.
+        When it is missing, is no JSON, is not of this package, or was changed after it
+        was written.
     """
     path = Path(folder) / CONFIG_FILE
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        with open(path, encoding="utf-8") as file:
+            content = json.loads(file.read(_LARGEST_CONFIG))
     except FileNotFoundError:
         raise CheckpointError(
             f"{folder} holds no {CONFIG_FILE}; give a folder that save_pretrained wrote"
         ) from None
     except (ValueError, RecursionError, OSError) as error:
         raise CheckpointError(
-            f"{path} cannot be read ({str(error).splitlines()[0]}); fetch it again"
+            f"{path} cannot be read ({one_line(error)}); fetch it again"
         ) from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise CheckpointError(
@@ -133,10 +144,27 @@ def read_config(folder: str | Path) -> dict[str, Any]:
         )
     if content.get("version") != 1 or not isinstance(content.get("config"), dict):
         raise CheckpointError(
-            f"{path} is of version {content.get('version')!r}, this svg_pyro reads 1; "
-            "install a newer svg_pyro"
+            f"{path} is of version {one_line(content.get('version'), 20)}, this "
+            "svg_pyro reads 1; install a newer svg_pyro"
+        )
+    sums = content.get("sha256", {})
+    if not isinstance(sums, dict) or not isinstance(content.get("about", {}), dict):
+        raise CheckpointError(
+            f"{path}: sha256 or about is no object; fetch the file again"
+        )
+    if sums.get("config", _digest(content)) != _digest(content):
+        raise CheckpointError(
+            f"{path} was changed after it was written: the checksum of its config is "
+            "another one; fetch it again, or take sha256 out if you changed it"
         )
     return content
+
+
+def _digest(content: dict[str, Any]) -> str:
+    """The SHA-256 of what a folder's ``config.json`` says of the model itself."""
+    said = {key: content.get(key) for key in ("config", "parts")}
+    text = json.dumps(said, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def check_tensors(
@@ -184,9 +212,9 @@ def _some(words: str, names: list[str]) -> str:
     return f"{words} {names[0]}{more}"
 
 
-def _read_weights(path: Path) -> dict[str, torch.Tensor]:
+def _read_weights(path: Path, sha256: object) -> dict[str, torch.Tensor]:
     from safetensors import SafetensorError
-    from safetensors.torch import load_file
+    from safetensors.torch import load as from_bytes
 
     if not path.is_file():
         raise CheckpointError(
@@ -194,12 +222,21 @@ def _read_weights(path: Path) -> dict[str, torch.Tensor]:
             "wrote"
         )
     try:
-        return load_file(path)
-    except (SafetensorError, OSError, ValueError) as error:
+        data = path.read_bytes()
+        weights: dict[str, torch.Tensor] = from_bytes(data)
+    # Types that PyTorch does not have are a KeyError.
+    except (SafetensorError, OSError, ValueError, KeyError, RuntimeError) as error:
         raise CheckpointError(
-            f"{path} cannot be read ({str(error).splitlines()[0]}); it is truncated or "
+            f"{path} cannot be read ({one_line(error)}); it is truncated or "
             "of another program: fetch it again"
         ) from error
+    # After the reader, whose words say more of a file that was cut short.
+    if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256:
+        raise CheckpointError(
+            f"{path} is damaged: its checksum (SHA-256) is not the one in "
+            f"{CONFIG_FILE}; fetch both again"
+        )
+    return weights
 
 
 def _folder(source: str | Path) -> Path:

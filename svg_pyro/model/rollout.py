@@ -10,6 +10,7 @@ from svg_pyro.config import SVGConfig
 from svg_pyro.errors import ConfigError
 from svg_pyro.model.checks import latents
 from svg_pyro.model.features import Features, decode
+from svg_pyro.model.inputs import join, with_action
 from svg_pyro.model.skips import skips_of_future
 from svg_pyro.model.types import Part, RecurrentState
 
@@ -67,7 +68,8 @@ def roll_out(
     seen, h, future = features.h.shape[1], features.h[:, -1:], _Future(horizon)
     mean = features.inputs[:, -1:]
     for t in range(seen + 1, seen + horizon + 1):
-        g, states = predict_next(svg, t, h, states)
+        action = features.actions_from(t - 2, t - 1)
+        g, states = predict_next(svg, t, with_action(svg, h, action), states)
         decoded = decode(svg.decoder, g, prepared, mean).to(features.frames.dtype)
         mean, _ = svg.observation.split(decoded)
         future.append(decoded if noise else mean)
@@ -147,7 +149,8 @@ def predict_next(
     t : int
         The frame that is predicted, counted from 1: the site is "z_{t}".
     h : torch.Tensor
-        Features of frame t - 1, ``(*samples, B, 1, g_dim)``.
+        Features of frame t - 1, and the action behind them,
+        ``(*samples, B, 1, g_dim + A)``.
     states : tuple
         Of the prior and of the frame predictor, before frame t - 1 is seen.
     """
@@ -161,9 +164,3 @@ def predict_next(
         z = pyro.sample(f"z_{t}", z_dist)
     g, state = svg.frame_predictor(join(h, z), state)
     return g, (prior_state, state)
-
-
-def join(h: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
-    """concat(h, z), either of which may have further leading dimensions."""
-    batch = torch.broadcast_shapes(h.shape[:-1], z.shape[:-1])
-    return torch.cat([h.expand(*batch, -1), z.expand(*batch, -1)], -1)

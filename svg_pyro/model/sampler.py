@@ -13,7 +13,7 @@ from torch.utils._pytree import tree_map
 from svg_pyro.config import check_precision
 from svg_pyro.errors import ConfigError
 from svg_pyro.model.batch_norm import generating
-from svg_pyro.model.features import encode
+from svg_pyro.model.features import clips_of, encode
 from svg_pyro.model.generation import Draw, gathered
 from svg_pyro.model.networks import Networks, folded
 from svg_pyro.model.precision import autocast, autocast_dtype
@@ -89,6 +89,7 @@ class Sampler:
         chunk_size: int | None = None,
         noise: bool = False,
         seed: int | None = None,
+        actions: torch.Tensor | None = None,
     ) -> Iterator[torch.Tensor]:
         """Sampled futures, a few at a time; see `SVG.futures`.
 
@@ -102,7 +103,7 @@ class Sampler:
             As `SVG.futures`; when the weights have changed since, or PyTorch cannot
             compile.
         """
-        self._svg.check_request(context, horizon, num_samples, chunk_size)
+        self._svg.check_request(context, horizon, num_samples, chunk_size, actions)
         self._svg.check_draws(noise=noise, seed=seed)
         if _versions(self._svg) != self._weights:
             raise ConfigError(
@@ -111,7 +112,7 @@ class Sampler:
         batch = self._svg.config.generation_norm == "batch"
         mode = generating(self._svg) if batch else contextlib.nullcontext()
         with self._autocast(), torch.no_grad(), mode:
-            features = encode(self._encoder, context, shared=True)
+            features = encode(self._encoder, context, shared=True, actions=actions)
         draws = self._generating.draws_of(
             features,
             horizon,
@@ -132,15 +133,23 @@ class Sampler:
         chunk_size: int | None = None,
         noise: bool = False,
         seed: int | None = None,
+        actions: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Sampled futures, shape ``(num_samples, B, horizon, C, H, W)``.
+        """Sampled futures, shape ``(num_samples, B or K, horizon, C, H, W)``.
 
         See `SVG.predict`; raises what `futures` does.
         """
         chunks = self.futures(
-            context, horizon, num_samples, chunk_size=chunk_size, noise=noise, seed=seed
+            context,
+            horizon,
+            num_samples,
+            chunk_size=chunk_size,
+            noise=noise,
+            seed=seed,
+            actions=actions,
         )
-        return gathered(chunks, context, horizon, num_samples)
+        clips = clips_of(context, actions)
+        return gathered(chunks, context, horizon, (num_samples, clips))
 
     def _autocast(self) -> AbstractContextManager[None]:
         return autocast(self._device, self._precision)

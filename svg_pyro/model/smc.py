@@ -10,6 +10,7 @@ import torch
 
 from svg_pyro.errors import FramesError
 from svg_pyro.model.checks import check_count, check_frames
+from svg_pyro.model.inputs import check_actions
 from svg_pyro.model.streaming import State
 
 
@@ -71,7 +72,13 @@ def resampled(log_weights: torch.Tensor) -> torch.Tensor:
     return torch.searchsorted(edges, places).clamp_(max=count - 1).T
 
 
-def log_evidence(svg: Any, frames: torch.Tensor, num_particles: int) -> torch.Tensor:
+def log_evidence(
+    svg: Any,
+    frames: torch.Tensor,
+    num_particles: int,
+    *,
+    actions: torch.Tensor | None = None,
+) -> torch.Tensor:
     r"""An estimate of log p(x_{2:T} | x_1) of each clip by a particle filter.
 
     ::
@@ -90,6 +97,8 @@ def log_evidence(svg: Any, frames: torch.Tensor, num_particles: int) -> torch.Te
         Shape ``(B, T, C, H, W)``, floats in [0, 1], T at least 2.
     num_particles : int
         K.
+    actions : torch.Tensor, optional
+        Of a model with actions, ``(B, T-1, A)``.
 
     Returns
     -------
@@ -103,11 +112,12 @@ def log_evidence(svg: Any, frames: torch.Tensor, num_particles: int) -> torch.Te
     """
     check_frames(frames, svg.frame_shape, 2)
     check_count("num_particles", num_particles)
+    check_actions(svg.config, actions, frames, 0)
     state = svg.start(frames[:, 0]).expand(num_particles)
     log_weights = frames.new_zeros(num_particles, len(frames))
     total = frames.new_zeros(len(frames))
     for t in range(1, frames.shape[1]):
-        state = svg.step(state, frames[:, t])
+        state = svg.step(state, frames[:, t], action=_row(actions, t))
         assert state.log_weight is not None  # of a frame that was seen
         log_weights = log_weights + state.log_weight
         weak = effective_sample_size(log_weights) < num_particles / 2
@@ -128,6 +138,7 @@ def futures_to(
     num_samples: int,
     *,
     tolerance: float = 0.02,
+    actions: torch.Tensor | None = None,
 ) -> GuidedFutures:
     r"""Futures of a context, conditioned on a frame that they are to arrive at.
 
@@ -156,6 +167,8 @@ def futures_to(
         Futures of each clip.
     tolerance : float
         Root mean square error of a pixel at which the goal counts as reached; above 0.
+    actions : torch.Tensor, optional
+        Of a model with actions, ``(B, n - 1 + horizon, A)``.
 
     Returns
     -------
@@ -173,20 +186,28 @@ def futures_to(
     goal = _checked_goal(svg, goal, len(context))
     if not tolerance > 0:
         raise FramesError(f"tolerance is {tolerance!r}; give a number above 0")
+    seen = context.shape[1]
+    check_actions(svg.config, actions, context, horizon)
     state = svg.start(context[:, 0])
-    for t in range(1, context.shape[1]):
-        state = svg.step(state, context[:, t])
-    return _drawn_to(svg, state.expand(num_samples), goal, horizon, tolerance)
+    for t in range(1, seen):
+        state = svg.step(state, context[:, t], action=_row(actions, t))
+    coming = None if actions is None else actions[:, seen - 1 :]
+    rows = [_row(coming, t + 1) for t in range(horizon)]
+    return _drawn_to(svg, state.expand(num_samples), goal, rows, tolerance)
 
 
 def _drawn_to(
-    svg: Any, state: State, goal: torch.Tensor, horizon: int, tolerance: float
+    svg: Any,
+    state: State,
+    goal: torch.Tensor,
+    actions: list[torch.Tensor | None],
+    tolerance: float,
 ) -> GuidedFutures:
     count, clips = len(state.frame), torch.arange(len(goal), device=goal.device)
     log_weights = goal.new_zeros(state.batch_shape)
     potential, frames = log_weights, []
-    for left in range(horizon - 1, -1, -1):
-        state = svg.step(state)
+    for left, action in zip(reversed(range(len(actions))), actions, strict=True):
+        state = svg.step(state, action=action)
         frames.append(state.frame)
         mse = (state.frame - goal).square().flatten(-3).mean(-1)
         whole = -mse / (2 * tolerance**2)
@@ -203,6 +224,11 @@ def _drawn_to(
             frames = [frame[ancestors, clips] for frame in frames]
             log_weights = log_weights.masked_fill(weak, 0)
     return GuidedFutures(torch.stack(frames, 2), log_weights.log_softmax(0))
+
+
+def _row(actions: torch.Tensor | None, t: int) -> torch.Tensor | None:
+    """The action that leads to frame t, counted from 0."""
+    return None if actions is None else actions[:, t - 1]
 
 
 def _temperature(log_weights: torch.Tensor, whole: torch.Tensor) -> torch.Tensor:

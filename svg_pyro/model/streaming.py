@@ -13,7 +13,7 @@ from torch.utils._pytree import tree_map
 from svg_pyro.errors import FramesError
 from svg_pyro.model.checks import check_count, check_frames, latents
 from svg_pyro.model.features import decode
-from svg_pyro.model.rollout import join
+from svg_pyro.model.inputs import check_action, join, with_action, with_action_before
 from svg_pyro.model.skips import last_skip_frame
 from svg_pyro.util.modes import evaluating
 
@@ -142,7 +142,12 @@ def start(svg: Any, frame: torch.Tensor) -> State:
         h, skips = svg.encoder(frame)
         posterior = None
         if svg.posterior is not None and svg.config.posterior_start == 1:
-            posterior = latents("guide", svg.posterior(h, None), svg.config.z_dim)[1]
+            first = h
+            if svg.config.action_dim:
+                none = h.new_empty(*h.shape[:-2], 0, svg.config.action_dim)
+                first = with_action_before(svg, h, none)
+            given = svg.posterior(first, None)
+            posterior = latents("guide", given, svg.config.z_dim)[1]
         prepared = svg.decoder.prepare(frame, skips)
     return State(
         time=1,
@@ -163,16 +168,24 @@ def step(
     frame: torch.Tensor | None = None,
     *,
     z: torch.Tensor | None = None,
+    action: torch.Tensor | None = None,
 ) -> State:
     """The state one frame later; see `SVG.step`."""
+    check_action(svg.config, action, state.batch_shape)
+    if action is not None:
+        action = action.unsqueeze(-2)
     with torch.no_grad(), evaluating(svg):
         if frame is None:
-            return _imagined(svg, state, z)
-        return _observed(svg, state, _checked(svg, frame), z)
+            return _imagined(svg, state, z, action)
+        return _observed(svg, state, _checked(svg, frame), z, action)
 
 
 def _observed(
-    svg: Any, state: State, frame: torch.Tensor, z: torch.Tensor | None
+    svg: Any,
+    state: State,
+    frame: torch.Tensor,
+    z: torch.Tensor | None,
+    action: torch.Tensor | None,
 ) -> State:
     def wide(leaf: torch.Tensor) -> torch.Tensor:
         # One frame may be seen by many samples of the past.
@@ -181,16 +194,19 @@ def _observed(
     h, skips = svg.encoder(frame)
     # A part without a state of its own would draw one latent for all samples.
     h = wide(h)
-    prior, prior_state = _prior(svg, state)
+    seen = with_action(svg, state.h, action)
+    prior, prior_state = _prior(svg, seen, state)
     posterior_state, kl, log_ratio = None, None, None
     if prior is not None:
         posterior, posterior_state = latents(
-            "guide", svg.posterior(h, state.posterior), svg.config.z_dim
+            "guide",
+            svg.posterior(with_action(svg, h, action), state.posterior),
+            svg.config.z_dim,
         )
         z = posterior.sample() if z is None else z.unsqueeze(-2)
         log_ratio = (posterior.log_prob(z) - prior.log_prob(z)).squeeze(-1)
         kl = _divergence(posterior, prior, log_ratio)
-    g, predictor_state = svg.frame_predictor(_inputs(state.h, z), state.predictor)
+    g, predictor_state = svg.frame_predictor(_inputs(seen, z), state.predictor)
     mean, extra = svg.observation.split(_decoded(svg, g, state.scored_skips, state))
     likelihood = svg.observation(mean.to(frame.dtype), extra, frame)
     nll = -likelihood.log_prob(frame).squeeze(-1)
@@ -217,17 +233,21 @@ def _observed(
     )
 
 
-def _imagined(svg: Any, state: State, z: torch.Tensor | None) -> State:
-    prior, prior_state = _prior(svg, state)
+def _imagined(
+    svg: Any, state: State, z: torch.Tensor | None, action: torch.Tensor | None
+) -> State:
+    seen = with_action(svg, state.h, action)
+    prior, prior_state = _prior(svg, seen, state)
     if prior is not None:
         z = prior.sample() if z is None else z.unsqueeze(-2)
-    g, predictor_state = svg.frame_predictor(_inputs(state.h, z), state.predictor)
+    g, predictor_state = svg.frame_predictor(_inputs(seen, z), state.predictor)
     mean, _ = svg.observation.split(_decoded(svg, g, state.future_skips, state))
     mean = mean.to(state.frame.dtype)
     h, skips = svg.encoder(mean)
     posterior_state = None
     if svg.posterior is not None:
-        posterior_state = svg.posterior(h, state.posterior)[1]
+        given = with_action(svg, h, action)
+        posterior_state = svg.posterior(given, state.posterior)[1]
     later = {}
     if svg.config.last_frame_skip:
         prepared = svg.decoder.prepare(mean, skips)
@@ -255,10 +275,10 @@ def _decoded(
     return decode(svg.decoder, g, skips, state.frame.unsqueeze(-4))
 
 
-def _prior(svg: Any, state: State) -> tuple[Any, Any]:
+def _prior(svg: Any, seen: torch.Tensor, state: State) -> tuple[Any, Any]:
     if svg.prior is None:
         return None, None
-    given = svg.prior(state.h, state.prior)
+    given = svg.prior(seen, state.prior)
     prior: tuple[Any, Any] = latents("prior", given, svg.config.z_dim)
     return prior
 

@@ -20,10 +20,11 @@ from svg_pyro.model.features import KEY, Features, decode, encode, replayed
 from svg_pyro.model.generation import Generative
 from svg_pyro.model.guides import PriorGuide
 from svg_pyro.model.inference import mean_of, posterior_of
+from svg_pyro.model.inputs import join, with_action
 from svg_pyro.model.lengths import Places
 from svg_pyro.model.parts import make_parts
 from svg_pyro.model.pyro_internals import conditioned_sites
-from svg_pyro.model.rollout import join, roll_out
+from svg_pyro.model.rollout import roll_out
 from svg_pyro.model.root import program
 from svg_pyro.model.skips import skips_of_targets
 from svg_pyro.model.streaming import State
@@ -41,6 +42,9 @@ class SVG(Generative):
 
         p(x, z) = prod_t p(z_t | x_{1:t-1}) p(x_t | Dec(g_t, skips))
         q(z | x) = prod_t q(z_t | x_{1:t}),                       t = 2..T
+
+    With actions (``action_dim`` above 0), of which a_t leads from x_t to x_{t+1}, g_t
+    and the prior of z_t depend on a_{1:t-1} too, and so does the guide's z_t.
 
     Parameters
     ----------
@@ -67,6 +71,9 @@ class SVG(Generative):
     names : dict of str to str
         Of "prior", "guide", "observation" and "backbone" the registered name, or the
         class of the object that was given.
+    action_mean, action_std : torch.Tensor
+        Of a model with actions, ``(action_dim,)``: what actions are normalised by, in
+        the data's units. 0 and 1 until a training sets those of its clips.
 
     Raises
     ------
@@ -110,6 +117,9 @@ class SVG(Generative):
             predictor=predictor,
         )
         self.config = config
+        if config.action_dim:
+            self.register_buffer("action_mean", torch.zeros(config.action_dim))
+            self.register_buffer("action_std", torch.ones(config.action_dim))
         self.names = parts.names
         self.frame_shape = parts.frame_shape
         # The first, so that stored optimisers find its weights where they were.
@@ -137,6 +147,7 @@ class SVG(Generative):
         noise: bool = False,
         inputs: torch.Tensor | None = None,
         lengths: Lengths = None,
+        actions: torch.Tensor | None = None,
     ) -> torch.Tensor | None:
         r"""p(x_{2:T}, z_{2:T} | x_1) and, with a horizon, the futures after x_T.
 
@@ -173,6 +184,10 @@ class SVG(Generative):
             How many of each clip's frames are real, ``(B,)``, from 2 to T: the rest is
             padding, of any values. Everything is then what it is for each clip cut to
             its length; only for clips that are scored.
+        actions : torch.Tensor, optional
+            Of a model with actions, in the data's units, ``(B, T - 1 + horizon, A)``:
+            row i leads from frame i to the next. K plans for one clip, ``(K, ...)``,
+            give K futures of it; then B in what is returned is K.
 
         Returns
         -------
@@ -182,8 +197,9 @@ class SVG(Generative):
         Raises
         ------
         FramesError
-            When the frames, the horizon or the lengths are not what is said above; or
-            a latent of an observed frame is conditioned as if it were a site.
+            When the frames, the horizon, the lengths or the actions are not what is
+            said above; or a latent of an observed frame is conditioned as if it were a
+            site.
         ConfigError
             When there is to be noise, and the observation model does not know any yet.
 
@@ -196,11 +212,12 @@ class SVG(Generative):
         torch.Size([4, 2, 3, 1, 64, 64])
         """
         score = horizon == 0 if score is None else score
-        real = self.check(frames, horizon, 2 if score else 1, lengths)
+        real = self.check(frames, horizon, 2 if score else 1, lengths, actions)
         counted = training_statistics(self, once=inputs is not None)
         with generating(self) if horizon else counted:
-            features = replayed(self.encoder, frames, inputs, real) or encode(
-                self.encoder, frames, inputs=inputs, lengths=real
+            given = frames, inputs, real, actions
+            features = replayed(self.encoder, *given) or encode(
+                self.encoder, frames, inputs=inputs, lengths=real, actions=actions
             )
             return self._model(features, horizon, score=score, noise=noise)
 
@@ -212,10 +229,16 @@ class SVG(Generative):
         score: bool | None = None,
         noise: bool = False,
         lengths: Lengths = None,
+        actions: torch.Tensor | None = None,
     ) -> torch.Tensor | None:
         """See `model`."""
         future: torch.Tensor | None = self.model(
-            frames, horizon, score=score, noise=noise, lengths=lengths
+            frames,
+            horizon,
+            score=score,
+            noise=noise,
+            lengths=lengths,
+            actions=actions,
         )
         return future
 
@@ -229,6 +252,7 @@ class SVG(Generative):
         noise: bool = False,
         inputs: torch.Tensor | None = None,
         lengths: Lengths = None,
+        actions: torch.Tensor | None = None,
     ) -> None:
         r"""q(z_{2:T} | x_{1:T}): the approximate posterior of what is observed.
 
@@ -238,7 +262,7 @@ class SVG(Generative):
 
         Parameters
         ----------
-        frames, horizon, score, noise, inputs, lengths
+        frames, horizon, score, noise, inputs, lengths, actions
             As in `model`. The future's latents and frames are left to the model.
 
         Raises
@@ -247,13 +271,21 @@ class SVG(Generative):
             As `model`.
         """
         shortest = 2 if horizon == 0 or score else 1
-        real = self.check(frames, horizon, shortest, lengths)
+        real = self.check(frames, horizon, shortest, lengths, actions)
         if self.posterior is None or frames.shape[1] < 2:
             return
         counted = training_statistics(self, once=inputs is not None)
         with generating(self) if horizon else counted:
-            features = encode(self.encoder, frames, inputs=inputs, lengths=real)
+            features = encode(
+                self.encoder, frames, inputs=inputs, lengths=real, actions=actions
+            )
             self._guide(features, means=self._takes_means(horizon, score))
+
+    @property
+    def knows_actions(self) -> bool:
+        """Whether the statistics of a training set's actions have been set."""
+        centred = bool((self.action_mean == 0).all())
+        return not (centred and bool((self.action_std == 1).all()))
 
     def start(self, frame: torch.Tensor) -> State:
         """The state after the first frame of a video.
@@ -276,6 +308,7 @@ class SVG(Generative):
         frame: torch.Tensor | None = None,
         *,
         z: torch.Tensor | None = None,
+        action: torch.Tensor | None = None,
     ) -> State:
         """The state one frame later: of one that is seen, or of one that is imagined.
 
@@ -292,13 +325,16 @@ class SVG(Generative):
         z : torch.Tensor, optional
             The latent to take, ``(*batch, z_dim)``, in place of a draw from the guide
             or, for an imagined frame, from the prior.
+        action : torch.Tensor, optional
+            Of a model with actions: the one that leads to this frame,
+            ``(*batch, A)``, in the data's units.
 
         Raises
         ------
         FramesError
-            When the frame is no such tensor.
+            When the frame or the action is no such tensor.
         """
-        return streaming.step(self, state, frame, z=z)
+        return streaming.step(self, state, frame, z=z, action=action)
 
     def _takes_means(self, horizon: int, score: bool | None) -> bool:
         """Whether the context's latents are means: not where they are scored."""
@@ -307,10 +343,10 @@ class SVG(Generative):
     def _guide(self, features: Features, *, means: bool = False) -> None:
         if self.posterior is None or features.h.shape[1] < 2:
             return
-        batch, steps = features.h.shape[0], features.h.shape[1] - 1
+        batch, steps = features.clips, features.h.shape[1] - 1
 
         def infer() -> Distribution:
-            posterior = posterior_of(self, features.true_h, features.lengths)
+            posterior = posterior_of(self, features)
             if means:
                 return dist.Delta(mean_of(self, posterior), event_dim=1)
             return posterior
@@ -325,7 +361,7 @@ class SVG(Generative):
     def _model(
         self, features: Features, horizon: int, *, score: bool, noise: bool = False
     ) -> torch.Tensor | None:
-        batch, steps = features.h.shape[0], features.h.shape[1] - 1
+        batch, steps = features.clips, features.h.shape[1] - 1
         check_conditioned(conditioned_sites(), steps + 1, horizon)
         states = None, None
         with pyro.plate("batch", batch, dim=-2):
@@ -341,17 +377,19 @@ class SVG(Generative):
         self, features: Features
     ) -> tuple[torch.Tensor, tuple[RecurrentState, RecurrentState]]:
         """g_2..g_T and the states after frame T-1, from h_1..h_{T-1}."""
-        h = features.h[:, :-1]
+        steps = features.h.shape[1] - 1
+        actions = features.actions_from(0, steps)
+        h = with_action(self, features.h[:, :-1], actions)
         prior_network = self.prior
         if prior_network is None:
             g, state = self.frame_predictor(h)
             return g, (None, state)
         # The guide's latents lead to the true x_t, which only true frames foretell.
-        seen = features.true_h[:, :-1]
+        seen = with_action(self, features.true_h[:, :-1], actions)
         prior, prior_state = features.once(
             "prior", lambda: latents("prior", prior_network(seen), self.config.z_dim)
         )
-        with pyro.plate("time", h.shape[1], dim=-1), _of_real(features):
+        with pyro.plate("time", steps, dim=-1), _of_real(features):
             z = pyro.sample("z", prior)
         g, state = self.frame_predictor(join(h, z))
         return g, (prior_state, state)

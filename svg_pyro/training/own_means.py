@@ -12,9 +12,9 @@ clip, so that time stays a plate.
 import torch
 
 from svg_pyro.config import TrainingConfig
-from svg_pyro.model.features import decode, encode
+from svg_pyro.model.features import Features, decode, encode
 from svg_pyro.model.inference import posterior_of
-from svg_pyro.model.rollout import join
+from svg_pyro.model.inputs import join, with_action
 from svg_pyro.model.skips import skips_of_targets
 from svg_pyro.model.svg import SVG
 from svg_pyro.util.modes import evaluating
@@ -30,7 +30,12 @@ def share_at(config: TrainingConfig, step: int) -> float:
 
 
 @torch.no_grad()
-def with_own_means(svg: SVG, frames: torch.Tensor, share: float) -> torch.Tensor:
+def with_own_means(
+    svg: SVG,
+    frames: torch.Tensor,
+    share: float,
+    actions: torch.Tensor | None = None,
+) -> torch.Tensor:
     """Replace a share of the frames x_3..x_{T-1} by the model's means of them.
 
     Each of these frames is replaced with probability `share`, independently. Its mean
@@ -45,6 +50,8 @@ def with_own_means(svg: SVG, frames: torch.Tensor, share: float) -> torch.Tensor
         Shape ``(B, T, C, H, W)``, values in [0, 1].
     share : float
         In [0, 1].
+    actions : torch.Tensor, optional
+        Of a model with actions, ``(B, T-1, A)``.
 
     Returns
     -------
@@ -54,13 +61,13 @@ def with_own_means(svg: SVG, frames: torch.Tensor, share: float) -> torch.Tensor
     steps = frames.shape[1]
     own = torch.rand(frames.shape[:2], device=frames.device) < share
     with evaluating(svg):
-        features = encode(svg.encoder, frames)
-        z = _latents(svg, features.h)
+        features = encode(svg.encoder, frames, actions=actions)
+        z = _latents(svg, features)
         skips = skips_of_targets(svg.decoder, features, svg.config)
         mixed, state = frames.clone(), None
         h = features.h.clone()
         for t in range(1, steps - 1):
-            x = h[:, t - 1 : t]
+            x = with_action(svg, h[:, t - 1 : t], features.actions_from(t - 1, t))
             if z is not None:
                 x = join(x, z[:, t - 1 : t])
             g, state = svg.frame_predictor(x, state)
@@ -75,9 +82,9 @@ def with_own_means(svg: SVG, frames: torch.Tensor, share: float) -> torch.Tensor
     return mixed
 
 
-def _latents(svg: SVG, h: torch.Tensor) -> torch.Tensor | None:
+def _latents(svg: SVG, features: Features) -> torch.Tensor | None:
     """z_2..z_T drawn from the guide, ``(B, T-1, z_dim)``; None without latents."""
     if svg.posterior is None:
         return None
-    z: torch.Tensor = posterior_of(svg, h).sample()
+    z: torch.Tensor = posterior_of(svg, features).sample()
     return z

@@ -1,16 +1,70 @@
-"""BatchNorm's running statistics, fitted to the weights as they are."""
+"""What is fitted, not learnt: BatchNorm's running statistics, the actions' scale."""
 
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import torch
 from pyro.infer import Trace_ELBO
 from torch import nn
 
+from svg_pyro.data.base import ClipDataset
+from svg_pyro.data.batches import Batch
 from svg_pyro.model.precision import autocast
 from svg_pyro.model.svg import SVG
 from svg_pyro.util.modes import seeded
 from svg_pyro.util.tensors import to_float
+
+_ACTION_CLIPS = 1000
+
+
+def in_parts(
+    frames: torch.Tensor,
+    actions: torch.Tensor | None,
+    batch_size: int,
+    device: torch.device,
+) -> Iterator[tuple[torch.Tensor, dict[str, torch.Tensor]]]:
+    """Clips as model and guide take them: frames, and what goes with them by name.
+
+    Parameters
+    ----------
+    frames : torch.Tensor
+        Clips, uint8 ``(B, T, C, H, W)``.
+    actions : torch.Tensor or None
+        Theirs, ``(B, T - 1, A)``.
+    batch_size : int
+        Clips at a time.
+    device : torch.device
+        Where they are put.
+    """
+    for start in range(0, len(frames), batch_size):
+        part = slice(start, start + batch_size)
+        given = {}
+        if actions is not None:
+            given["actions"] = actions[part].to(device)
+        yield to_float(frames[part], device), given
+
+
+def fit_actions(svg: SVG, data: ClipDataset, seed: int = 0) -> None:
+    """Set what actions are normalised by: mean and standard deviation of the data's.
+
+    A value that never changes is only centred.
+
+    Parameters
+    ----------
+    svg : SVG
+        With an `action_dim` above 0.
+    data : ClipDataset
+        Training clips; at most 1,000 of them are looked at.
+    seed : int
+        Draws which.
+    """
+    count = min(len(data), _ACTION_CLIPS)
+    chosen = np.random.default_rng(seed).permutation(len(data))[:count].tolist()
+    rows = torch.cat([data.actions(i) for i in chosen]).double()
+    std = rows.std(0, correction=0)
+    svg.action_mean.copy_(rows.mean(0))
+    svg.action_std.copy_(torch.where(std > 0, std, torch.ones_like(std)))
 
 
 def moving_statistics(svg: SVG) -> Iterator[tuple[str, torch.Tensor]]:
@@ -22,7 +76,7 @@ def moving_statistics(svg: SVG) -> Iterator[tuple[str, torch.Tensor]]:
 
 
 def refit_statistics(
-    svg: SVG, elbo: Trace_ELBO, clips: torch.Tensor, batch_size: int, precision: str
+    svg: SVG, elbo: Trace_ELBO, clips: Batch, batch_size: int, precision: str
 ) -> None:
     """Set the statistics that BatchNorm uses in evaluation mode from training clips.
 
@@ -38,8 +92,8 @@ def refit_statistics(
         ``batch_norm`` is "time": the first code's statistics are those of its steps.
     elbo : pyro.infer.ELBO
         Runs guide and model.
-    clips : torch.Tensor
-        Training clips, uint8, shape ``(B, T, C, H, W)``.
+    clips : Batch
+        Training clips.
     batch_size : int
         Clips at a time, as in training.
     precision : str
@@ -55,8 +109,10 @@ def refit_statistics(
         layer.momentum = None  # the mean over all batches
     try:
         with seeded(0, device), torch.no_grad(), autocast(device, precision):
-            for batch in torch.split(clips, batch_size):
-                elbo.loss(svg.model, svg.guide, to_float(batch, device))
+            for frames, given in in_parts(
+                clips.frames, clips.actions, batch_size, device
+            ):
+                elbo.loss(svg.model, svg.guide, frames, **given)
     finally:
         for layer, (momentum, count) in zip(layers, before, strict=True):
             layer.momentum = momentum

@@ -28,8 +28,9 @@ class _Objective(nn.Module):
         frames: torch.Tensor,
         inputs: torch.Tensor | None,
         lengths: torch.Tensor | None,
+        actions: torch.Tensor | None,
     ) -> Any:
-        given = {"inputs": inputs, "lengths": lengths}
+        given = {"inputs": inputs, "lengths": lengths, "actions": actions}
         given = {k: v for k, v in given.items() if v is not None}
         with autocast(frames.device, self.precision):
             return self.elbo.differentiable_loss(
@@ -90,6 +91,7 @@ class LossAndGrads:
         frames: torch.Tensor,
         inputs: torch.Tensor | None = None,
         lengths: Sequence[int] | torch.Tensor | None = None,
+        actions: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Add to the gradients.
 
@@ -105,6 +107,8 @@ class LossAndGrads:
         lengths : sequence of int or torch.Tensor, optional
             Of padded clips, ``(B/R,)``; see `SVG.model`. The gradient is that of -ELBO
             in nats a real frame, over all B clips.
+        actions : torch.Tensor, optional
+            Of a model with actions, ``(B/R, T-1, A)``; see `SVG.model`.
 
         Returns
         -------
@@ -121,15 +125,15 @@ class LossAndGrads:
             lengths = torch.as_tensor(lengths)
             scored = _mean_over_processes(int(lengths.sum()) - len(lengths))
         chunks = frames.chunk(self._accumulate)
-        seen, real = (
+        given = (
             [None] * len(chunks) if x is None else x.chunk(len(chunks))
-            for x in (inputs, lengths)
+            for x in (inputs, lengths, actions)
         )
-        *first, last = zip(chunks, seen, real, strict=True)
+        *first, last = zip(chunks, *given, strict=True)
         # Gradients are exchanged once a step, with those of the last chunk.
         with distributed.without_averaging(self._objective):
-            parts = [self._add(*chunk, scored) for chunk in first]
-        parts.append(self._add(*last, scored))
+            parts = [self._add(scored, *chunk) for chunk in first]
+        parts.append(self._add(scored, *last))
         if not self.terms:
             self._check_used()
         losses, nll, kl = zip(*parts, strict=True)
@@ -154,15 +158,14 @@ class LossAndGrads:
 
     def _add(
         self,
-        chunk: torch.Tensor,
-        inputs: torch.Tensor | None,
-        lengths: torch.Tensor | None,
         scored: float,
+        chunk: torch.Tensor,
+        *given: torch.Tensor | None,
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """A chunk's share of the loss, and its clips' nll and kl."""
         with tf32(chunk.device, self._precision == "tf32"):
             with ELBOTerms() as terms:
-                loss = self._objective(chunk, inputs, lengths)
+                loss = self._objective(chunk, *given)
             # In nats a frame, so that clip_norm does not depend on the batch.
             loss = loss / scored
             loss.backward()

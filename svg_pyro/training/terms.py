@@ -8,8 +8,8 @@ from pyro.poutine.messenger import Messenger
 
 from svg_pyro.model.svg import SVG
 from svg_pyro.training.elbos import kl_divergence, weighed
+from svg_pyro.training.statistics import in_parts
 from svg_pyro.util.modes import evaluating, seeded
-from svg_pyro.util.tensors import to_float
 
 
 class ELBOTerms(Messenger):
@@ -78,6 +78,7 @@ def held_out_terms(
     *,
     batch_size: int = 16,
     seed: int = 0,
+    actions: torch.Tensor | None = None,
 ) -> tuple[float, float]:
     """-log p(x | z) and KL(q || p) on held-out clips, in nats a frame.
 
@@ -95,6 +96,8 @@ def held_out_terms(
         Clips at a time.
     seed : int
         Of the latents.
+    actions : torch.Tensor, optional
+        Of a model with actions, ``(B, T - 1, A)``.
 
     Returns
     -------
@@ -104,9 +107,9 @@ def held_out_terms(
     device = next(svg.parameters()).device
     nll, kl = [], []
     with seeded(seed, device), torch.no_grad(), evaluating(svg):
-        for batch in torch.split(clips, batch_size):
+        for frames, given in in_parts(clips, actions, batch_size, device):
             with ELBOTerms() as terms:
-                elbo.loss(svg.model, svg.guide, to_float(batch, device))
+                elbo.loss(svg.model, svg.guide, frames, **given)
             of_clips = terms.per_frame()
             nll.append(of_clips[0])
             kl.append(of_clips[1])

@@ -13,7 +13,7 @@ import torch
 
 from svg_pyro.config import SVGConfig, TrainingConfig
 from svg_pyro.data.base import ClipDataset
-from svg_pyro.data.batches import batch_of, batches
+from svg_pyro.data.batches import Batch, batch_of, batches
 from svg_pyro.errors import CheckpointError, DataError, SVGError, TrainingError
 from svg_pyro.model import checkpoint
 from svg_pyro.model.precision import autocast
@@ -23,7 +23,11 @@ from svg_pyro.training.elbos import ELBOS
 from svg_pyro.training.log import Records, TrainingLog
 from svg_pyro.training.optim import Schedule, make_adam
 from svg_pyro.training.own_means import share_at, with_own_means
-from svg_pyro.training.statistics import moving_statistics, refit_statistics
+from svg_pyro.training.statistics import (
+    fit_actions,
+    moving_statistics,
+    refit_statistics,
+)
 from svg_pyro.training.step import LossAndGrads, check_batch, latents_seed
 from svg_pyro.training.svi import TorchSVI
 from svg_pyro.training.terms import held_out_terms
@@ -46,10 +50,13 @@ class Validation:
         uint8, shape ``(B, T, C, H, W)``.
     then : callable, optional
         Called as ``then(trainer)`` after each validation, for pictures.
+    actions : torch.Tensor, optional
+        Of a model with actions, ``(B, T - 1, A)``.
     """
 
     clips: torch.Tensor
     then: Callable[["Trainer"], object] | None = None
+    actions: torch.Tensor | None = None
 
 
 class Trainer:
@@ -132,10 +139,11 @@ class Trainer:
         )
         self._log = TrainingLog(self.log_path)
         self._records = Records()
-        self._statistics_clips: torch.Tensor | None = None
+        self._statistics_clips: Batch | None = None
         if self.rank == 0:
-            drawn, _ = batch_of(data, _STATISTICS_CLIPS, 0, config.seed)
-            self._statistics_clips = drawn
+            self._statistics_clips = batch_of(data, _STATISTICS_CLIPS, 0, config.seed)
+        if svg.config.action_dim and not svg.knows_actions:
+            fit_actions(svg, data, config.seed)
         self._statistics_at = -1
         self._moving: dict[str, torch.Tensor] | None = None
         self._clock = time.monotonic()
@@ -218,20 +226,26 @@ class Trainer:
             pin=self.device.type == "cuda",
         )
 
-    def _one_step(self, frames: torch.Tensor, clips: list[int]) -> torch.Tensor:
+    def _one_step(
+        self,
+        frames: torch.Tensor,
+        clips: list[int],
+        actions: torch.Tensor | None = None,
+    ) -> torch.Tensor:
         """Train on a batch; its loss in nats a frame, on the device."""
         if self.rank > 0:
             # The checkpoint holds the first process's random state alone.
             torch.manual_seed(latents_seed(self.config.seed, self.rank, self.step))
         self._take_up_moving_statistics()
         frames = to_float(frames, self.device)
+        given = {}
+        if actions is not None:
+            given["actions"] = actions.to(self.device, non_blocking=True)
         share = share_at(self.config, self.step)
         if share > 0:
             with autocast(self.device, self.config.precision):
-                inputs = with_own_means(self.svg, frames, share)
-            loss = self.svi.step(frames, inputs)
-        else:
-            loss = self.svi.step(frames)
+                given["inputs"] = with_own_means(self.svg, frames, share, **given)
+        loss = self.svi.step(frames, **given)
         self.optimiser.advance()
         nll, kl = self._gradient.terms
         self._records.add(self.step, clips, (nll, kl))
@@ -290,6 +304,16 @@ class Trainer:
             advice=("lr", "clip_norm"),
         )
 
+    def _check_weights(self) -> None:
+        """Raise if a weight is not finite: the last step's loss may still have been."""
+        for name, weight in self.svg.named_parameters():
+            if not weight.isfinite().all():
+                raise TrainingError(
+                    f"{name} is not finite after step {self.step}; "
+                    f"{self._last_good_state()}; lower lr, or set clip_norm",
+                    advice=("lr", "clip_norm"),
+                )
+
     def _last_good_state(self) -> str:
         if self.checkpoint_path.exists():
             return f"the last good state is {self.checkpoint_path}"
@@ -317,7 +341,10 @@ class Trainer:
         if self.validation is None or self.rank > 0:
             return
         self._refit_statistics()
-        nll, kl = held_out_terms(self.svg, self._elbo, self.validation.clips)
+        held_out = self.validation
+        nll, kl = held_out_terms(
+            self.svg, self._elbo, held_out.clips, actions=held_out.actions
+        )
         self._log.write(step=self.step, validation_nll=nll, validation_kl=kl)
         bar.write(f"step {self.step}: held-out nll {nll:.5g}, kl {kl:.3g} nats a frame")
         if self.validation.then is not None:
@@ -354,13 +381,14 @@ class Trainer:
         Raises
         ------
         TrainingError
-            If the loss of a step since the last report is not finite.
+            If a weight, or the loss of a step since the last report, is not finite.
         CheckpointError
             If the file cannot be written; the earlier one is unharmed.
         """
         self._check_finite()
         if self.rank > 0:
             return
+        self._check_weights()
         self._refit_statistics()
         cuda = self.device.type == "cuda"
         state = {
@@ -409,7 +437,7 @@ class Trainer:
 def _check_data(data: ClipDataset, config: SVGConfig) -> None:
     if len(data) == 0:
         raise DataError("the data set is empty: it holds no video to train on")
-    for name in ("channels", "image_size"):
+    for name in ("channels", "image_size", "action_dim"):
         have, want = getattr(data, name), getattr(config, name)
         if have != want:
             raise DataError(

@@ -4,7 +4,13 @@ from svg_pyro.errors import SVGError
 
 
 def check_whole(
-    name: str, value: object, *, least: int, error: type[SVGError], where: str = ""
+    name: str,
+    value: object,
+    *,
+    least: int,
+    most: int | None = None,
+    error: type[SVGError],
+    where: str = "",
 ) -> None:
     """Refuse what is not a whole number of at least `least`.
 
@@ -16,6 +22,8 @@ def check_whole(
         The number.
     least : int
         The lowest one that is allowed.
+    most : int, optional
+        The highest one.
     error : type of SVGError
         The class to raise.
     where : str
@@ -24,9 +32,12 @@ def check_whole(
     Raises
     ------
     SVGError
-        Of the class `error`, if `value` is no int (a bool is none), or below `least`.
+        Of the class `error`, if `value` is no int (a bool is none), below `least`, or
+        above `most`.
     """
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise error(
             f"{where}{name} is {value!r}; give a whole number of {least} or more"
         )
+    if most is not None and value > most:
+        raise error(f"{where}{name} is {value:.6g}; give {most} or less")

@@ -1,5 +1,6 @@
 """examples/generate.py: futures of any video, from a checkpoint alone."""
 
+import dataclasses
 from pathlib import Path
 
 import av
@@ -11,6 +12,7 @@ from PIL import Image
 
 import svg_pyro
 from svg_pyro import SVG
+from svg_pyro.commands.generate import read_actions
 from svg_pyro.data import find_sources, first_frames
 from svg_pyro.errors import DataError
 
@@ -166,3 +168,37 @@ def test_bad_input_ends_in_one_line(
     assert stop.value.code == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: ") and words in line
+
+
+def test_actions_come_from_a_file(tiny, video, tmp_path):
+    svg = SVG(dataclasses.replace(tiny, action_dim=3))
+    path = tmp_path / "acting.pt"
+    svg_pyro.save(svg, path)
+    np.save(tmp_path / "video.npy", video)
+    actions = np.random.default_rng(0).normal(size=(6, 3))
+    np.save(tmp_path / "actions.npy", actions)
+    given = [path, tmp_path / "video.npy", "--horizon", 5, "--num-samples", 2]
+    given += ["--shown", 0, "--out", tmp_path / "out"]
+    run(*given, "--actions", tmp_path / "actions.npy")
+    with np.load(tmp_path / "out" / "video.npz") as stored:
+        futures = stored["futures"]
+    context = torch.from_numpy(video[:2])[None, :, None].float() / 255
+    torch.manual_seed(0)
+    plan = torch.from_numpy(actions).float()[None]
+    want = svg_pyro.load(path).predict(context, 5, 2, actions=plan)[:, 0]
+    assert np.array_equal(futures, (want * 255).round().byte().numpy())
+
+
+@pytest.mark.parametrize(
+    "actions, words",
+    [
+        (None, "cannot be read"),
+        (np.zeros(3), "no table of actions"),
+        (np.array([["a"]]), "give numbers"),
+    ],
+)
+def test_files_that_hold_no_actions(actions, words, tmp_path):
+    if actions is not None:
+        np.save(tmp_path / "actions.npy", actions)
+    with pytest.raises(DataError, match=words):
+        read_actions(str(tmp_path / "actions.npy"))

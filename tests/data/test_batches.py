@@ -39,7 +39,7 @@ class Vanished(Numbers):
 
 def drawn(count, batch_size, step, **options):
     """(epoch, video) of each clip of a batch."""
-    frames, indices = batch_of(Numbers(count), batch_size, step, **options)
+    frames, indices, _ = batch_of(Numbers(count), batch_size, step, **options)
     assert frames[:, 0].flatten().tolist() == indices
     return list(zip(frames[:, 1].flatten().tolist(), indices, strict=True))
 
@@ -91,10 +91,9 @@ def test_workers_and_a_stop_change_nothing():
         read = list(batches(data, 4, range(start, 6), seed=2, workers=workers))
         assert torch.equal(torch.get_rng_state(), before)
         assert len(read) == 6 - start
-        for (frames, indices), (frames_wanted, indices_wanted) in zip(
-            read, want[start:], strict=True
-        ):
-            assert indices == indices_wanted and torch.equal(frames, frames_wanted)
+        for got, wanted in zip(read, want[start:], strict=True):
+            assert got.indices == wanted.indices and got.actions is None
+            assert torch.equal(got.frames, wanted.frames)
 
 
 @pytest.mark.parametrize("workers", [0, 1])

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from svg_pyro.data import BairPush, make_simulated_push
 from svg_pyro.data.simulated_push.renderer import project, render
@@ -295,6 +296,25 @@ def test_the_reader_gives_what_was_simulated(tmp_path):
         assert np.array_equal(got["frames"].numpy(), expected)
         assert np.array_equal(got["actions"].numpy(), clip.actions)
         assert np.allclose(got["endeffector"].numpy(), clip.gripper[:, :3])
+
+
+def test_an_action_leads_from_its_frame_to_the_next(tmp_path):
+    """The hand's way between two frames follows the action of the first of them."""
+    root = make_simulated_push(tmp_path, 8, 1, n_frames=12, seed=4, workers=1)
+    data = BairPush(root, n_frames=12, actions=True)
+    assert data.action_dim == 4 and BairPush(root, n_frames=12).action_dim == 0
+    actions = torch.stack([data.actions(i) for i in range(8)])
+    assert actions.shape == (8, 11, 4)
+    places = torch.stack([data.clip_with_actions(i)["endeffector"] for i in range(8)])
+    ways = (places[:, 1:] - places[:, :-1])[..., :2].flatten()
+
+    def agreement(told):
+        return torch.corrcoef(torch.stack([told.flatten(), ways]))[0, 1].item()
+
+    whole = torch.stack([data.clip_with_actions(i)["actions"] for i in range(8)])
+    found = agreement(actions[..., :2])
+    assert found > 0.9
+    assert found > agreement(whole[:, 1:, :2]) + 0.05  # those of a frame later
 
 
 def test_complete_files_are_kept_and_others_made_anew(tmp_path, monkeypatch):

@@ -17,7 +17,7 @@ from support.evaluations import (
 )
 
 import svg_pyro
-from svg_pyro.errors import EvaluationError, FramesError
+from svg_pyro.errors import CheckpointError, EvaluationError, FramesError
 from svg_pyro.evaluation import LAST_FRAME, Candidate, ModelCandidate, load_candidates
 from svg_pyro.evaluation.sampling import Sampling, noisy_futures, sampled_futures
 from svg_pyro.evaluation.totals import ScoreTotals
@@ -55,7 +55,7 @@ def test_checkpoints_get_names_that_differ(tiny, tmp_path):
     broken = awake(tiny)
     with torch.no_grad():
         broken.encoder.head[0].weight[0, 0] = math.nan
-    with pytest.raises(EvaluationError, match="holds NaN or infinity"):
+    with pytest.raises(CheckpointError, match="holds NaN or infinity"):
         load_candidates([save(broken, tmp_path / "nan.pt")], CPU)
 
 

@@ -119,7 +119,7 @@ def test_log_is_in_nats_a_frame(tiny, tmp_path):
     trainer = make(tiny, tmp_path, training)
     twin = make(tiny, tmp_path / "twin", training)
     trainer.run()
-    frames, _ = batch_of(twin.data, 3, 0, training.seed)
+    frames, _, _ = batch_of(twin.data, 3, 0, training.seed)
     torch.manual_seed(training.seed)
     twin.svg.train()
     pyro.clear_param_store()
@@ -168,7 +168,7 @@ def test_loss_that_is_not_finite_stops_the_run(tiny, tmp_path, saved):
     with pytest.raises(TrainingError) as error:
         trainer.run()
     message = str(error.value)
-    _, clips = batch_of(trainer.data, 3, 2, 0)
+    _, clips, _ = batch_of(trainer.data, 3, 2, 0)
     assert "not finite at step 2" in message and "\n" not in message
     assert f"video {clips[0]} of the test and 2 more of 3 clips" in message
     if saved:
@@ -293,7 +293,7 @@ def test_bad_training_values(changes, words):
 def test_a_step_returns_its_loss_in_nats_a_frame(tiny, tmp_path):
     training = dataclasses.replace(SHORT, batch_size=4, accumulate=2)
     trainer = make(dataclasses.replace(tiny, norm="group"), tmp_path, training)
-    frames, clips = batch_of(trainer.data, 4, 0, 0)
+    frames, clips, _ = batch_of(trainer.data, 4, 0, 0)
     torch.manual_seed(5)
     frames_in = frames.float() / 255
     with torch.no_grad():
@@ -463,3 +463,20 @@ def test_evaluation_mode_fits_the_weights_from_the_first_steps_on(tiny, tmp_path
         weights_of.append([p.detach() for p in trainer.svg.parameters()])
     # Only buffers differ.
     assert all(map(torch.equal, *weights_of))
+
+
+def test_weights_that_are_not_finite_are_not_saved(tiny, tmp_path):
+    """The loss of the step that spoils them is still finite."""
+    trainer = make(tiny, tmp_path, dataclasses.replace(SHORT, save_every=1))
+    trainer.config = dataclasses.replace(trainer.config, steps=2)
+    weight = trainer.svg.posterior.loc.weight
+
+    def spoil(*_):
+        if trainer.step == 1:
+            weight.data[0, 0] = torch.inf
+
+    trainer.optimiser.optimiser.register_step_post_hook(spoil)
+    with pytest.raises(TrainingError, match=r"loc\.weight is not finite"):
+        trainer.run()
+    content = torch.load(trainer.checkpoint_path, weights_only=True)
+    assert content["training"]["step"] == 1

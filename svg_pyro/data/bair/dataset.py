@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from svg_pyro.data.bair import index as bair_index
+from svg_pyro.data.bair.index import FLOATS
 from svg_pyro.data.bair.tfrecord import open_buffer
 from svg_pyro.data.bair.tfrecord import verify as verify_file
 from svg_pyro.data.base import ClipDataset, clip_rng
@@ -46,6 +47,9 @@ class BairPush(ClipDataset):
     start : str
         Where a clip of the train split starts in its record: "random", or "first",
         always at frame 0, as in the code that the paper's figures come from.
+    actions : bool
+        Whether clips come with the robot's actions, of length 4: the hand's
+        displacement in three directions, and its closing.
 
     Raises
     ------
@@ -67,6 +71,7 @@ class BairPush(ClipDataset):
         seed: int = 0,
         cache: str | Path | None = None,
         start: str = "random",
+        actions: bool = False,
     ) -> None:
         if split not in SPLITS:
             raise DataError(
@@ -76,6 +81,7 @@ class BairPush(ClipDataset):
             raise DataError(f"BairPush: n_frames is {n_frames}; give at least 1")
         if start not in STARTS:
             raise DataError(f"BairPush: unknown start {start!r}; there are {STARTS}")
+        self.action_dim = FLOATS["action"] if actions else 0
         self.split, self.n_frames, self.camera = split, n_frames, camera
         self.seed, self.start = seed, start
         self._files = find_files(root, split)
@@ -123,6 +129,16 @@ class BairPush(ClipDataset):
             flat[t] = data[offset : offset + _FRAME_BYTES]
         return torch.from_numpy(np.ascontiguousarray(frames.transpose(0, 3, 1, 2)))
 
+    def actions(self, index: int, epoch: int = 0) -> torch.Tensor:
+        """See `ClipDataset.actions`: what a record has under a frame leads on from it.
+
+        Raises
+        ------
+        DataError
+            The record holds none.
+        """
+        return self._floats("action", index, epoch)[:-1]
+
     def clip_with_actions(self, index: int, epoch: int = 0) -> dict[str, torch.Tensor]:
         """One clip, with what the robot was told and where its hand was.
 
@@ -142,26 +158,28 @@ class BairPush(ClipDataset):
         DataError
             The record holds no actions or positions.
         """
-        start = self._window(index, epoch)
+        return {
+            "frames": self.clip(index, epoch),
+            "actions": self._floats("action", index, epoch),
+            "endeffector": self._floats("endeffector_pos", index, epoch),
+        }
+
+    def _floats(self, key: str, index: int, epoch: int) -> torch.Tensor:
+        """What a record has under `key` of each frame of a clip, ``(T, size)``."""
+        start, size = self._window(index, epoch), FLOATS[key]
         window = slice(start, start + self.n_frames)
-        values = {"frames": self.clip(index, epoch)}
-        for name, key, size in (
-            ("actions", "action", 4),
-            ("endeffector", "endeffector_pos", 3),
-        ):
-            offsets = getattr(self._index, key)[index, window]
-            strides = getattr(self._index, key + "_stride")[index, window]
-            if (offsets < 0).any():
-                t = start + int(np.argmax(offsets < 0))
-                raise DataError(
-                    f"{self.name(index)}: holds no {size} floats under {t}/{key}; "
-                    "read the frames alone with clip()"
-                )
-            places = offsets[:, None] + strides[:, None] * np.arange(size)
-            places = places[..., None] + np.arange(4)
-            floats = self._data(index)[places].view("<f4")[..., 0]
-            values[name] = torch.from_numpy(floats.astype(np.float32))
-        return values
+        offsets = getattr(self._index, key)[index, window]
+        strides = getattr(self._index, key + "_stride")[index, window]
+        if (offsets < 0).any():
+            t = start + int(np.argmax(offsets < 0))
+            raise DataError(
+                f"{self.name(index)}: holds no {size} floats under {t}/{key}; "
+                "read the frames alone with clip()"
+            )
+        places = offsets[:, None] + strides[:, None] * np.arange(size)
+        places = places[..., None] + np.arange(4)
+        floats = self._data(index)[places].view("<f4")[..., 0]
+        return torch.from_numpy(floats.astype(np.float32))
 
     def _window(self, index: int, epoch: int) -> int:
         """First frame of the clip."""

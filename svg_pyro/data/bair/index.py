@@ -21,7 +21,8 @@ from svg_pyro.errors import DataError
 from svg_pyro.util.files import written_beside
 
 _FRAME_BYTES = 64 * 64 * 3
-_FLOATS = {"action": 4, "endeffector_pos": 3}
+# Floats of each frame, and how many.
+FLOATS = {"action": 4, "endeffector_pos": 3}
 _VERSION = 1  # of the cached form
 
 
@@ -150,7 +151,7 @@ def _index_record(features: dict[str, Span], camera: str, where: str) -> Index:
     if not image:
         raise DataError(_no_camera(features, camera, where))
     columns = {"counts": np.array([len(image)]), "image": np.array([image])}
-    for key, size in _FLOATS.items():
+    for key, size in FLOATS.items():
         offsets, strides = [], []
         for t in range(len(image)):
             span = features.get(f"{t}/{key}")

@@ -53,6 +53,8 @@ def prior_statistics(
     """
     if svg.prior is None:
         raise EvaluationError("a deterministic predictor has no prior; give an SVG-LP")
+    if svg.config.action_dim:
+        raise EvaluationError("the prior depends on actions; give a model without any")
     if clips.shape[1] < 2:
         raise EvaluationError("clips of one frame: the prior is that of a next frame")
     device = next(svg.parameters()).device

@@ -39,6 +39,8 @@ class Guide(Contract):
         ----------
         h : torch.Tensor
             Features of frames t..t+n-1, shape ``(*batch, n, g_dim)``, in [-1, 1].
+            Of a model with actions ``(*batch, n, g_dim + A)``: behind h_t the action
+            that led to it, a_{t-1}, 0 for the first.
         state : optional
             What an earlier call returned, None at the first frame.
 

@@ -49,7 +49,7 @@ class FlowGuide(Guide):
                 f"z_dim is {config.z_dim}; the guide 'flow' needs 2 or more dimensions"
             )
         size = config.rnn_size
-        self.recurrent = Recurrent(config.feature_size, size, config.posterior_layers)
+        self.recurrent = Recurrent(config.input_size, size, config.posterior_layers)
         self.loc = nn.Linear(size, config.z_dim)
         self.log_variance = nn.Linear(size, config.z_dim)
         init_weights(self.loc)

@@ -23,11 +23,12 @@ class PriorGuide(Guide):
     Parameters
     ----------
     config : SVGConfig, optional
-        Not looked at: all guides are made with one.
+        Gives the length of actions; without it there are none.
     """
 
     def __init__(self, config: SVGConfig | None = None) -> None:
         super().__init__()
+        self.action_dim = 0 if config is None else config.action_dim
         # In a tuple, so that the prior's weights stay the prior's alone.
         self._prior: tuple[Prior, ...] = ()
 
@@ -36,8 +37,12 @@ class PriorGuide(Guide):
         self._prior = (prior,)
 
     def forward(self, h: torch.Tensor, state: Any = None) -> tuple[Any, Any]:
-        """See `Guide.forward`; the state: last features, and the prior's state."""
+        """See `Guide.forward`; the state: last features, and the prior's state.
+
+        The prior sees (h_{t-1}, a_{t-1}) where a guide is given (h_t, a_{t-1}).
+        """
         (prior,) = self._prior
+        size = h.shape[-1] - self.action_dim
         if state is None:
             before, prior_state = None, None
         else:
@@ -47,10 +52,12 @@ class PriorGuide(Guide):
             # The first frame has no latent; only what it leaves behind is used.
             z, _ = prior(h, None)
             if h.shape[-2] > 1:
-                _, prior_state = prior(h[..., :-1, :], None)
+                seen = torch.cat([h[..., :-1, :size], h[..., 1:, size:]], -1)
+                _, prior_state = prior(seen, None)
             return z, (last, prior_state)
         shape = torch.broadcast_shapes(before.shape[:-2], h.shape[:-2])
         before = before.expand(*shape, -1, -1)
         h = h.expand(*shape, -1, -1)
-        z, prior_state = prior(torch.cat([before, h[..., :-1, :]], -2), prior_state)
+        features = torch.cat([before, h[..., :-1, :]], -2)[..., :size]
+        z, prior_state = prior(torch.cat([features, h[..., size:]], -1), prior_state)
         return z, (last, prior_state)

@@ -31,8 +31,8 @@ class SmoothingGuide(Guide):
     def __init__(self, config: SVGConfig) -> None:
         super().__init__()
         size, layers = config.rnn_size, config.posterior_layers
-        self.forwards = Recurrent(config.feature_size, size, layers)
-        self.backwards = Recurrent(config.feature_size, size, layers)
+        self.forwards = Recurrent(config.input_size, size, layers)
+        self.backwards = Recurrent(config.input_size, size, layers)
         self.loc = nn.Linear(2 * size, config.z_dim)
         self.log_variance = nn.Linear(2 * size, config.z_dim)
         init_weights(self.loc)

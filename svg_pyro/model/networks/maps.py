@@ -32,7 +32,7 @@ from svg_pyro.model.networks.map_recurrence import (
 )
 from svg_pyro.model.registry import register
 
-_Z_MAPS = 8  # by which z enters the predictor
+_VECTOR_MAPS = 8  # by which z and actions enter
 
 FrameShape = tuple[int, int, int] | None
 
@@ -136,7 +136,7 @@ def map_backbone(
 
 
 class MapPredictor(PyroModule):
-    """g_t from maps over (h_{t-1}, z_t); z enters as maps by a linear layer.
+    """g_t from maps over (h_{t-1}, a_{t-1}, z_t); a and z enter by a linear layer.
 
     Parameters
     ----------
@@ -153,10 +153,11 @@ class MapPredictor(PyroModule):
         super().__init__()
         self.shape = config.map_shape(frame_shape)
         self.size = self.shape[0] * self.shape[1] * self.shape[2]
-        in_maps = config.map_channels + (_Z_MAPS if z_dim else 0)
+        vector = config.action_dim + z_dim
+        in_maps = config.map_channels + (_VECTOR_MAPS if vector else 0)
         self.z_maps = None
-        if z_dim:
-            self.z_maps = VectorAsMaps(z_dim, _Z_MAPS, self.shape[1:])
+        if vector:
+            self.z_maps = VectorAsMaps(vector, _VECTOR_MAPS, self.shape[1:])
         self.recurrent = MapRecurrent(in_maps, config.rnn_size, config.predictor_layers)
         self.out = nn.Conv2d(config.rnn_size, config.map_channels, 1)
         init_weights(self.out)
@@ -179,7 +180,7 @@ class MapPredictor(PyroModule):
 
 
 class MapGaussian(PyroModule):
-    """A diagonal Gaussian over the vector z from maps over features.
+    """A diagonal Gaussian over the vector z from maps over features (and actions).
 
     Parameters
     ----------
@@ -195,7 +196,14 @@ class MapGaussian(PyroModule):
     ) -> None:
         super().__init__()
         self.shape = config.map_shape(frame_shape)
-        self.recurrent = MapRecurrent(config.map_channels, config.rnn_size, layers)
+        self.size = self.shape[0] * self.shape[1] * self.shape[2]
+        in_maps = config.map_channels + (_VECTOR_MAPS if config.action_dim else 0)
+        self.action_maps = None
+        if config.action_dim:
+            self.action_maps = VectorAsMaps(
+                config.action_dim, _VECTOR_MAPS, self.shape[1:]
+            )
+        self.recurrent = MapRecurrent(in_maps, config.rnn_size, layers)
         self.read = MapsAsVector(config.rnn_size, self.shape[1:], 2 * config.z_dim)
 
     def forward(
@@ -203,8 +211,11 @@ class MapGaussian(PyroModule):
     ) -> tuple[Any, MapState]:
         """Run over features; the contract of `svg_pyro.model.priors.Prior`."""
         with torch.autocast(h.device.type, enabled=False):
-            h = _as_maps(h.to(self.read.dtype), self.shape)
-            out, state = self.recurrent(h, state)
+            h = h.to(self.read.dtype)
+            maps = _as_maps(h[..., : self.size], self.shape)
+            if self.action_maps is not None:
+                maps = torch.cat([maps, self.action_maps(h[..., self.size :])], -3)
+            out, state = self.recurrent(maps, state)
             read = self.read(fold(out)).unflatten(0, out.shape[:-3])
             loc, log_variance = read.chunk(2, -1)
             return dist.Normal(loc, (0.5 * log_variance).exp()).to_event(1), state

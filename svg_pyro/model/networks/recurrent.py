@@ -73,7 +73,7 @@ class Recurrent(PyroModule):
 
 
 class FramePredictor(PyroModule):
-    """g_t from an LSTM over (h_{t-1}, z_t): the deterministic part of SVG.
+    """g_t from an LSTM over (h_{t-1}, a_{t-1}, z_t): the deterministic part of SVG.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ class FramePredictor(PyroModule):
 
     def __init__(self, config: SVGConfig, z_dim: int) -> None:
         super().__init__()
-        in_size = config.feature_size + z_dim
+        in_size = config.input_size + z_dim
         self.recurrent = Recurrent(in_size, config.rnn_size, config.predictor_layers)
         self.out = nn.Linear(config.rnn_size, config.feature_size)
         init_weights(self.out)
@@ -100,7 +100,7 @@ class FramePredictor(PyroModule):
 
 
 class GaussianLSTM(PyroModule):
-    """A diagonal Gaussian over z from an LSTM over features.
+    """A diagonal Gaussian over z from an LSTM over features (and actions).
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ class GaussianLSTM(PyroModule):
 
     def __init__(self, config: SVGConfig, layers: int) -> None:
         super().__init__()
-        self.recurrent = Recurrent(config.feature_size, config.rnn_size, layers)
+        self.recurrent = Recurrent(config.input_size, config.rnn_size, layers)
         self.loc = nn.Linear(config.rnn_size, config.z_dim)
         self.log_variance = nn.Linear(config.rnn_size, config.z_dim)
         init_weights(self.loc)

@@ -41,7 +41,7 @@ class AutoregressivePrior(Prior):
                 "dimensions that see one another"
             )
         self.recurrent = Recurrent(
-            config.feature_size, config.rnn_size, config.prior_layers
+            config.input_size, config.rnn_size, config.prior_layers
         )
         self.network = ConditionalAutoRegressiveNN(
             config.z_dim,

@@ -52,13 +52,13 @@ class FlowPrior(Prior):
                 "couplings bend one half of z by the other"
             )
         self.recurrent = Recurrent(
-            config.feature_size, config.rnn_size, config.prior_layers
+            config.input_size, config.rnn_size, config.prior_layers
         )
         self.loc = nn.Linear(config.rnn_size, config.z_dim)
         self.log_variance = nn.Linear(config.rnn_size, config.z_dim)
         init_weights(self.loc)
         init_weights(self.log_variance)
-        context = config.rnn_size + config.feature_size
+        context = config.rnn_size + config.input_size
         self.couplings: Any = nn.ModuleList(
             transforms.conditional_affine_coupling(config.z_dim, context, [_HIDDEN])
             for _ in range(couplings)

@@ -33,7 +33,7 @@ class MixturePrior(Prior):
         super().__init__()
         self.components, self.z_dim = components, config.z_dim
         self.recurrent = Recurrent(
-            config.feature_size, config.rnn_size, config.prior_layers
+            config.input_size, config.rnn_size, config.prior_layers
         )
         self.logits = nn.Linear(config.rnn_size, components)
         self.locs = nn.Linear(config.rnn_size, components * config.z_dim)

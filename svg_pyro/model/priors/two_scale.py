@@ -34,8 +34,8 @@ class TwoScalePrior(Prior):
         super().__init__()
         self.keep = 1 - 1 / span
         size, layers = config.rnn_size, config.prior_layers
-        self.fast = Recurrent(config.feature_size, size, layers)
-        self.slow = Recurrent(config.feature_size, size, layers)
+        self.fast = Recurrent(config.input_size, size, layers)
+        self.slow = Recurrent(config.input_size, size, layers)
         self.loc = nn.Linear(2 * size, config.z_dim)
         self.log_variance = nn.Linear(2 * size, config.z_dim)
         init_weights(self.loc)
