@@ -11,7 +11,6 @@ from svg_pyro.errors import (
     TrainingError,
 )
 from svg_pyro.model.checkpoint import from_pretrained, load, load_official, save
-from svg_pyro.model.ensemble import Ensemble, Spread
 from svg_pyro.model.guides import FilteringGuide, Guide
 from svg_pyro.model.observations import Observation
 from svg_pyro.model.official import export_official
@@ -31,7 +30,6 @@ __all__ = [
     "CheckpointError",
     "ConfigError",
     "DataError",
-    "Ensemble",
     "EvaluationError",
     "FilteringGuide",
     "FixedPrior",
@@ -44,7 +42,6 @@ __all__ = [
     "SVGConfig",
     "SVGError",
     "Sampler",
-    "Spread",
     "State",
     "TrainingConfig",
     "TrainingError",

@@ -11,9 +11,16 @@ from svg_pyro import SVG
 from svg_pyro.commands.devices import choose_device
 from svg_pyro.commands.fields import option
 from svg_pyro.commands.own_parts import add_parts, use_parts
-from svg_pyro.commands.paper_figures import FIGURES, Figures, FigureSettings, Skipped
+from svg_pyro.commands.paper_figures import (
+    FIGURES,
+    Figures,
+    FigureSettings,
+    LabelledDigits,
+    Skipped,
+)
 from svg_pyro.commands.parser import Parser, one_line_errors
 from svg_pyro.data import find_digits
+from svg_pyro.data.digits import find_labels
 from svg_pyro.errors import ConfigError
 
 _DESCRIPTION = """\
@@ -24,6 +31,7 @@ bounces    where a digit goes after a bounce, truth against samples (one digit)
 prior      the learned prior's standard deviation against time, bounces marked, and
            the AUC with which its entropy tells the frame after a bounce
 curves     PSNR and SSIM of the best sample against time
+recognition  how often a classifier still names the digit rightly (one digit)
 rollouts   long futures as pictures
 all        each of these that the checkpoints allow
 
@@ -85,7 +93,19 @@ def draw_figures(argv: Sequence[str] | None = None, *, prog: str | None = None) 
     load_digits, words = find_digits(options.data_root, bundled=options.bundled_digits)
     print(words)
     n_past = options.n_past or next(iter(models.values())).config.n_past
-    figures = Figures(models, load_digits("test"), Path(options.out), n_past, settings)
+
+    def labelled() -> LabelledDigits:
+        labels = find_labels(options.data_root, bundled=options.bundled_digits)
+        return LabelledDigits(load_digits("train"), labels("train"), labels("test"))
+
+    figures = Figures(
+        models,
+        load_digits("test"),
+        Path(options.out),
+        n_past,
+        settings,
+        labelled,
+    )
     for name in FIGURES if "all" in options.what else dict.fromkeys(options.what):
         try:
             print(f"{name}: {getattr(figures, name)()}")

@@ -1,6 +1,6 @@
 """The paper's figures of Moving MNIST: from models to pictures and numbers."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,23 @@ _SIDES = ("away", "along")
 
 class Skipped(EvaluationError):
     """A figure cannot be drawn from the checkpoints that were given."""
+
+
+@dataclass(frozen=True)
+class LabelledDigits:
+    """Digits to train a classifier on, and the classes of those that are predicted.
+
+    Attributes
+    ----------
+    digits : torch.Tensor
+        uint8 ``(N, h, h)``, of the training split.
+    labels, test_labels : torch.Tensor
+        int64 ``(N,)``, their classes, and those of the test split's digits.
+    """
+
+    digits: Tensor
+    labels: Tensor
+    test_labels: Tensor
 
 
 @dataclass(frozen=True)
@@ -86,6 +103,8 @@ class Figures:
         Frames of context.
     settings : FigureSettings
         Which clips and how many.
+    labelled : callable, optional
+        Gives digits with their classes, for `recognition`.
 
     Raises
     ------
@@ -98,6 +117,7 @@ class Figures:
     out: Path
     n_past: int
     settings: FigureSettings = FigureSettings()
+    labelled: Callable[[], "LabelledDigits"] | None = None
 
     def __post_init__(self) -> None:
         sizes = {(m.config.channels, m.config.image_size) for m in self.models.values()}
@@ -209,6 +229,44 @@ class Figures:
         means = {name: of["psnr"]["mean"] for name, of in numbers.items()}
         return _line("PSNR of the best sample [dB]", means)
 
+    def recognition(self) -> str:
+        """How often a classifier still names the digit of a future rightly."""
+        if self.settings.num_digits != 1:
+            raise Skipped("needs one digit in a clip (--num-digits 1)")
+        if self.labelled is None:
+            raise Skipped("needs digits with labels")
+        known = self.labelled()
+        recognise = analysis.Recogniser(known.digits, known.labels)
+        data = self._data(self.n_past + self.settings.horizon)
+        found = {
+            name: analysis.recognition(
+                ModelCandidate(name, svg),
+                data,
+                known.test_labels,
+                recognise,
+                n_past=self.n_past,
+                clips=self.settings.clips,
+                num_samples=self.settings.num_samples,
+                seed=self.settings.seed,
+            )
+            for name, svg in self.models.items()
+        }
+        truth = next(iter(found.values())).truth
+        curves = {name: (own.best, None) for name, own in found.items()}
+        panel = {**curves, "truth": (truth, None)}
+        title = "share of best samples whose digit is named rightly"
+        figures.draw_curves({title: panel}, self.n_past, self.out / "recognition.png")
+        numbers = {
+            name: {"best": own.best.tolist(), "any_sample": own.any_sample.tolist()}
+            for name, own in found.items()
+        }
+        self._write("recognition", {"per_step": numbers, "truth": truth.tolist()})
+        last = {name: own.best[-1].item() for name, own in found.items()}
+        return _line(
+            "share of best samples named rightly at the last frame",
+            {**last, "truth": truth[-1].item()},
+        )
+
     def rollouts(self) -> str:
         """One long future of each model, as strips and animations."""
         data = self._data(self.n_past + self.settings.long)
@@ -255,7 +313,7 @@ class Figures:
         write_json(self.out / f"{name}.json", content)
 
 
-FIGURES = ("sharpness", "bounces", "prior", "curves", "rollouts")
+FIGURES = ("sharpness", "bounces", "prior", "curves", "recognition", "rollouts")
 
 
 def _distances(truth: Tensor, own: Tensor) -> dict[str, dict[str, float]]:

@@ -20,7 +20,12 @@ _FILES = {
     "train": ("train-images-idx3-ubyte", "6bbc9ace898e44ae57da46a324031adb"),
     "test": ("t10k-images-idx3-ubyte", "2646ac647ad5339dbf082846283269ea"),
 }
+_LABEL_FILES = {
+    "train": ("train-labels-idx1-ubyte", "a25bea736e30d166cdddb491f175f624"),
+    "test": ("t10k-labels-idx1-ubyte", "27ae3e4e09519cfbb04c329615203637"),
+}
 _HEADER = 16  # bytes before the pixels
+_LABEL_HEADER = 8
 _SIDE = 28
 _SIDE_OF_SMALL = 22  # a digit's size in MNIST's 28 pixels, with a little margin
 _TEST_SHARE = 6  # every sixth of scikit-learn's digits is for testing, as in MNIST
@@ -50,7 +55,39 @@ def load_mnist(root: str | Path, split: str) -> torch.Tensor:
         not that of MNIST.
     """
     name, md5 = _FILES[_check_split(split)]
-    path = _find(Path(root), name)
+    data = _read(_find(Path(root), name), md5)
+    pixels = np.frombuffer(data, np.uint8, offset=_HEADER)
+    return torch.from_numpy(pixels.reshape(-1, _SIDE, _SIDE).copy())
+
+
+def load_mnist_labels(root: str | Path, split: str) -> torch.Tensor:
+    """Which digits the images of `load_mnist` are.
+
+    Parameters
+    ----------
+    root : str or Path
+        Holds ``train-labels-idx1-ubyte`` and ``t10k-labels-idx1-ubyte`` where
+        `load_mnist` finds the images.
+    split : str
+        "train" or "test".
+
+    Returns
+    -------
+    torch.Tensor
+        int64, shape ``(N,)``, 0 to 9.
+
+    Raises
+    ------
+    DataError
+        As `load_mnist`.
+    """
+    name, md5 = _LABEL_FILES[_check_split(split)]
+    data = _read(_find(Path(root), name), md5)
+    return torch.from_numpy(np.frombuffer(data, np.uint8, offset=_LABEL_HEADER)).long()
+
+
+def _read(path: Path, md5: str) -> bytes:
+    """A file's content, unpacked, if it is what was published."""
     try:
         data = path.read_bytes()
         if path.suffix == ".gz":
@@ -63,8 +100,7 @@ def load_mnist(root: str | Path, split: str) -> torch.Tensor:
             f"{path}: md5 is {digest}, MNIST's is {md5}; the file is damaged or "
             "another one: fetch it again"
         )
-    pixels = np.frombuffer(data, np.uint8, offset=_HEADER)
-    return torch.from_numpy(pixels.reshape(-1, _SIDE, _SIDE).copy())
+    return data
 
 
 def download_mnist(root: str | Path) -> Path:
@@ -137,6 +173,40 @@ def load_scikit_digits(split: str) -> torch.Tensor:
         low, high = large.min(), large.max()
         digit[inside, inside] = ((large - low) * 255 / (high - low)).round()
     return torch.from_numpy(digits)
+
+
+def load_scikit_labels(split: str) -> torch.Tensor:
+    """Which digits the images of `load_scikit_digits` are: int64, ``(N,)``."""
+    datasets = need("sklearn.datasets", "scikit-learn", "its handwritten digits")
+    labels = torch.from_numpy(datasets.load_digits().target).long()
+    of_test = torch.arange(len(labels)) % _TEST_SHARE == 0
+    return labels[of_test == (_check_split(split) == "test")]
+
+
+def find_labels(
+    root: str | Path | None = None,
+    *,
+    download_to: str | Path = "data/mnist",
+    bundled: bool = False,
+) -> Callable[[str], torch.Tensor]:
+    """``load(split)`` of the labels of the images that `find_digits` finds.
+
+    Parameters
+    ----------
+    root, download_to, bundled
+        As given to `find_digits`, which is called first.
+
+    Raises
+    ------
+    DataError
+        There are images, but no labels beside them.
+    """
+    place = Path(download_to) if root is None else Path(root)
+    if bundled or (root is None and not _is_there(place)):
+        return load_scikit_labels
+    for name, _ in _LABEL_FILES.values():
+        _find(place, name)
+    return lambda split: load_mnist_labels(place, split)
 
 
 def find_digits(

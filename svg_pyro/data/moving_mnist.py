@@ -129,7 +129,7 @@ class MovingMNIST(ClipDataset):
             top left corner (y, x) of each digit in pixels; "bounces", bool
             ``(T, D)``, whether the velocity by which the digit leaves frame t was
             drawn again (or reflected) there: what cannot be foreseen is seen in
-            frame t + 1.
+            frame t + 1; "digits", int64 ``(D,)``, which of the images they are.
         """
         if not 0 <= index < len(self):
             raise IndexError(f"clip {index} of {len(self)}")
@@ -150,6 +150,7 @@ class MovingMNIST(ClipDataset):
             "frames": torch.from_numpy(frames[:, None]),
             "positions": torch.tensor(paths).transpose(0, 1),
             "bounces": torch.from_numpy(bounced),
+            "digits": torch.tensor(which),
         }
 
     def _rng(self, index: int, epoch: int) -> np.random.Generator:

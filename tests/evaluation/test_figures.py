@@ -446,7 +446,7 @@ def test_all_figures(checkpoints, tmp_path, capsys):
     written = {path.name for path in out.iterdir()}
     names = [
         f"{n}.{e}"
-        for n in ("sharpness", "bounces", "prior", "curves")
+        for n in ("sharpness", "bounces", "prior", "curves", "recognition")
         for e in ("png", "pdf", "json")
     ]
     assert written == {*names, "rollouts_1.png", "rollouts_1.gif"}

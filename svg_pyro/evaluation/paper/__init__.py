@@ -19,11 +19,18 @@ from svg_pyro.evaluation.paper.prior import (
     bounce_auc,
     prior_statistics,
 )
+from svg_pyro.evaluation.paper.recognition import (
+    Recogniser,
+    Recognition,
+    recognition,
+)
 from svg_pyro.evaluation.paper.sharpness import sharpness, sharpness_curves
 
 __all__ = [
     "Bounces",
     "PriorStatistics",
+    "Recogniser",
+    "Recognition",
     "auc",
     "bounce_auc",
     "displacements",
@@ -32,6 +39,7 @@ __all__ = [
     "histogram",
     "locate",
     "prior_statistics",
+    "recognition",
     "score_curves",
     "sharpness",
     "sharpness_curves",
