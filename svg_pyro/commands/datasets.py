@@ -250,14 +250,17 @@ class RobotOptions(DataOptions):
     fit : str
         How a frame becomes a square: "crop" (its centre), "letterbox" (with black
         edges) or "stretch".
+    actions : bool
+        Let the model see the robot's actions: it then predicts what a plan leads to.
     """
 
     kind: ClassVar[str] = "lerobot"
-    fixed: ClassVar[tuple[str, ...]] = ("camera", "stride", "fit")
+    fixed: ClassVar[tuple[str, ...]] = ("camera", "stride", "fit", "actions")
 
     camera: str | None = None
     stride: int = 1
     fit: str = option("crop", choices=FITS)
+    actions: bool = False
 
     def clips(self, request: ClipRequest, root: str | Path) -> ClipDataset:
         """The clips of a LeRobot data set, or of HDF5 files, in `root`."""
@@ -272,7 +275,7 @@ class RobotOptions(DataOptions):
             stride=self.stride,
             fit=self.fit,
             seed=request.seed,
-            actions=False,
+            actions=self.actions or request.model.action_dim > 0,
         )
 
 

@@ -15,8 +15,10 @@ from support.robot_files import (
 )
 from support.video_files import folder_of
 
+import svg_pyro
 from svg_pyro.commands.parser import Parser
 from svg_pyro.commands.sources import add_test_data, find_test_set
+from svg_pyro.commands.sources import test_data_of as robots_data_of
 from svg_pyro.config import SVGConfig
 from svg_pyro.data import VideoFolder
 from svg_pyro.data.robots.kinds import robot_clips_class
@@ -52,20 +54,31 @@ def test_a_robots_recordings_are_tested_on_by_the_same_names(tmp_path):
     parser = Parser("Tests.")
     add_test_data(parser)
     flags = ["--data", "lerobot", "--cache", str(tmp_path / "c"), "--camera", "wrist"]
+
+    def found(config, *more):
+        asked = robots_data_of(parser.parse([*flags, *more]), [])
+        return find_test_set(asked, config, 5)
+
     with pytest.raises(ConfigError, match="needs --data-root ROOT"):
-        find_test_set(parser.parse(flags), SVGConfig(channels=3), 5)
-    flags += ["--data-root", str(root), "--stride", "2"]
-    data, words = find_test_set(parser.parse(flags), SVGConfig(channels=3), 5)
+        found(SVGConfig(channels=3))
+    place = "--data-root", str(root), "--stride", "2"
+    data, words = found(SVGConfig(channels=3), *place)
     assert words == f"recordings of a robot in {root}, test"
     assert data.cameras == (WRIST,) and data.stride == 2 and data.split == "test"
-    assert data.clip(0).shape == (5, 3, 64, 64)
+    assert data.clip(0).shape == (5, 3, 64, 64) and data.action_dim == 0
+    # A model that takes actions is tested with them.
+    data, _ = found(SVGConfig(channels=3, action_dim=2), *place)
+    assert data.action_dim == 2 and data.actions(0).shape == (4, 2)
 
 
 @pytest.mark.slow
 def test_hdf5_files_are_found_by_the_same_command(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     write_aloha(tmp_path / "set" / "below", (12,) * 3)
-    train_lerobot.main(["set", *TINY, "--camera", "cam_low", "--fit", "letterbox"])
+    flags = ["--camera", "cam_low", "--fit", "letterbox", "--actions"]
+    train_lerobot.main(["set", *TINY, *flags])
+    svg = svg_pyro.load("runs/lerobot/checkpoint.pt")
+    assert svg.config.action_dim == 2 and svg.action_std.shape == (2,)
     assert capsys.readouterr().out.endswith("pictures/final_clip_1.gif\n")
 
 
@@ -76,6 +89,7 @@ def test_hdf5_files_are_found_by_the_same_command(tmp_path, monkeypatch, capsys)
         (["."], "a LeRobot data set is below it; give"),
         (["set", "--camera", "left"], "no camera 'left'; there are observation.images"),
         (["set", "--stride", "5"], "a clip of 4 at stride 5 takes 16"),
+        (["bare", "--actions"], "bare: holds no actions"),
         (["old"], "codebase_version is 'v1.6'"),
         ([], "ROOT"),
     ],
@@ -85,6 +99,9 @@ def test_bad_input_ends_in_one_line_and_status_2(
 ):
     monkeypatch.chdir(tmp_path)
     write_lerobot(tmp_path / "set", "v2.1")
+    bare = write_lerobot(tmp_path / "bare", "v2.1")
+    features = json.loads((bare / "meta/info.json").read_text())["features"]
+    edit_info(bare, features={TOP: features[TOP]})
     edit_info(write_lerobot(tmp_path / "old", "v2.1"), codebase_version="v1.6")
     with pytest.raises(SystemExit) as stop:
         train_lerobot.main([*flags, *TINY])
