@@ -7,7 +7,7 @@ from svg_pyro.commands.parser import one_line_errors
 from svg_pyro.errors import ConfigError
 
 _TRAINED = ("bair", "smmnist", "kth", "videos", "lerobot")
-_COMMANDS = {
+COMMANDS = {
     "demo": "futures of held-out clips by a model that ships; nothing is trained",
     "train": f"train a model; on {', '.join(_TRAINED)}",
     "generate": "sample futures of any video",
@@ -39,8 +39,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(_help())
         return
     name, *rest = argv
-    if name not in _COMMANDS:
-        raise ConfigError(f"no command {name!r}; choose one of {list(_COMMANDS)}")
+    if name not in COMMANDS:
+        raise ConfigError(f"no command {name!r}; choose one of {list(COMMANDS)}")
     if name != "train":
         _run(name, rest)
     elif rest and rest[0] in ("-h", "--help"):
@@ -88,8 +88,8 @@ def _run(name: str, argv: Sequence[str]) -> None:
 
 
 def _help() -> str:
-    width = max(map(len, _COMMANDS))
-    lines = [f"  {name:{width}}  {words}" for name, words in _COMMANDS.items()]
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:{width}}  {words}" for name, words in COMMANDS.items()]
     return "\n".join(
         ["usage: svg-pyro COMMAND ...", "", *lines, "", "svg-pyro COMMAND --help"]
     )

@@ -97,6 +97,12 @@ class Parser(argparse.ArgumentParser):
         """Say in one line what is wrong with the command line, and leave."""
         _leave(f"{message}; see --help", 2)
 
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        # Python before 3.12 holds the missing value of an optional positional, which
+        # stands for "not given", against its choices.
+        if value is not argparse.SUPPRESS:
+            super()._check_value(action, value)
+
     def add_fields(
         self,
         cls: type,

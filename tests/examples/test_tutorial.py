@@ -1,0 +1,53 @@
+"""The tutorial runs from top to bottom, and shows what its text says."""
+
+import runpy
+import time
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from support.places import ROOT
+
+# Seconds of CPU: five minutes of two cores are twice that.
+_LONGEST = 300
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_the_tutorial_shows_what_it_says(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    mpl.use("agg")
+    pictures = []
+
+    def keep():
+        for number in plt.get_fignums():
+            figure = plt.figure(number)
+            figure.canvas.draw()
+            pictures.append(np.asarray(figure.canvas.buffer_rgba()).std())
+        plt.close("all")
+
+    monkeypatch.setattr(plt, "show", keep)
+    start = time.process_time()
+    names = runpy.run_path(str(ROOT / "docs" / "tutorial.py"))
+    assert time.process_time() - start < _LONGEST
+    assert len(pictures) == 11 and min(pictures) > 5  # none is blank
+    # 1: the mean has less error than a sharp future.
+    assert names["blur"] < 0.7 * names["sharp"]
+    # 2: the codes of the variational autoencoder are those of its prior.
+    spread = names["codes"]["VAE"].std().item()
+    assert 0.5 < spread < 1.5 < 0.7 * names["codes"]["autoencoder"].std().item()
+    # 3: skip connections keep a background that the networks had no time to learn.
+    truth = names["held_out"]
+    error = {
+        name: (names["rows_of_predictors"][name] - truth).square().mean().item()
+        for name in ("skips", "no skips")
+    }
+    assert error["skips"] < 0.7 * error["no skips"]
+    # 5 and 6: the learned prior is nearer, and less sure after a bounce.
+    assert names["learned"].mean() < 0.7 * names["fixed"].mean()
+    scale, quiet = names["scale"], names["quiet"]
+    assert scale[:, ~quiet].mean() > 2 * scale[:, quiet].mean()
+    # 8: the jump stands out.
+    surprise = [score.relative_surprise.item() for score in names["scores"]]
+    assert int(np.nanargmax(surprise)) + 2 == 16
