@@ -11,6 +11,7 @@ from svg_pyro.errors import (
     TrainingError,
 )
 from svg_pyro.model.checkpoint import from_pretrained, load, load_official, save
+from svg_pyro.model.ensemble import Ensemble, Spread
 from svg_pyro.model.guides import FilteringGuide, Guide
 from svg_pyro.model.observations import Observation
 from svg_pyro.model.official import export_official
@@ -30,6 +31,7 @@ __all__ = [
     "CheckpointError",
     "ConfigError",
     "DataError",
+    "Ensemble",
     "EvaluationError",
     "FilteringGuide",
     "FixedPrior",
@@ -42,6 +44,7 @@ __all__ = [
     "SVGConfig",
     "SVGError",
     "Sampler",
+    "Spread",
     "State",
     "TrainingConfig",
     "TrainingError",

@@ -19,6 +19,7 @@ from svg_pyro.evaluation import (
     EvaluationSettings,
     Perceptual,
     TestSet,
+    joined,
     load_candidates,
     publish,
 )
@@ -55,6 +56,9 @@ class EvaluateOptions:
         256 of bair, 1000 of kth, 5000 of smmnist.
     n_past : int or None
         Frames of context; without it as in training.
+    ensemble : bool
+        Score the checkpoints as one predictor too, whose samples they draw by turns,
+        and say how much of their spread lies between the models.
     lpips_backbone : str or None
         Weights of torchvision's network, for LPIPS.
     lpips_heads : str or None
@@ -79,6 +83,7 @@ class EvaluateOptions:
     horizon: int | None = None
     published_clips: bool = False
     n_past: int | None = None
+    ensemble: bool = False
     lpips_backbone: str | None = option(None, metavar="FILE")
     lpips_heads: str | None = option(None, metavar="FILE")
     lpips_net: str = option("alex", choices=("alex", "vgg"))
@@ -105,6 +110,8 @@ def evaluate(argv: Sequence[str] | None = None, *, prog: str | None = None) -> N
     device, out = choose_device(options.device), evaluation_folder(options)
     candidates = load_candidates(options.checkpoint, device)
     test_data = test_data_of(flags, [c for c in candidates if c.config is not None])
+    if options.ensemble:
+        candidates.insert(-1, joined(candidates))
     settings = settings_of(flags, options, candidates, test_data.kind)
     lpips = find_lpips(options, device)
     model = next(c.config for c in candidates if c.config is not None)
@@ -251,3 +258,9 @@ def print_scores(results: EvaluationResults) -> None:
                 for cell, width in zip(others, widths[1:], strict=True)
             )
             print("  ".join([first.ljust(widths[0]), *cells]))
+    for candidate in results.candidates:
+        if candidate.spread is not None:
+            print(
+                f"{candidate.name}: {candidate.spread.epistemic_share:.0%} of the "
+                "variance of its samples lies between its models (epistemic)"
+            )

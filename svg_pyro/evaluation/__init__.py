@@ -7,10 +7,15 @@ memory, and can be interrupted; `results_of` gives its figures, `publish` writes
 with pictures and a report.
 """
 
-from svg_pyro.evaluation.candidates import LAST_FRAME, Candidate, ModelCandidate
+from svg_pyro.evaluation.candidates import (
+    LAST_FRAME,
+    Candidate,
+    EnsembleCandidate,
+    ModelCandidate,
+)
 from svg_pyro.evaluation.collect import results_of
 from svg_pyro.evaluation.judgement import Concern, concerns
-from svg_pyro.evaluation.loading import load_candidates
+from svg_pyro.evaluation.loading import joined, load_candidates
 from svg_pyro.evaluation.publish import publish
 from svg_pyro.evaluation.quick import FutureScores, picture_rows, score_futures
 from svg_pyro.evaluation.result_files import read_results
@@ -24,6 +29,7 @@ __all__ = [
     "LAST_FRAME",
     "Candidate",
     "Concern",
+    "EnsembleCandidate",
     "Evaluation",
     "EvaluationResults",
     "EvaluationSettings",
@@ -34,6 +40,7 @@ __all__ = [
     "TestSet",
     "concerns",
     "frame_surprises",
+    "joined",
     "load_candidates",
     "moments_of",
     "picture_rows",

@@ -10,6 +10,7 @@ import torch
 from svg_pyro.config import SVGConfig
 from svg_pyro.errors import EvaluationError
 from svg_pyro.evaluation.likelihood import Likelihood, likelihood
+from svg_pyro.model.ensemble import Ensemble
 from svg_pyro.model.generation import Draw
 from svg_pyro.model.svg import SVG
 
@@ -30,6 +31,8 @@ class Candidate(abc.ABC):
         The checkpoint's file, and the hash of its content.
     step : int or None
         Training steps behind it.
+    members : int
+        M: sample i is of predictor i modulo M; 1 but for an ensemble.
     """
 
     name: str
@@ -37,6 +40,7 @@ class Candidate(abc.ABC):
     path: str | None = None
     sha256: str | None = None
     step: int | None = None
+    members: int = 1
 
     @property
     def stochastic(self) -> bool:
@@ -283,6 +287,104 @@ class ModelCandidate(Candidate):
     def _taken(self, actions: torch.Tensor | None) -> torch.Tensor | None:
         """The actions, if the model takes any."""
         return actions if self.config.action_dim else None
+
+
+@dataclass(frozen=True)
+class EnsembleCandidate(Candidate):
+    """Several models as one predictor; no bound of its likelihood is known.
+
+    Parameters
+    ----------
+    name : str
+        Words by which results and messages name it.
+    ensemble : Ensemble
+        The models.
+    sha256 : str, optional
+        Hash of their checkpoints' hashes.
+    """
+
+    name: str
+    ensemble: Ensemble = dataclasses.field(repr=False)
+    sha256: str | None = None
+
+    @property
+    def members(self) -> int:  # type: ignore[override]  # no one sets it
+        """Number of models."""
+        return len(self.ensemble.members)
+
+    @property
+    def stochastic(self) -> bool:
+        """Whether two samples differ, if only between models."""
+        return self.members > 1 or self.ensemble.members[0].prior is not None
+
+    @property
+    def device(self) -> torch.device:
+        """Of the models' weights."""
+        device: torch.device = next(self.ensemble.members[0].parameters()).device
+        return device
+
+    @property
+    def frame_shape(self) -> tuple[int, int, int]:
+        """Of the models."""
+        return self.ensemble.frame_shape
+
+    @property
+    def n_past(self) -> int:
+        """Of the models' configurations."""
+        n_past: int = self.ensemble.members[0].config.n_past
+        return n_past
+
+    @property
+    def has_noise(self) -> bool:
+        """Whether the noise of every model is known before the truth."""
+        return not any(m.observation.needs_target for m in self.ensemble.members)
+
+    def futures(
+        self,
+        context: torch.Tensor,
+        horizon: int,
+        num_samples: int,
+        chunk_size: int | None = None,
+        *,
+        actions: torch.Tensor | None = None,
+    ) -> Iterator[torch.Tensor]:
+        """See `Candidate.futures`; the members take turns.
+
+        Raises
+        ------
+        FramesError
+            The context is not of the models' frames, or a number is below 1.
+        """
+        return self.ensemble.futures(
+            context, horizon, num_samples, chunk_size=chunk_size, actions=actions
+        )
+
+    def noisy_futures(
+        self,
+        context: torch.Tensor,
+        horizon: int,
+        num_samples: int,
+        chunk_size: int | None = None,
+        *,
+        actions: torch.Tensor | None = None,
+    ) -> Iterator[Draw]:
+        """See `Candidate.noisy_futures`; the members take turns.
+
+        Raises
+        ------
+        FramesError
+            As `futures`.
+        ConfigError
+            The noise is not known before the truth.
+        """
+        return self.ensemble.draws(
+            context,
+            horizon,
+            num_samples,
+            chunk_size=chunk_size,
+            noise=True,
+            actions=actions,
+        )
 
 
 LAST_FRAME = LastFrame()

@@ -11,6 +11,7 @@ from svg_pyro.evaluation.results import (
     CandidateResult,
     EvaluationResults,
     Score,
+    SpreadResult,
 )
 from svg_pyro.evaluation.runner import Evaluation
 from svg_pyro.evaluation.scorer import Scorer
@@ -60,6 +61,7 @@ def _candidate(scorer: Scorer) -> CandidateResult:
         fvd=None if scorer.fvd is None else scorer.fvd.value(),
         calibration=_calibration(scorer),
         likelihood=scorer.held_out.summary(),
+        spread=_spread(scorer),
     )
 
 
@@ -89,6 +91,18 @@ def _calibration(scorer: Scorer) -> CalibrationResult | None:
         rank_histogram=_numbers(summary.rank_histogram),
         nominal=_numbers(summary.nominal),
         observed=_numbers(summary.observed),
+    )
+
+
+def _spread(scorer: Scorer) -> SpreadResult | None:
+    if scorer.spread is None:
+        return None
+    aleatoric, epistemic = scorer.spread.mean
+    return SpreadResult(
+        members=scorer.candidate.members,
+        aleatoric=_numbers(aleatoric),
+        epistemic=_numbers(epistemic),
+        epistemic_share=(epistemic.mean() / (aleatoric + epistemic).mean()).item(),
     )
 
 

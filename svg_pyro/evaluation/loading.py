@@ -8,8 +8,14 @@ from pathlib import Path
 import torch
 
 from svg_pyro.errors import EvaluationError
-from svg_pyro.evaluation.candidates import LAST_FRAME, Candidate, ModelCandidate
+from svg_pyro.evaluation.candidates import (
+    LAST_FRAME,
+    Candidate,
+    EnsembleCandidate,
+    ModelCandidate,
+)
 from svg_pyro.model import checkpoint
+from svg_pyro.model.ensemble import Ensemble
 from svg_pyro.model.svg import SVG
 
 _NAMES = {
@@ -54,6 +60,43 @@ def load_candidates(specs: Sequence[str], device: torch.device) -> list[Candidat
     names = _distinct(models, [_split(spec)[0] for spec in specs])
     named = (replace(m, name=n) for m, n in zip(models, names, strict=True))
     return [*named, LAST_FRAME]
+
+
+def joined(
+    candidates: Sequence[Candidate], name: str = "ensemble"
+) -> EnsembleCandidate:
+    """All models among some candidates as one predictor.
+
+    Parameters
+    ----------
+    candidates : sequence of Candidate
+        Of which two or more are models.
+    name : str
+        Of the ensemble.
+
+    Raises
+    ------
+    EvaluationError
+        There are fewer than two models, or one has the name.
+    ConfigError
+        The models differ in their frames or context.
+    """
+    models = [one for one in candidates if isinstance(one, ModelCandidate)]
+    if len(models) < 2:
+        raise EvaluationError(
+            f"an ensemble needs 2 checkpoints or more; there are {len(models)}"
+        )
+    if any(one.name == name for one in candidates):
+        raise EvaluationError(
+            f"a checkpoint has the name {name!r}, which the ensemble takes; give it "
+            "another, NAME=PATH"
+        )
+    hashes = ",".join(one.sha256 or "" for one in models)
+    return EnsembleCandidate(
+        name,
+        Ensemble([one.svg for one in models]),
+        hashlib.sha256(hashes.encode()).hexdigest(),
+    )
 
 
 def _distinct(

@@ -74,6 +74,28 @@ class CalibrationResult:
 
 
 @dataclass(frozen=True)
+class SpreadResult:
+    """Where the variance of an ensemble's samples is from; see `svg_pyro.Ensemble`.
+
+    Attributes
+    ----------
+    members : int
+        Models of the ensemble.
+    aleatoric : tuple of float
+        Mean over pixels and clips of the members' own variance, by predicted frame.
+    epistemic : tuple of float
+        The same of the variance of their means; unbiased, so it may fall below 0.
+    epistemic_share : float
+        Of all frames' variance, the part that is epistemic; NaN where there is none.
+    """
+
+    members: int
+    aleatoric: Numbers
+    epistemic: Numbers
+    epistemic_share: float
+
+
+@dataclass(frozen=True)
 class MeanAndError:
     """A mean over clips, and its standard error."""
 
@@ -180,6 +202,8 @@ class CandidateResult:
         None if there are fewer than two samples, or none were to be judged.
     likelihood : LikelihoodResult or None
         None if there is no density, or no clip's was to be bounded.
+    spread : SpreadResult or None
+        None but for an ensemble of which 2 samples or more of each member are judged.
     """
 
     name: str
@@ -192,6 +216,7 @@ class CandidateResult:
     fvd: float | None
     calibration: CalibrationResult | None
     likelihood: LikelihoodResult | None
+    spread: SpreadResult | None = None
 
 
 @dataclass(frozen=True)

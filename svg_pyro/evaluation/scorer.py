@@ -14,6 +14,8 @@ from svg_pyro.evaluation.sampling import latents_of, noisy_futures, sampled_futu
 from svg_pyro.evaluation.settings import EvaluationSettings
 from svg_pyro.evaluation.totals import ScoreTotals
 from svg_pyro.metrics import Calibration, Curves, Fvd, Lpips
+from svg_pyro.metrics.moments import Running
+from svg_pyro.model.ensemble import spread_of
 from svg_pyro.model.generation import Draw
 from svg_pyro.util.memory import is_exhausted
 
@@ -77,6 +79,10 @@ class Scorer:
         self._judged = max(1, min(settings.calibration_samples, count))
         self.calibration = Calibration(settings.seed) if self._judged > 1 else None
         self.fvd = None if network is None else Fvd(network, device=device)
+        members = candidate.members
+        shared = members > 1 and self._judged >= 2 * members
+        # Of each clip and predicted frame: aleatoric and epistemic variance.
+        self.spread = Running() if shared else None
 
     @torch.no_grad()
     def update(self, frames: torch.Tensor, actions: torch.Tensor | None = None) -> None:
@@ -116,7 +122,11 @@ class Scorer:
     def state_dict(self) -> dict[str, Any]:
         """All that `load_state_dict` needs to go on: tensors, numbers and text."""
         parts: dict[str, Any] = {"totals": self.totals, "held_out": self.held_out}
-        optional = {"calibration": self.calibration, "fvd": self.fvd}
+        optional = {
+            "calibration": self.calibration,
+            "fvd": self.fvd,
+            "spread": self.spread,
+        }
         parts |= {k: v for k, v in optional.items() if v is not None}
         states = {k: v.state_dict() for k, v in parts.items()} if self.done else {}
         return {"done": self.done, "chosen": self.chosen, **states}
@@ -142,6 +152,11 @@ class Scorer:
         curves.update(truth, chunks)
         if self.calibration is not None:
             self.calibration.update(truth, held if noisy is None else noisy)
+        if self.spread is not None:
+            samples = held if noisy is None else noisy
+            parts = spread_of(samples, self.candidate.members)
+            both = torch.stack([parts.aleatoric, parts.epistemic], 1)
+            self.spread.update(both.mean((-3, -2, -1)))
         if self.fvd is not None:
             self.fvd.update(frames, torch.cat([context, held[0]], 1))
         self.totals.add(curves)

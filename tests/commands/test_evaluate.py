@@ -16,6 +16,7 @@ from support.places import EXAMPLES
 
 import svg_pyro
 from svg_pyro.data import make_simulated_push
+from svg_pyro.evaluation import read_results
 
 FEW = (
     "--device cpu --clips 3 --num-samples 3 --horizon 3 --particles 1 3 "
@@ -188,3 +189,28 @@ def test_the_published_moving_mnist_is_evaluated_on(folder, capsys):
     evaluate.main(["lp.pt", *flags, "--horizon", "18", "--out", "published"])
     out = capsys.readouterr().out
     assert "Moving MNIST in mnist_test_seq.npy, the first frames of its 10000" in out
+
+
+@pytest.mark.slow
+def test_checkpoints_are_scored_as_an_ensemble_too(folder, capsys):
+    few = [*FEW, "--num-samples", "5", "--protocol", "svg"]
+    evaluate.main(["a=lp.pt", "b=none.pt", "--ensemble", *few, *DIGITS])
+    results = read_results("runs/evaluation/results.json")
+    names = [found.name for found in results.candidates]
+    assert names == ["a", "b", "ensemble", "last frame repeated"]
+    assert [found.spread is None for found in results.candidates] == [1, 1, 0, 1]
+    spread, found = results.candidates[2].spread, results.candidates[2]
+    assert spread.members == 2 and found.num_samples == 5
+    assert found.likelihood is None and found.calibration is not None
+    # One of them is deterministic: half of the other's variance is left.
+    assert all(a > 0 for a in spread.aleatoric) and len(spread.epistemic) == 3
+    line = f"ensemble: {spread.epistemic_share:.0%} of the variance of its samples"
+    assert line in capsys.readouterr().out
+
+
+def test_one_checkpoint_is_no_ensemble(folder, capsys):
+    with pytest.raises(SystemExit):
+        evaluate.main(["lp.pt", "--ensemble", *FEW, *DIGITS])
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        "error: an ensemble needs 2 checkpoints or more; there are 1"
+    )
