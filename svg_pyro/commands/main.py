@@ -15,6 +15,7 @@ COMMANDS = {
     "surprise": "score every frame of a video by how much it surprises a model",
     "figures": "draw the paper's figures",
     "benchmark": "measure speed and memory on this machine",
+    "compare-parts": "compare priors, guides and observation models by training them",
     "compare-elbos": "compare the gradients of two ELBOs",
 }
 
@@ -81,6 +82,10 @@ def _run(name: str, argv: Sequence[str]) -> None:
         from svg_pyro.commands.benchmark import benchmark
 
         benchmark(argv, prog=prog)
+    elif name == "compare-parts":
+        from svg_pyro.commands.compare_parts import compare_parts
+
+        compare_parts(argv, prog=prog)
     else:
         from svg_pyro.commands.compare_elbos import compare_elbos
 

@@ -298,3 +298,35 @@ def start_from(svg: SVG, other: SVG, where: str = "the model given") -> None:
     weights = other.state_dict()
     check_tensors(svg.state_dict(), weights, where)
     svg.load_state_dict(weights)
+
+
+def take_what_fits(svg: SVG, other: SVG) -> int:
+    """Give a new model what it shares with another one of other parts.
+
+    A tensor of the same name and shape is copied. Of a decoder with more output
+    channels, as another observation model wants, those that the other has are copied.
+
+    Parameters
+    ----------
+    svg : SVG
+        That is to be trained on.
+    other : SVG
+        Whose weights it starts from.
+
+    Returns
+    -------
+    int
+        How many tensors were copied.
+    """
+    weights, copied = other.state_dict(), 0
+    for name, tensor in svg.state_dict().items():
+        given = weights.get(name)
+        if given is None or given.dim() != tensor.dim():
+            continue
+        pairs = list(zip(given.shape, tensor.shape, strict=True))
+        grown = name.startswith("decoder.") and all(old <= new for old, new in pairs)
+        if given.shape == tensor.shape or grown:
+            with torch.no_grad():
+                tensor[tuple(slice(old) for old, _ in pairs)].copy_(given)
+            copied += 1
+    return copied

@@ -1,0 +1,385 @@
+"""Compare priors, guides and observation models in short trainings from scratch."""
+
+import dataclasses
+import json
+import statistics
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from svg_pyro.commands.datasets import (
+    BairOptions,
+    ClipRequest,
+    DigitOptions,
+    first_clips,
+)
+from svg_pyro.commands.devices import choose_device
+from svg_pyro.commands.fields import option
+from svg_pyro.commands.own_parts import add_parts, use_parts
+from svg_pyro.commands.parser import Parser, one_line_errors
+from svg_pyro.commands.presets import PRESETS, RunPreset
+from svg_pyro.data import ClipDataset, find_digits, make_simulated_push
+from svg_pyro.errors import ConfigError
+from svg_pyro.evaluation.part_scores import PartScores, PartSettings, part_scores
+from svg_pyro.model.checkpoint import load
+from svg_pyro.model.parts import check_names
+from svg_pyro.model.pretrained import take_what_fits
+from svg_pyro.model.svg import SVG
+from svg_pyro.training.trainer import Trainer
+
+ROWS = "rows.jsonl"
+PAPER = "paper"  # a learned Gaussian, a filtering guide, sigma from beta
+_DESCRIPTION = """\
+Compare priors, guides and observation models in short trainings from scratch.
+
+A part is KIND=NAME, for instance prior=flow; two of them with a comma between train
+together, and "paper" is a learned Gaussian prior, a filtering guide and a sigma from
+beta. Each training's scores are one line of rows.jsonl in --out; those that are there
+are not made again, and Ctrl-C loses nothing. Ends with a table, means over seeds."""
+_KINDS = ("prior", "guide", "observation")
+_DEFAULT = (
+    PAPER,
+    "prior=fixed",
+    "prior=mixture",
+    "prior=mixture-20",
+    "prior=flow",
+    "prior=two-scale",
+    "prior=autoregressive",
+    "guide=smoothing",
+    "guide=flow",
+    "observation=learned-sigma",
+    "observation=optimal-sigma",
+    "observation=per-pixel",
+    "observation=laplace",
+    "observation=logistic",
+)
+
+
+@dataclass(frozen=True)
+class ComparePartsOptions:
+    """What is compared, on what, and for how long.
+
+    Attributes
+    ----------
+    data : tuple of str
+        push: simulated robot pushing; digit: Moving MNIST of one digit.
+    part : tuple of str or None
+        KIND=NAME,...; may be given again, without it "paper", and every other prior,
+        guide and observation model beside it.
+    seeds : tuple of int
+        Of the trainings.
+    steps : int
+        Of each training.
+    init : str or None
+        Model whose weights the trainings start from, where they fit.
+    clips : int
+        Held-out clips.
+    num_samples : int
+        Futures of each clip.
+    particles : int
+        K of the bound.
+    bounded : int
+        Clips whose bound is computed.
+    digits_root : str or None
+        Folder of MNIST's IDX files; without it data/mnist.
+    bundled_digits : bool
+        Take scikit-learn's digits, and do not look for MNIST.
+    simulated_root : str
+        Folder of simulated pushes, which are made there.
+    simulated_clips : int
+        Simulated pushes to train on.
+    width, rnn_size, batch_size : int or None
+        Instead of the preset's.
+    out : str
+        Folder of the rows and of the trainings.
+    table : bool
+        Only print the table of the rows that are there.
+    device : str or None
+        cuda or cpu; without it cuda where there is one.
+    """
+
+    data: tuple[str, ...] = option(("push", "digit"), choices=("push", "digit"))
+    part: tuple[str, ...] | None = option(None, kind="append", metavar="PART")
+    seeds: tuple[int, ...] = (0,)
+    steps: int = option(600, least=1)
+    init: str | None = option(None, metavar="MODEL")
+    clips: int = option(32, least=2)
+    num_samples: int = option(20, least=2)
+    particles: int = option(100, least=1)
+    bounded: int = option(16, least=1)
+    digits_root: str | None = option(None, metavar="DIR")
+    bundled_digits: bool = False
+    simulated_root: str = option("data/simulated_push", metavar="DIR")
+    simulated_clips: int = option(640, least=1)
+    width: int | None = option(None, least=1)
+    rnn_size: int | None = option(None, least=1)
+    batch_size: int | None = option(None, least=1)
+    out: str = option("runs/compare-parts", metavar="DIR")
+    table: bool = False
+    device: str | None = None
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One training: what it is of, and what its row says of it."""
+
+    data: str
+    part: str
+    seed: int
+    steps: int
+    init: str | None
+
+    @property
+    def folder(self) -> str:
+        part = self.part.replace("=", "-").replace(",", "_")
+        start = "" if self.init is None else f"-from-{Path(self.init).name}"
+        return f"{self.data}-{part}{start}-{self.steps}-{self.seed}"
+
+
+@one_line_errors()
+def compare_parts(
+    argv: Sequence[str] | None = None, *, prog: str | None = None
+) -> None:
+    """Train and score, as the command line says.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Flags; `sys.argv` where they are not given.
+    prog : str, optional
+        The command's name in its help.
+    """
+    parser = Parser(_DESCRIPTION, prog=prog)
+    parser.add_fields(ComparePartsOptions)
+    add_parts(parser)
+    flags = parser.parse(argv)
+    options = flags.make(ComparePartsOptions)
+    use_parts(flags)
+    rows = Path(options.out) / ROWS
+    if not options.table:
+        _check(options)
+        for job in _jobs(options):
+            if job in {_job_of(row) for row in read_rows(rows)}:
+                continue
+            row = _row(job, options)
+            if row is None:
+                print("stopped; the same command goes on")
+                return
+            with rows.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(row) + "\n")
+            print(_words(row))
+    print("\n".join(table_of(read_rows(rows))))
+    print(f"rows in {rows}")
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """The rows that earlier calls wrote; none without a file."""
+    if not path.is_file():
+        return []
+    lines = path.read_text(encoding="utf-8").splitlines()
+    try:
+        return [json.loads(line) for line in lines if line.strip()]
+    except ValueError as error:
+        raise ConfigError(f"{path} is no file of rows ({error})") from error
+
+
+def table_of(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """Lines of a table: a row for each data set, steps and part, means over seeds."""
+    groups: dict[tuple[str, int, str, str], list[dict[str, Any]]] = {}
+    for row in rows:
+        key = row["data"], row["steps"], row["init"] or "", row["part"]
+        groups.setdefault(key, []).append(row)
+    lines = [["data", "steps", "part", "seeds", *(column[0] for column in _COLUMNS)]]
+    for (data, steps, init, part), of_part in groups.items():
+        name = part + (f" from {init}" if init else "")
+        cells = [
+            _cell([row[key] for row in of_part], form) for _, key, form in _COLUMNS
+        ]
+        lines.append([data, str(steps), name, str(len(of_part)), *cells])
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        for line in lines
+    ]
+
+
+# Head, key of a row, and form of its number.
+_COLUMNS = (
+    ("bound/frame", "bound", ".0f"),
+    ("bits/dim", "bits", ".2f"),
+    ("KL", "kl", ".2f"),
+    ("CRPS means", "crps_means", ".4f"),
+    ("CRPS noise", "crps", ".4f"),
+    ("spread/skill", "spread_skill_means", ".2f"),
+    ("best dB", "psnr_best", ".2f"),
+    ("mean dB", "psnr_mean", ".2f"),
+    ("90% low", "coverage_low", ".3f"),
+    ("90% high", "coverage_high", ".3f"),
+    ("90% of means", "coverage_means", ".3f"),
+    ("chi2/n", "chi_square", ".3f"),
+    ("s", "seconds", ".0f"),
+)
+
+
+def _cell(values: Sequence[float | None], form: str) -> str:
+    known = [value for value in values if value is not None]
+    if not known:
+        return "-"
+    mean = f"{statistics.fmean(known):{form}}"
+    if len(known) == 1:
+        return mean
+    return f"{mean} ± {statistics.stdev(known):{form}}"
+
+
+def _words(row: dict[str, Any]) -> str:
+    shown = ", ".join(
+        f"{head} {_cell([row[key]], form)}" for head, key, form in _COLUMNS
+    )
+    return f"{row['data']}, {row['part']}, seed {row['seed']}: {shown}"
+
+
+def _jobs(options: ComparePartsOptions) -> Iterator[_Job]:
+    """Seed by seed, so that a table of one seed is there first."""
+    for seed in options.seeds:
+        for data in options.data:
+            for part in options.part or _DEFAULT:
+                yield _Job(data, part, seed, options.steps, options.init)
+
+
+def _job_of(row: dict[str, Any]) -> _Job:
+    return _Job(*(row[field.name] for field in dataclasses.fields(_Job)))
+
+
+def _check(options: ComparePartsOptions) -> None:
+    """Refuse unknown parts before anything is trained."""
+    for job in _jobs(options):
+        check_names(_preset(job, options).model)
+
+
+def _preset(job: _Job, options: ComparePartsOptions) -> RunPreset:
+    kind = {"push": ("bair", "small"), "digit": ("smmnist", "bounces")}[job.data]
+    preset = PRESETS[kind[0]][kind[1]]
+    sizes = {
+        name: getattr(options, name)
+        for name in ("width", "rnn_size")
+        if getattr(options, name) is not None
+    }
+    if job.init is not None:
+        preset = dataclasses.replace(preset, model=load(job.init).config)
+    model = dataclasses.replace(preset.model, **sizes, **_changes(job.part))
+    training = dataclasses.replace(
+        preset.training,
+        steps=job.steps,
+        seed=job.seed,
+        batch_size=options.batch_size or preset.training.batch_size,
+        # Not every part has a KL in closed form: all are trained alike.
+        elbo="trace",
+        own_means_start=job.steps // 3,
+        own_means_ramp=max(1, job.steps // 4),
+        validate_every=job.steps,
+        save_every=min(200, job.steps),
+    )
+    return RunPreset(model, training, preset.horizon)
+
+
+def _changes(part: str) -> dict[str, Any]:
+    """The fields of a configuration that a part stands for."""
+    changes: dict[str, Any] = {}
+    for one in [] if part == PAPER else part.split(","):
+        kind, _, name = one.partition("=")
+        if kind not in _KINDS or not name or kind in changes:
+            raise ConfigError(
+                f"--part is {part!r}; give {PAPER}, or KIND=NAME with a KIND of "
+                f"{', '.join(_KINDS)}, and commas between several"
+            )
+        changes[kind] = name
+    return changes
+
+
+def _row(job: _Job, options: ComparePartsOptions) -> dict[str, Any] | None:
+    """Train and score; None where the training was asked to stop."""
+    preset = _preset(job, options)
+    device = choose_device(options.device)
+    out = Path(options.out) / job.folder
+    train_set, test = _clips(job, preset, options)
+    torch.manual_seed(job.seed)
+    svg = SVG(preset.model).to(device)
+    if job.init is not None:
+        take_what_fits(svg, load(job.init, device))
+    trainer = Trainer(svg, train_set, preset.training, out)
+    resumed = trainer.checkpoint_path.is_file()
+    if resumed:
+        trainer.resume()
+    began = time.perf_counter(), time.process_time()
+    if not trainer.run():
+        return None
+    wall, cpu = time.perf_counter() - began[0], time.process_time() - began[1]
+    settings = PartSettings(
+        options.num_samples, options.particles, options.bounded, seed=job.seed
+    )
+    scores = part_scores(svg, test, settings)
+    return {
+        **dataclasses.asdict(job),
+        **_flat(scores),
+        # Of a training that was stopped once only the last part is known.
+        "seconds": None if resumed else round(wall, 1),
+        "cpu_seconds": None if resumed else round(cpu, 1),
+        "weights": sum(weight.numel() for weight in svg.parameters()),
+        "clips": len(test),
+        "num_samples": options.num_samples,
+        "particles": options.particles,
+    }
+
+
+def _clips(
+    job: _Job, preset: RunPreset, options: ComparePartsOptions
+) -> tuple[ClipDataset, torch.Tensor]:
+    """Clips to train on, and held-out ones, uint8 ``(B, T, C, H, W)``."""
+    model, training = preset.model, preset.training
+    length = model.n_past + preset.horizon
+    train = ClipRequest("train", training.n_frames, model, training.seed)
+    # The held-out clips are the same for all seeds.
+    held_out = ClipRequest("test", length, model)
+    if job.data == "push":
+        push = BairOptions(simulated_root=options.simulated_root)
+        root = make_simulated_push(
+            push.simulated,
+            n_train=options.simulated_clips,
+            n_test=max(options.clips, options.simulated_clips // 5),
+        )
+        sets = push.clips(train, root), push.clips(held_out, root)
+    else:
+        load_digits, _ = find_digits(
+            options.digits_root, bundled=options.bundled_digits
+        )
+        digit = DigitOptions(num_digits=1)
+        sets = digit.clips(train, load_digits), digit.clips(held_out, load_digits)
+    return sets[0], first_clips(sets[1], options.clips).frames
+
+
+def _flat(scores: PartScores) -> dict[str, Any]:
+    """The columns of the table, and the coverage at each predicted frame."""
+    noisy = scores.noisy
+    covered = None if noisy is None else noisy.coverage
+    means = scores.means.coverage
+    return {
+        "bound": scores.bound,
+        "bits": scores.bits,
+        "kl": scores.kl,
+        "psnr_best": scores.psnr_best,
+        "psnr_mean": scores.psnr_mean,
+        "crps_means": scores.means.crps,
+        "crps": None if noisy is None else noisy.crps,
+        "spread_skill_means": scores.means.spread_skill,
+        "spread_skill": None if noisy is None else noisy.spread_skill,
+        "coverage": covered,
+        "coverage_low": None if covered is None else min(covered),
+        "coverage_high": None if covered is None else max(covered),
+        "coverage_means": sum(means) / len(means),
+        "chi_square": None if noisy is None else noisy.chi_square,
+        "chi_square_means": scores.means.chi_square,
+    }
