@@ -13,6 +13,8 @@ COMMANDS = {
     "generate": "sample futures of any video",
     "evaluate": "score checkpoints on test clips",
     "surprise": "score every frame of a video by how much it surprises a model",
+    "plan": "push blocks to their goals by planning in a model's futures",
+    "hand": "score how far off the robot's hand is in a model's futures",
     "figures": "draw the paper's figures",
     "benchmark": "measure speed and memory on this machine",
     "compare-parts": "compare priors, guides and observation models by training them",
@@ -74,6 +76,14 @@ def _run(name: str, argv: Sequence[str]) -> None:
         from svg_pyro.commands.surprise import score_video
 
         score_video(argv, prog=prog)
+    elif name == "plan":
+        from svg_pyro.commands.plan import plan
+
+        plan(argv, prog=prog)
+    elif name == "hand":
+        from svg_pyro.commands.hand import score_hand
+
+        score_hand(argv, prog=prog)
     elif name == "figures":
         from svg_pyro.commands.figures import draw_figures
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from svg_pyro.data.simulated_push.finders import ColourFinder, find_hand
+from svg_pyro.data.simulated_push.finders import ColourFinder, find_hand, track_hand
 from svg_pyro.planning.costs import Cost, GoalImage, PixelGoal
 from svg_pyro.planning.planner import Plan, Planner
 from svg_pyro.planning.risks import Risk
@@ -185,7 +185,7 @@ class Planned(Controller):
         self._planner = Planner(
             model, PUSHES, plan.settings, rule=plan.rule, risk=plan.risk
         )
-        self._cost: Cost | None = None
+        self._thing: tuple[float, float] | None = None
         self._seen: list[torch.Tensor] = []
         self._done: list[torch.Tensor] = []
         self._plan: Plan | None = None
@@ -197,10 +197,8 @@ class Planned(Controller):
         """As `Controller.act`."""
         frame = torch.from_numpy(observation["image"]).permute(2, 0, 1)
         self._seen.append(to_float(frame.contiguous(), self._device))
-        if self._cost is None:
-            self._cost = self._cost_of(observation, info)
         if self._plan is None or self._used == self._planning.every:
-            self._plan = self._decide(self._cost)
+            self._plan = self._decide(self._cost_of(observation, info))
             self._used = 0
         action = self._plan.actions[self._used]
         self._used += 1
@@ -236,6 +234,18 @@ class Planned(Controller):
         elif self._model is None:
             cost = PixelGoal(tuple(info["goal"]), block_of, hand_of)
         else:
-            find = ColourFinder(tuple(info["colour"]))
-            cost = PixelGoal(tuple(info["goal"]), find, find_hand)
+            cost = self._by_sight(tuple(info["goal"]), tuple(info["colour"]))
         return cost if self._planning.wrap is None else self._planning.wrap(cost)
+
+    def _by_sight(
+        self, goal: tuple[float, float], colour: tuple[float, float, float]
+    ) -> Cost:
+        """The cost of futures from what is seen now."""
+        find, now = ColourFinder(colour), self._seen[-1]
+        column, row = find(now[None])[0].tolist()
+        if column == column:  # else it is hidden, and where it was
+            self._thing = column, row
+        hand = find_hand(now)
+        return PixelGoal(
+            goal, find, lambda futures: track_hand(futures, hand), start=self._thing
+        )

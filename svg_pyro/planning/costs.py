@@ -76,6 +76,9 @@ class PixelGoal:
         Weight of the second part.
     behind : float
         Pixels behind the thing.
+    start : tuple of float or None
+        Where the thing is before the futures: a thing that is never seen in one counts
+        as resting there.
     """
 
     goal: tuple[float, float]
@@ -83,10 +86,16 @@ class PixelGoal:
     hand: Finder | None = None
     reach: float = 0.15
     behind: float = 5.0
+    start: tuple[float, float] | None = None
 
     def __call__(self, futures: torch.Tensor) -> torch.Tensor:
-        """Costs, shape ``(S, K)``; NaN where the thing is never seen."""
-        thing = _filled(self.find(futures))
+        """Costs, shape ``(S, K)``; NaN where the thing is never seen, nor at first."""
+        thing = self.find(futures)
+        if self.start is not None:
+            first = thing.new_tensor(self.start).expand_as(thing[..., :1, :])
+            thing = _filled(torch.cat([first, thing], -2))[..., 1:, :]
+        else:
+            thing = _filled(thing)
         off = thing - thing.new_tensor(self.goal)
         cost: torch.Tensor = off.norm(dim=-1).mean(-1)
         if self.hand is None:
@@ -94,7 +103,7 @@ class PixelGoal:
         end = off[:, :, -1]
         way = end / end.norm(dim=-1, keepdim=True).clamp_min(1e-6)
         start = thing[:, :, -1] + self.behind * way
-        hand = self.hand(futures[:, :, -1:])[:, :, 0]
+        hand = self.hand(futures)[:, :, -1]
         cost += self.reach * (hand - start).norm(dim=-1)
         return cost
 

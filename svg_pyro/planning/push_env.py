@@ -9,8 +9,10 @@ from typing import Any
 
 import gymnasium
 import numpy as np
+import torch
 from gymnasium import spaces
 
+from svg_pyro.data.simulated_push.finders import ColourFinder
 from svg_pyro.data.simulated_push.renderer import Scene
 from svg_pyro.data.simulated_push.simulator import PushSimulator, PushState
 from svg_pyro.data.simulated_push.tasks import draw_task
@@ -20,6 +22,7 @@ from svg_pyro.errors import ConfigError
 # Of the recorded clips: displacement in x and y, turn, change of height.
 LARGEST_ACTION = (0.09, 0.09, 0.36, 0.09)
 SUCCESS_PIXELS = 2.0
+_IN_SIGHT = 1.5  # pixels between where a block is and is seen
 
 
 class PushEnv(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
@@ -88,7 +91,8 @@ class PushEnv(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
         Parameters
         ----------
         seed : int, optional
-            The task is a function of it; without it the next of the last seed's.
+            The task is a function of it; without it the next of the last seed's. The
+            block of a task is in sight.
         options : dict, optional
             Has no entries.
 
@@ -98,14 +102,19 @@ class PushEnv(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
             See the class.
         """
         super().reset(seed=seed)
-        number = int(self.np_random.integers(2**31))
+        while True:
+            self._begin(int(self.np_random.integers(2**31)))
+            observation, info = self._observe(), self._info()
+            if _in_sight(observation["image"], info):
+                return observation, info
+
+    def _begin(self, number: int) -> None:
         least, most = self._distances
         self.task = draw_task(number, least=least, most=most)
         self.simulator = self.task.simulator()
         self.scene = Scene(self.task.seed)
         self._goal = self.task.goal_frame(self.scene)
         self._goal_pixels = self.task.pixels(self.scene, self.task.goal)
-        return self._observe(), self._info()
 
     def step(
         self, action: np.ndarray
@@ -163,6 +172,13 @@ class PushEnv(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
             "is_success": distance <= SUCCESS_PIXELS,
             "colour": task.blocks[task.target].colour,
         }
+
+
+def _in_sight(image: np.ndarray, info: dict[str, Any]) -> bool:
+    """Whether the block is seen where it is, not hidden behind the arm."""
+    frame = torch.from_numpy(image).permute(2, 0, 1) / 255
+    found = ColourFinder(info["colour"])(frame[None])[0].numpy()
+    return bool(np.hypot(*(found - info["block"])) < _IN_SIGHT)
 
 
 def draw_now(scene: Scene, simulator: PushSimulator) -> np.ndarray:

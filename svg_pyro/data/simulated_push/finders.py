@@ -17,6 +17,7 @@ _TIP = ((31.98, 0.9644, 0.0025), (35.03, 0.0022, 0.9779))
 _FLAT, _RISE = 0.02, 0.08  # how much lighter than the blackest is black, and is not
 _SPREAD = 4.0  # pixels: standard deviation of the window around the hand
 _ROUNDS = 4
+_REACH = 8.0  # pixels: standard deviation of how far a hand may go in a frame
 _CHUNK = 512
 
 
@@ -40,29 +41,70 @@ def find_hand(frames: torch.Tensor) -> torch.Tensor:
     """
     flat = frames.reshape(-1, *frames.shape[-3:])
     found = torch.cat([_black_middle(part.amax(1)) for part in flat.split(_CHUNK)])
-    away = found - _MIDDLE
-    tip = away.new_tensor(_TIP)
-    return (tip[:, 0] + away @ tip[:, 1:].T).reshape(*frames.shape[:-3], 2)
+    return _tip(found).reshape(*frames.shape[:-3], 2)
 
 
-def _black_middle(light: torch.Tensor) -> torch.Tensor:
+def track_hand(frames: torch.Tensor, before: torch.Tensor) -> torch.Tensor:
+    """The tips of the robot's fingers in one frame after the other.
+
+    As `find_hand`, but near to where they were the frame before: a hand that a model
+    has blurred is not taken for a shadow elsewhere.
+
+    Parameters
+    ----------
+    frames : torch.Tensor
+        Shape ``(..., T, 3, 64, 64)``, floats in [0, 1].
+    before : torch.Tensor
+        Where `find_hand` found it in the frame before, ``(..., 2)``, or of a shape that
+        broadcasts to it.
+
+    Returns
+    -------
+    torch.Tensor
+        Column and row in pixels, shape ``(..., T, 2)``.
+    """
+    batch, steps = frames.shape[:-4], frames.shape[-4]
+    light = frames.amax(-3).flatten(0, -4).unbind(1)
+    tip = before.new_tensor(_TIP)
+    near = torch.linalg.solve(tip[:, 1:], (before - tip[:, 0])[..., None])[..., 0]
+    near = (near + _MIDDLE).expand(*batch, 2).reshape(-1, 2)
+    found = []
+    for frame in light:
+        near = _black_middle(frame, near)
+        found.append(_tip(near))
+    return torch.stack(found, 1).reshape(*batch, steps, 2)
+
+
+def _tip(middle: torch.Tensor) -> torch.Tensor:
+    tip = middle.new_tensor(_TIP)
+    return tip[:, 0] + (middle - _MIDDLE) @ tip[:, 1:].T
+
+
+def _black_middle(
+    light: torch.Tensor, expected: torch.Tensor | None = None
+) -> torch.Tensor:
     """Middle of the blackest spot of ``(N, H, W)``, shape ``(N, 2)``."""
     light = light.float()
+    if expected is not None:
+        # What is far away counts as lighter than it is, up to white.
+        across = _window(light.shape[-1], expected[:, 0], _REACH)[:, None, :]
+        down = _window(light.shape[-2], expected[:, 1], _REACH)[:, :, None]
+        light = 1 - (1 - light) * across * down
     blackest = F.avg_pool2d(light[:, None], 3, 1).amin((1, 2, 3))[:, None, None]
     black = ((blackest + _RISE - light) / (_RISE - _FLAT)).clamp(0, 1)
     near = F.avg_pool2d(black[:, None], 7, 1, 3).flatten(1).argmax(1)
     wide = light.shape[-1]
     column, row = near % wide + 0.5, near // wide + 0.5
     for _ in range(_ROUNDS):
-        across = _window(wide, column)[:, None, :]
-        down = _window(light.shape[-2], row)[:, :, None]
+        across = _window(wide, column, _SPREAD)[:, None, :]
+        down = _window(light.shape[-2], row, _SPREAD)[:, :, None]
         column, row, _ = _middle(black * across * down)
     return torch.stack([column, row], 1)
 
 
-def _window(size: int, middle: torch.Tensor) -> torch.Tensor:
+def _window(size: int, middle: torch.Tensor, spread: float) -> torch.Tensor:
     place = torch.arange(size, device=middle.device) + 0.5
-    return torch.exp(-(((place - middle[:, None]) / _SPREAD) ** 2) / 2)
+    return torch.exp(-(((place - middle[:, None]) / spread) ** 2) / 2)
 
 
 def _middle(
