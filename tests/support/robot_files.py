@@ -159,7 +159,19 @@ def rows(episode, length, first, cameras=()):
                 for t, frame in enumerate(coded(length, first=first))
             ]
         )
-    return pa.table(columns)
+    features = {
+        **dict.fromkeys(columns, _value("int64")),
+        "timestamp": _value("float32"),
+        "action": {"feature": _value("float32"), "length": 2, "_type": "Sequence"},
+        "observation.state": {"feature": _value("float32"), "_type": "Sequence"},
+        **{key: {"_type": "Image"} for key in cameras},
+    }
+    about = {"huggingface": json.dumps({"info": {"features": features}})}
+    return pa.table(columns).replace_schema_metadata(about)
+
+
+def _value(dtype):
+    return {"dtype": dtype, "_type": "Value"}
 
 
 def png(frame):
