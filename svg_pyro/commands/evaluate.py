@@ -10,7 +10,7 @@ from svg_pyro.commands.devices import choose_device
 from svg_pyro.commands.fields import option
 from svg_pyro.commands.own_parts import add_parts, use_parts
 from svg_pyro.commands.parser import Flags, Parser, one_line_errors
-from svg_pyro.commands.sources import add_test_data, find_test_set, test_data_of
+from svg_pyro.commands.sources import add_test_data, find_test_data, find_test_set
 from svg_pyro.errors import ConfigError, EvaluationError
 from svg_pyro.evaluation import (
     Candidate,
@@ -109,7 +109,7 @@ def evaluate(argv: Sequence[str] | None = None, *, prog: str | None = None) -> N
     use_parts(flags)
     device, out = choose_device(options.device), evaluation_folder(options)
     candidates = load_candidates(options.checkpoint, device)
-    test_data = test_data_of(flags, [c for c in candidates if c.config is not None])
+    test_data = find_test_data(flags, [c for c in candidates if c.config is not None])
     if options.ensemble:
         candidates.insert(-1, joined(candidates))
     settings = settings_of(flags, options, candidates, test_data.kind)

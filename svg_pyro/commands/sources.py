@@ -335,7 +335,7 @@ class TestData:
     options: DataOptions
 
 
-def test_data_of(flags: Flags, candidates: Sequence[Candidate]) -> TestData:
+def find_test_data(flags: Flags, candidates: Sequence[Candidate]) -> TestData:
     """The data that the flags ask for, and where they do not, the training's.
 
     Prints what is as in training, and what was given in its place.
@@ -375,7 +375,7 @@ def find_test_set(
     Parameters
     ----------
     data : TestData
-        Of `test_data_of`.
+        Of `find_test_data`.
     model : SVGConfig
         Gives the size (and for own videos the channels) of the frames.
     n_frames : int

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from svg_pyro.data.videos.frame_store import report_once
 from svg_pyro.errors import DataError
+from svg_pyro.util.reports import report_once
 
 # Height, width and channels of a camera's pictures.
 Size = tuple[int, int, int]

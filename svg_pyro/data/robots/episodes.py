@@ -11,9 +11,10 @@ import torch
 
 from svg_pyro.data.robots.cameras import Size, choose_cameras
 from svg_pyro.data.videos.decode import Source
-from svg_pyro.data.videos.frame_store import FrameStore, report_once
+from svg_pyro.data.videos.frame_store import FrameStore
 from svg_pyro.data.videos.segments import Segment, SegmentClips
 from svg_pyro.errors import DataError
+from svg_pyro.util.reports import report_once
 
 SPLITS = ("train", "test")
 FRAMES = "runs/frames"  # where decoded frames are kept, as the commands have it

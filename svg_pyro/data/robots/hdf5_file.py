@@ -11,7 +11,8 @@ import numpy as np
 from PIL import Image
 
 from svg_pyro.data.robots.cameras import Size
-from svg_pyro.data.videos.decode import natural, still
+from svg_pyro.data.videos.decode import natural
+from svg_pyro.data.videos.stills import still
 from svg_pyro.errors import DataError
 from svg_pyro.util.optional import need
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from svg_pyro.data.videos.decode import still
+from svg_pyro.data.videos.stills import still
 from svg_pyro.errors import DataError
 from svg_pyro.util.optional import need
 

@@ -7,30 +7,17 @@ import zlib
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from svg_pyro.data.videos.arrays import ArrayPlace, array_frames
+from svg_pyro.data.videos.gaps import Gap
+from svg_pyro.data.videos.stills import IMAGE_ENDINGS, image_pictures, stack_pictures
 from svg_pyro.errors import DataError
 from svg_pyro.util.optional import need
 
 FITS = ("crop", "letterbox", "stretch")
-IMAGE_ENDINGS = [
-    ".bmp",
-    ".jpeg",
-    ".jpg",
-    ".pbm",
-    ".pgm",
-    ".png",
-    ".pnm",
-    ".ppm",
-    ".tif",
-    ".tiff",
-    ".webp",
-]
-_FORMATS = ("BMP", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 _UNREADABLE = (
     OSError,
     EOFError,
@@ -51,7 +38,8 @@ class Source:
     path : Path
         A video file, a folder of images, or a file that holds arrays or images.
     kind : str
-        "video", "images", "array", "parquet" (a column of images) or "hdf5".
+        "video", "images" (a folder), "stack" (an image file of several), "array",
+        "parquet" (a column of images) or "hdf5".
     member : str, optional
         What in the file holds the video: the file in an .npz archive, the column of
         a Parquet file, the data set in an HDF5 file.
@@ -87,7 +75,12 @@ class Source:
 
 
 def decode(
-    source: Source, image_size: int, channels: int, fit: str = "crop"
+    source: Source,
+    image_size: int,
+    channels: int,
+    fit: str = "crop",
+    *,
+    gaps: list[Gap] | None = None,
 ) -> Generator[np.ndarray, None, None]:
     """Frames of a video in their order, each as it is stored, whatever its time.
 
@@ -103,6 +96,9 @@ def decode(
         "crop" (scale the short side, cut out the centre), "letterbox" (scale the
         long side, black beside it) or "stretch". Pixels that are not square and
         turned pictures are set right first; transparent ones lie over black.
+    gaps : list, optional
+        Gets the places at which frames are missing because something could not be
+        decoded; without it the video ends there, by an error.
 
     Yields
     ------
@@ -119,9 +115,8 @@ def decode(
         raise DataError(f"no fit {fit!r}; choose one of {', '.join(FITS)}")
     done = 0
     try:
-        if source.path.stat().st_size == 0 and source.path.is_file():
-            raise DataError("the file is empty: zero bytes")
-        for picture, aspect in _READERS[source.kind](source):
+        _check_kind(source.path)
+        for picture, aspect in _READERS[source.kind](source, gaps):
             mode = "L" if channels == 1 else "RGB"
             picture = fitted(_opaque(picture).convert(mode), image_size, fit, aspect)
             yield np.asarray(picture).reshape(image_size, image_size, channels)
@@ -133,6 +128,14 @@ def decode(
         ) from None
     if not done:
         raise DataError(f"{source.name}: holds no frame")
+
+
+def _check_kind(path: Path) -> None:
+    """Refuse what is no file with something in it: a pipe would be waited for."""
+    if path.stat().st_size == 0 and path.is_file():
+        raise DataError("the file is empty: zero bytes")
+    if not (path.is_file() or path.is_dir()):
+        raise DataError("is no regular file")
 
 
 def fitted(
@@ -182,7 +185,9 @@ def image_files(folder: str | Path) -> list[Path]:
     files = [
         path
         for path in Path(folder).iterdir()
-        if path.suffix.lower() in IMAGE_ENDINGS and not path.name.startswith(".")
+        if path.suffix.lower() in IMAGE_ENDINGS
+        and not path.name.startswith(".")
+        and (path.is_file() or not path.exists())  # a dead link is reported later
     ]
     return sorted(files, key=lambda path: natural(path.name))
 
@@ -216,74 +221,64 @@ def _opaque(picture: Image.Image) -> Image.Image:
     return Image.alpha_composite(black, picture)
 
 
-def _video_pictures(source: Source) -> Iterator[tuple[Image.Image, float]]:
+def _video_pictures(
+    source: Source, gaps: list[Gap] | None
+) -> Iterator[tuple[Image.Image, float]]:
     """Pictures of a video file."""
     need("av", "av", "reading videos")
     from svg_pyro.data.videos.film import film_pictures
 
-    return film_pictures(source.path)
+    return film_pictures(source.path, gaps)
 
 
-def _image_pictures(source: Source) -> Iterator[tuple[Image.Image, float]]:
+def _image_pictures(
+    source: Source, gaps: list[Gap] | None
+) -> Iterator[tuple[Image.Image, float]]:
     """Pictures of a folder of images."""
-    for path in image_files(source.path):
-        yield still(path, path.name), 1.0
+    pictures = image_pictures(image_files(source.path), source.name, gaps)
+    return ((picture, 1.0) for picture in pictures)
 
 
-def still(file: Path | IO[bytes], name: str) -> Image.Image:
-    """One image, the right way up, with 8 bits a channel.
-
-    Parameters
-    ----------
-    file : Path or file
-        The encoded image.
-    name : str
-        How an error calls it.
-
-    Raises
-    ------
-    DataError
-        It is no image of a common format, or holds floats.
-    """
-    try:
-        with Image.open(file, formats=_FORMATS) as image:
-            picture = ImageOps.exif_transpose(image)
-            picture.load()
-    except _UNREADABLE as error:
-        reason = getattr(error, "strerror", None) or "not a readable image"
-        raise DataError(f"{name}: {reason}") from None
-    if picture.mode == "F":
-        raise DataError(f"{name}: holds floats; save it with 8 bits")
-    if picture.mode.startswith("I"):  # 16 bits, which Pillow would cut off at 255
-        values = np.asarray(picture).astype(np.int64) >> 8
-        picture = Image.fromarray(values.clip(0, 255).astype(np.uint8))
-    return picture
+def _stack_pictures(
+    source: Source, gaps: list[Gap] | None
+) -> Iterator[tuple[Image.Image, float]]:
+    """Pictures of an image file that holds several."""
+    pictures = stack_pictures(source.path, source.name, gaps)
+    return ((picture, 1.0) for picture in pictures)
 
 
-def _array_pictures(source: Source) -> Iterator[tuple[Image.Image, float]]:
+def _array_pictures(
+    source: Source, _: list[Gap] | None
+) -> Iterator[tuple[Image.Image, float]]:
     """Pictures of one video of an array file."""
     place = ArrayPlace(source.member, source.number, source.layout)
     for frame in array_frames(source.path, place):
         yield Image.fromarray(frame[..., 0] if frame.shape[-1] == 1 else frame), 1.0
 
 
-def _parquet_pictures(source: Source) -> Iterator[tuple[Image.Image, float]]:
+def _parquet_pictures(
+    source: Source, _: list[Gap] | None
+) -> Iterator[tuple[Image.Image, float]]:
     """Pictures of a column of a Parquet file."""
     from svg_pyro.data.robots.parquet import column_pictures
 
     return ((p, 1.0) for p in column_pictures(source.path, source.member or ""))
 
 
-def _hdf5_pictures(source: Source) -> Iterator[tuple[Image.Image, float]]:
+def _hdf5_pictures(
+    source: Source, _: list[Gap] | None
+) -> Iterator[tuple[Image.Image, float]]:
     """Pictures of a data set in an HDF5 file."""
     from svg_pyro.data.robots.hdf5_file import dataset_pictures
 
     return ((p, 1.0) for p in dataset_pictures(source.path, source.member or ""))
 
 
-_READERS: dict[str, Callable[[Source], Iterator[tuple[Image.Image, float]]]] = {
+_Reader = Callable[[Source, list[Gap] | None], Iterator[tuple[Image.Image, float]]]
+_READERS: dict[str, _Reader] = {
     "video": _video_pictures,
     "images": _image_pictures,
+    "stack": _stack_pictures,
     "array": _array_pictures,
     "parquet": _parquet_pictures,
     "hdf5": _hdf5_pictures,

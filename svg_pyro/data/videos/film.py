@@ -1,8 +1,10 @@
 """Pictures of a video file, by PyAV. Only loaded where one is read."""
 
 import itertools
+import struct
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -13,6 +15,8 @@ from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 from PIL import Image
 
+from svg_pyro.data.videos.arrays import MOST_PIXELS
+from svg_pyro.data.videos.gaps import Gap
 from svg_pyro.errors import DataError
 
 # Not among them are play lists, which open other files and addresses: one under a
@@ -21,16 +25,43 @@ _OPTIONS = {
     "protocol_whitelist": "file",
     "format_whitelist": "asf,avi,dv,flv,gif,matroska,mov,mpeg,mpegts,mpegvideo,nut,ogg",
 }
+# The display matrix (ISO 14496-12, 8.3.2): signs of a, b, c, d in x' = a x + c y and
+# y' = b x + d y, where y goes down.
+_TURNS = {
+    (-1, 0, 0, 1): Image.Transpose.FLIP_LEFT_RIGHT,
+    (1, 0, 0, -1): Image.Transpose.FLIP_TOP_BOTTOM,
+    (-1, 0, 0, -1): Image.Transpose.ROTATE_180,
+    (0, 1, -1, 0): Image.Transpose.ROTATE_270,
+    (0, -1, 1, 0): Image.Transpose.ROTATE_90,
+    (0, 1, 1, 0): Image.Transpose.TRANSPOSE,
+    (0, -1, -1, 0): Image.Transpose.TRANSVERSE,
+}
+_SIDEWAYS = (
+    Image.Transpose.ROTATE_90,
+    Image.Transpose.ROTATE_270,
+    Image.Transpose.TRANSPOSE,
+    Image.Transpose.TRANSVERSE,
+)
+_BT601, _LIMITED, _FULL = 5, 1, 2  # numbers of ISO 23091-2, and of FFmpeg's ranges
+_MATRICES = (1, 4, 5, 6, 7, 9)  # of which swscale knows the coefficients
 _SHORTER = 0.95  # a video this much shorter than its header says is reported
 
 
-def film_pictures(path: Path) -> Iterator[tuple[Image.Image, float]]:
+def film_pictures(
+    path: Path, gaps: list[Gap] | None = None
+) -> Iterator[tuple[Image.Image, float]]:
     """Pictures of a video file, and the width over the height of their pixels.
+
+    Colours are those of the frame's own matrix (BT.709, BT.601, ...) and range, BT.601
+    where it names none.
 
     Parameters
     ----------
     path : Path
         The video file.
+    gaps : list, optional
+        Gets the places at which packets could not be decoded; without it such a place
+        ends the film by an error.
 
     Yields
     ------
@@ -46,7 +77,7 @@ def film_pictures(path: Path) -> Iterator[tuple[Image.Image, float]]:
     """
     count = 0
     try:
-        for picture, aspect in _pictures(path):
+        for picture, aspect in _pictures(path, gaps):
             yield picture, aspect
             count += 1
     except av.FFmpegError as error:
@@ -93,7 +124,9 @@ def frame_times(path: Path) -> np.ndarray:
     return np.sort(np.array(ticks, np.float64)) * base
 
 
-def _pictures(path: Path) -> Iterator[tuple[Image.Image, float]]:
+def _pictures(
+    path: Path, gaps: list[Gap] | None
+) -> Iterator[tuple[Image.Image, float]]:
     with av.open(
         str(path.absolute()), options=_OPTIONS, metadata_errors="ignore"
     ) as container:
@@ -102,23 +135,59 @@ def _pictures(path: Path) -> Iterator[tuple[Image.Image, float]]:
             raise DataError("the file holds no video, only sound or text")
         if stream.codec_context is None:
             raise DataError("nothing here decodes its codec")
+        if stream.width * stream.height > MOST_PIXELS:
+            raise DataError(
+                f"has frames of {stream.width}x{stream.height} pixels; at most "
+                f"{MOST_PIXELS} are read"
+            )
         stream.thread_type = "AUTO"
         aspect = float(stream.sample_aspect_ratio or 1) or 1.0
         # One of each frame's own would be slow to make.
         reformatter = VideoReformatter()
+        packets = _Packets(container, stream)
         count, last = 0, 0
-        for frame in _frames(container, stream):
+        for frame in _frames(packets, _decoder(stream), gaps):
+            turn = _turn(frame)
             picture = _picture(frame, reformatter)
-            yield picture, 1 / aspect if frame.rotation % 180 else aspect
+            picture = picture if turn is None else picture.transpose(turn)
+            yield picture, 1 / aspect if turn in _SIDEWAYS else aspect
             count, last = count + 1, frame.pts or 0
-        _check_promise(container, stream, count, last)
+        _check_promise(packets, count, last)
 
 
-def _check_promise(
-    container: InputContainer, stream: VideoStream, count: int, last: int
-) -> None:
+class _Packets:
+    """The packets of a stream, and how far they reach."""
+
+    def __init__(self, container: InputContainer, stream: VideoStream) -> None:
+        self.container, self.stream = container, stream
+        self._end: int | None = None
+
+    def __iter__(self) -> Iterator[Any]:
+        for packet in self.container.demux(self.stream):
+            if packet.pts is not None:
+                end = packet.pts + (packet.duration or 0)
+                self._end = end if self._end is None else max(self._end, end)
+            # An empty packet stands for a dropped frame, but would end the decoding.
+            if packet.size:
+                yield packet
+
+    @property
+    def complete(self) -> bool:
+        """Whether they reach the end that the header gives: then no frame is missing.
+
+        An edit list shows a part of a file's frames, and a dropped frame is an empty
+        packet: of both the header counts more frames than there are.
+        """
+        if not self.stream.duration or self._end is None:
+            return False
+        length = self._end - (self.stream.start_time or 0)
+        return length >= _SHORTER * self.stream.duration
+
+
+def _check_promise(packets: _Packets, count: int, last: int) -> None:
     """Compare the number of frames, and the last one's time, with the header."""
-    if count < _SHORTER * stream.frames:
+    container, stream = packets.container, packets.stream
+    if count < _SHORTER * stream.frames and not packets.complete:
         raise DataError(f"its header promises {stream.frames}")
     # Matroska counts no frames; and beside sound its length may be the sound's.
     if count > 1 and not stream.frames and len(container.streams) == 1:
@@ -128,22 +197,31 @@ def _check_promise(
             raise DataError(f"its header promises {length:.2f} s, it ends at {end:.2f}")
 
 
-def _frames(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
-    """Decoded frames; packets that do not decode are passed over before the first."""
-    decoder, begun, fault = _decoder(stream), False, None
-    # An empty packet stands for a dropped frame, but would end the decoding.
-    packets = (packet for packet in container.demux(stream) if packet.size)
+def _frames(
+    packets: _Packets, decoder: VideoCodecContext, gaps: list[Gap] | None
+) -> Iterator[VideoFrame]:
+    """Decoded frames; packets that do not decode are passed over before the first.
+
+    After that they are too if `gaps` is given, which then gets their places.
+    """
+    count, fault = 0, None
     for packet in itertools.chain(packets, [None]):
         try:
             frames = decoder.decode(packet)
         except av.FFmpegError as error:
-            if begun:
+            if count and gaps is None:
                 raise
             fault = fault or error
+            if gaps is not None and not (gaps and gaps[-1].start == count):
+                gaps.append(Gap(count, error.strerror or str(error)))
             continue
-        begun = begun or bool(frames)
-        yield from frames
-    if fault and not begun:
+        for frame in frames:
+            # What the decoder itself knows to be made of missing parts.
+            if frame.is_corrupt and gaps:
+                continue
+            yield frame
+            count += 1
+    if fault and not count:
         raise fault
 
 
@@ -159,16 +237,36 @@ def _decoder(stream: VideoStream) -> VideoCodecContext:
     return decoder
 
 
+def _turn(frame: VideoFrame) -> Image.Transpose | None:
+    """How a frame is turned or mirrored to be shown."""
+    matrix: Any = frame.side_data.get("DISPLAYMATRIX")
+    if matrix is None:
+        return None
+    a, b, _, c, d = struct.unpack("=5i", bytes(matrix)[:20])
+    if abs(a) + abs(d) >= abs(b) + abs(c):
+        b = c = 0
+    else:
+        a = d = 0
+    signs = tuple((value > 0) - (value < 0) for value in (a, b, c, d))
+    return _TURNS.get(signs)
+
+
 def _picture(frame: VideoFrame, reformatter: VideoReformatter) -> Image.Image:
-    """A decoded frame as a picture the right way up."""
+    """A decoded frame as a picture, as it is stored."""
     pixels = frame.format
     alpha = pixels.has_palette or any(c.is_alpha for c in pixels.components)
-    frame_rgb = reformatter.reformat(frame, format="rgba" if alpha else "rgb24")
-    picture = Image.fromarray(frame_rgb.to_ndarray())
-    turns = {
-        90: Image.Transpose.ROTATE_90,
-        180: Image.Transpose.ROTATE_180,
-        270: Image.Transpose.ROTATE_270,
-    }
-    turn = turns.get(frame.rotation % 360)
-    return picture if turn is None else picture.transpose(turn)
+    mode = "rgba" if alpha else "rgb24"
+    if pixels.is_rgb or pixels.has_palette or len(pixels.components) < 3:
+        frame_rgb = reformatter.reformat(frame, format=mode)
+    else:
+        # All said: before version 17 PyAV took the matrix of BT.601 for every frame.
+        matrix, full = int(frame.colorspace), pixels.name.startswith("yuvj")
+        frame_rgb = reformatter.reformat(
+            frame,
+            format=mode,
+            src_colorspace=matrix if matrix in _MATRICES else _BT601,
+            dst_colorspace=_BT601,
+            src_color_range=int(frame.color_range) or (_FULL if full else _LIMITED),
+            dst_color_range=_FULL,
+        )
+    return Image.fromarray(frame_rgb.to_ndarray())

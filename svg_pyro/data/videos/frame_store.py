@@ -2,23 +2,23 @@
 
 import contextlib
 import errno
-import functools
 import hashlib
-import sys
+import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
 from filelock import FileLock, Timeout
-from tqdm import tqdm
 
 from svg_pyro.data.videos.decode import FITS, Source, decode, image_files
+from svg_pyro.data.videos.gaps import Gap
 from svg_pyro.errors import DataError
 from svg_pyro.util.files import written_beside
 from svg_pyro.util.progress import progress
+from svg_pyro.util.reports import report_once
 
-_VERSION = 1  # of what `decode` gives
+_VERSION = 2  # of what `decode` gives
 
 
 class FrameStore:
@@ -56,6 +56,7 @@ class FrameStore:
         self.image_size, self.channels, self.fit = image_size, channels, fit
         self._files: dict[Source, Path] = {}
         self._counts: dict[Source, int] = {}
+        self._gaps: dict[Source, list[int]] = {}
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -109,8 +110,25 @@ class FrameStore:
         return skipped
 
     def count(self, source: Source) -> int:
-        """Frames stored of a video that `add` has taken."""
-        return self._counts[source]
+        """Frames stored of a video that `add` has taken, up to its first gap."""
+        return self.stretches(source)[0][1]
+
+    def stretches(self, source: Source) -> list[tuple[int, int]]:
+        """The stretches of a video in which no frame is missing.
+
+        Parameters
+        ----------
+        source : Source
+            One that `add` has taken.
+
+        Returns
+        -------
+        list of (int, int)
+            At least one: its first frame, and the frame after its last.
+        """
+        inner = sorted({g for g in self._gaps[source] if 0 < g < self._counts[source]})
+        edges = [0, *inner, self._counts[source]]
+        return list(itertools.pairwise(edges))
 
     def read(self, source: Source, start: int, n: int, stride: int = 1) -> np.ndarray:
         """A window of a video.
@@ -183,11 +201,12 @@ class FrameStore:
     def _store(self, source: Source, bar: Any) -> None:
         """Decode one video into its file, and a note if it breaks off."""
         path, count = self._files[source], 0
-        note: str | None = None
+        gaps: list[Gap] = []
+        notes: list[str] = []
         with written_beside(path) as beside, open(beside, "wb") as file:
             try:
                 shape = self.image_size, self.channels, self.fit
-                for frame in decode(source, *shape):
+                for frame in decode(source, *shape, gaps=gaps):
                     file.write(frame.data)
                     count += 1
                     bar.set_postfix_str(f"frame {count}", refresh=False)
@@ -195,12 +214,22 @@ class FrameStore:
             except DataError as error:
                 if count == 0:
                     raise
-                note = str(error)
+                notes.append(str(error))
             file.flush()
-            _note(path).unlink(missing_ok=True)
-            if note is not None:
-                with written_beside(_note(path)) as beside_note:
-                    beside_note.write_text(note, "utf-8")
+            inner = [gap for gap in gaps if gap.start < count]
+            if len(inner) < len(gaps) and not notes:
+                reason = gaps[-1].reason
+                notes = [f"{source.name}: only {count} frames can be read ({reason})"]
+            if inner:
+                notes.insert(0, _words(source, inner))
+            for place, text in (
+                (_note(path), "\n".join(notes)),
+                (_gaps(path), " ".join(str(gap.start) for gap in inner)),
+            ):
+                place.unlink(missing_ok=True)
+                if text:
+                    with written_beside(place) as beside_text:
+                        beside_text.write_text(text, "utf-8")
         if not self._load(source):
             raise DataError(f"{path}: the frames of {source.name} vanished")
 
@@ -213,6 +242,10 @@ class FrameStore:
         if rest or not count:
             return False
         self._counts[source] = count
+        self._gaps[source] = []
+        with contextlib.suppress(FileNotFoundError, ValueError):
+            starts = _gaps(path).read_text("utf-8").split()
+            self._gaps[source] = [int(start) for start in starts]
         return True
 
     def _file(self, source: Source) -> Path:
@@ -281,12 +314,21 @@ def report_skipped(skipped: dict[Source, str], total: int) -> None:
         report_once("\n  ".join([head, *skipped.values()]))
 
 
-@functools.cache
-def report_once(text: str) -> None:
-    """Print to standard error what this process has not printed yet."""
-    tqdm.write(text, file=sys.stderr)
-
-
 def _note(path: Path) -> Path:
     """The file beside stored frames that says what was wrong with their video."""
     return path.with_suffix(".note")
+
+
+def _gaps(path: Path) -> Path:
+    """The file beside stored frames that says after which of them some are missing."""
+    return path.with_suffix(".gaps")
+
+
+def _words(source: Source, gaps: list[Gap]) -> str:
+    """What is missing in a video, on one line."""
+    places = ", ".join(f"after {gap.start}" for gap in gaps[:3])
+    more = f" and {len(gaps) - 3} more times" if len(gaps) > 3 else ""
+    return (
+        f"{source.name}: frames are missing {places}{more}, where it cannot be decoded "
+        f"({gaps[0].reason}); no clip reaches across"
+    )

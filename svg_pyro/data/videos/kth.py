@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from svg_pyro.data.videos.decode import Source
-from svg_pyro.data.videos.frame_store import FrameStore, report_once, report_skipped
+from svg_pyro.data.videos.frame_store import FrameStore, report_skipped
 from svg_pyro.data.videos.segments import Segment, SegmentClips
 from svg_pyro.errors import DataError
+from svg_pyro.util.reports import report_once
 
 ACTIONS = ("boxing", "handclapping", "handwaving", "jogging", "running", "walking")
 SPLITS = {"train": range(1, 21), "test": range(21, 26)}

@@ -17,8 +17,7 @@ from support.video_files import folder_of
 
 import svg_pyro
 from svg_pyro.commands.parser import Parser
-from svg_pyro.commands.sources import add_test_data, find_test_set
-from svg_pyro.commands.sources import test_data_of as robots_data_of
+from svg_pyro.commands.sources import add_test_data, find_test_data, find_test_set
 from svg_pyro.config import SVGConfig
 from svg_pyro.data import VideoFolder
 from svg_pyro.data.robots.kinds import robot_clips_class
@@ -56,7 +55,7 @@ def test_a_robots_recordings_are_tested_on_by_the_same_names(tmp_path):
     flags = ["--data", "lerobot", "--cache", str(tmp_path / "c"), "--camera", "wrist"]
 
     def found(config, *more):
-        asked = robots_data_of(parser.parse([*flags, *more]), [])
+        asked = find_test_data(parser.parse([*flags, *more]), [])
         return find_test_set(asked, config, 5)
 
     with pytest.raises(ConfigError, match="needs --data-root ROOT"):

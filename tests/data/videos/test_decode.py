@@ -255,7 +255,7 @@ def test_a_broken_image_ends_the_sequence(tmp_path, content, reason):
     for t in range(3):
         Image.fromarray(coded(1, first=t)[0]).save(tmp_path / f"{t}.png")
     if content == "floats":
-        Image.fromarray(np.ones((8, 8), np.float32)).save(tmp_path / "2.tif")
+        Image.fromarray(np.full((8, 8), 2, np.float32)).save(tmp_path / "2.tif")
         (tmp_path / "2.png").unlink()
     else:
         if content == "cut":

@@ -102,7 +102,7 @@ def test_an_interrupted_call_goes_on(tmp_path, monkeypatch):
         sources.append(Source(tmp_path / f"{name}.npy", "array"))
     decode, seen = frame_store.decode, []
 
-    def interrupted(source, *settings):
+    def interrupted(source, *settings, **_):
         seen.append(source)
         if len(seen) == 2:
             yield next(decode(source, *settings))
@@ -146,7 +146,7 @@ def test_the_room_that_is_needed_is_told(tmp_path, monkeypatch):
         sources.append(Source(tmp_path / f"{i}.npy", "array"))
     decode = frame_store.decode
 
-    def full(source, *settings):
+    def full(source, *settings, **_):
         if source == sources[2]:
             raise OSError(errno.ENOSPC, "No space left on device")
         yield from decode(source, *settings)
@@ -179,9 +179,9 @@ def test_a_file_that_vanishes_before_and_while_it_is_decoded(
     gone.path.unlink()
     decode = frame_store.decode
 
-    def vanishing(source, *settings):
+    def vanishing(source, *settings, **more):
         source.path.unlink()
-        yield from decode(source, *settings)
+        yield from decode(source, *settings, **more)
 
     monkeypatch.setattr(frame_store, "decode", vanishing)
     skipped = store.add([source, gone, going])
@@ -222,7 +222,7 @@ def test_a_note_does_not_outlive_the_fault(store, source, monkeypatch, capsys):
     """As after an update of the decoder."""
     decode = frame_store.decode
 
-    def breaking(source, *settings):
+    def breaking(source, *settings, **_):
         yield next(decode(source, *settings))
         raise DataError(f"{source.name}: only 1 frames can be read")
 
@@ -255,7 +255,7 @@ def test_a_second_run_waits_and_decodes_nothing_again(
     pytest.importorskip("fcntl", reason="needs file locks")
     decode, begun, waits, decoded = frame_store.decode, Event(), Event(), []
 
-    def slowly(source, *settings):
+    def slowly(source, *settings, **_):
         decoded.append(source)
         begun.set()
         assert waits.wait(60)

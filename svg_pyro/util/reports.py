@@ -1,0 +1,12 @@
+"""Words for the user beside what a program prints."""
+
+import functools
+import sys
+
+from tqdm import tqdm
+
+
+@functools.cache
+def report_once(text: str) -> None:
+    """Print to standard error what this process has not printed yet."""
+    tqdm.write(text, file=sys.stderr)
