@@ -15,7 +15,9 @@ HEAVY = (
 )
 
 
-@pytest.mark.parametrize("room", ["data", "training", "metrics", "plots", "evaluation", "planning"])
+@pytest.mark.parametrize(
+    "room", ["data", "training", "metrics", "plots", "evaluation", "planning"]
+)
 def test_importing_a_room_loads_no_heavy_package(room):
     code = f"import importlib, pkgutil, sys, svg_pyro.{room} as room\n"
     if room != "data":

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from svg_pyro.data.robots.episodes import RobotClips
-from svg_pyro.data.robots.hdf5_file import LAYOUTS, hdf5_files
+from svg_pyro.data.robots.hdf5_file import ENDINGS, LAYOUTS, hdf5_files
 from svg_pyro.data.robots.lerobot_meta import INFO, is_lerobot
 from svg_pyro.errors import DataError
 
@@ -58,9 +58,12 @@ def refuse_robot_data(path: str | Path) -> None:
     Raises
     ------
     DataError
-        It is a LeRobot data set, its folder of videos, or has one below it.
+        It is a LeRobot data set, its folder of videos, or has one below it; or it is
+        an HDF5 file.
     """
     path = Path(path).absolute()
+    if path.is_file() and path.suffix.lower() in ENDINGS:
+        raise DataError(f"{path}: holds no video{hdf5_words(path)}")
     if path.name in ("videos", "data") and is_lerobot(path.parent):
         path = path.parent
     found = path if is_lerobot(path) else _lerobot_below(path)
@@ -77,9 +80,10 @@ def hdf5_words(path: Path) -> str:
     files = hdf5_files(path)
     if not files:
         return ""
+    what = "it is an HDF5 file" if path.is_file() else f"it holds {len(files)} of HDF5"
     return (
-        f"; its {len(files)} HDF5 files are for svg_pyro.data.RobotHDF5 and the "
-        "command svg-pyro train lerobot (examples/train_lerobot.py)"
+        f"; {what}, for svg_pyro.data.RobotHDF5 and the command svg-pyro train lerobot "
+        f"{path} (examples/train_lerobot.py)"
     )
 
 

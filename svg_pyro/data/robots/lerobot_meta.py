@@ -274,9 +274,12 @@ def _listed_in_tables(info: Info) -> list[Entry]:
         for row in table.to_pylist():
             try:
                 entries.append(_entry_of_a_row(info, row))
-            except (KeyError, TypeError) as error:
+            except DataError:
+                raise
+            except (KeyError, TypeError, ValueError) as error:
                 raise DataError(
-                    f"{path}: episode {row.get('episode_index')} lacks {error}"
+                    f"{path}: episode {row.get('episode_index')} cannot be understood "
+                    f"({error!r})"
                 ) from None
     return entries
 

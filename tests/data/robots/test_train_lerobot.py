@@ -133,9 +133,11 @@ def test_robots_are_not_tested_on_as_loose_videos_either(tmp_path):
 
 
 def test_a_folder_of_hdf5_files_has_its_command_named(tmp_path, capsys):
-    write_robomimic(tmp_path / "image.hdf5")
-    with pytest.raises(SystemExit):
-        train_videos.main([str(tmp_path), *TINY])
-    line = last_line(capsys)
-    assert "holds no video" in line and "its 1 HDF5 files are for" in line
+    path = write_robomimic(tmp_path / "image.hdf5")
+    for place, words in ((tmp_path, "it holds 1 of HDF5"), (path, "it is an HDF5")):
+        with pytest.raises(SystemExit):
+            train_videos.main([str(place), *TINY])
+        line = last_line(capsys)
+        assert "holds no video" in line and words in line
+        assert f"svg-pyro train lerobot {place}" in line
     assert robot_clips_class(tmp_path).__name__ == "RobotHDF5"
