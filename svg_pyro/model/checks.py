@@ -3,9 +3,10 @@
 from collections.abc import Iterable
 
 import torch
+from pyro.poutine.util import site_is_subsample
 
 from svg_pyro.errors import ConfigError, FramesError
-from svg_pyro.model.types import Distribution, RecurrentState
+from svg_pyro.model.types import Distribution, RecurrentState, Trace
 from svg_pyro.util.checks import check_whole
 
 
@@ -184,3 +185,31 @@ def latents(
             f"model's are ({z_dim},); build both with the same z_dim"
         )
     return z_dist, state
+
+
+def check_reparametrised(guide: Trace, model: Trace) -> None:
+    """Refuse draws through which no gradient goes.
+
+    Parameters
+    ----------
+    guide, model : pyro.poutine.Trace
+        Of a future; the model is replayed against the guide.
+
+    Raises
+    ------
+    ConfigError
+        When a draw of either is not reparametrised.
+    """
+    drawn = dict.fromkeys(model.stochastic_nodes, model)
+    # The model takes the guide's draws.
+    drawn |= dict.fromkeys(guide.stochastic_nodes, guide)
+    for name, trace in drawn.items():
+        drawn_from = trace.nodes[name]["fn"]
+        if not site_is_subsample(trace.nodes[name]) and not drawn_from.has_rsample:
+            while hasattr(drawn_from, "base_dist"):
+                drawn_from = drawn_from.base_dist
+            raise ConfigError(
+                f"{name} is drawn from a {type(drawn_from).__name__}, which is not "
+                "reparametrised: no gradient goes through it; take another prior (of "
+                "x_new: means, without noise), or leave grad out"
+            )

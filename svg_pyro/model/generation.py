@@ -10,7 +10,12 @@ from pyro.infer.util import is_validation_enabled
 from svg_pyro.config import SVGConfig
 from svg_pyro.errors import ConfigError, FramesError
 from svg_pyro.model.batch_norm import generating
-from svg_pyro.model.checks import check_count, check_frames, check_values
+from svg_pyro.model.checks import (
+    check_count,
+    check_frames,
+    check_reparametrised,
+    check_values,
+)
 from svg_pyro.model.features import Features, clips_of, encode
 from svg_pyro.model.fed_back import fed_back
 from svg_pyro.model.inputs import check_actions
@@ -69,6 +74,7 @@ class Generative(Root):
         *,
         score: bool = True,
         noise: bool = False,
+        grad: bool = False,
     ) -> tuple[Trace, Trace]:
         """Traces of the guide, and of the model under its latents, in evaluation mode.
 
@@ -84,6 +90,8 @@ class Generative(Root):
             Whether the frames of the clips are scored, as the site "x".
         noise : bool
             Whether there is a site "x_new", of frames around the future's means.
+        grad : bool
+            Whether values keep what gradients need.
 
         Returns
         -------
@@ -101,12 +109,13 @@ class Generative(Root):
         noise: bool = False,
         seed: int | None = None,
         actions: torch.Tensor | None = None,
+        grad: bool = False,
     ) -> torch.Tensor:
         """Sampled futures: what ``Predictive(model, guide)`` gives, in bounded memory.
 
         Parameters
         ----------
-        context, horizon, num_samples, chunk_size, noise, seed, actions
+        context, horizon, num_samples, chunk_size, noise, seed, actions, grad
             As in `futures`.
 
         Returns
@@ -139,6 +148,7 @@ class Generative(Root):
             noise=noise,
             seed=seed,
             actions=actions,
+            grad=grad,
         )
         clips = clips_of(context, actions)
         return gathered(chunks, context, horizon, (num_samples, clips))
@@ -153,6 +163,7 @@ class Generative(Root):
         noise: bool = False,
         seed: int | None = None,
         actions: torch.Tensor | None = None,
+        grad: bool = False,
     ) -> Iterator[torch.Tensor]:
         """Sampled futures, a few at a time.
 
@@ -184,6 +195,10 @@ class Generative(Root):
             row i leads from frame i to the next. For one clip also K plans,
             ``(K, n - 1 + horizon, A)``: then K takes the place of B below, and the
             clip is encoded once.
+        grad : bool
+            Keep what gradients need: of the frames by the context, the actions and the
+            weights, at fixed random numbers, as planning by gradient wants. Without it
+            nothing is kept, whatever PyTorch's own mode.
 
         Returns
         -------
@@ -197,7 +212,8 @@ class Generative(Root):
             When the context or the actions are not what is said above, or a number is
             below 1, or the seed below 0.
         ConfigError
-            When there is to be noise, and the observation model does not know any yet.
+            When there is to be noise, and the observation model does not know any yet;
+            or there are to be gradients, and what is drawn is not reparametrised.
         """
         draws = self.draws(
             context,
@@ -207,6 +223,7 @@ class Generative(Root):
             noise=noise,
             seed=seed,
             actions=actions,
+            grad=grad,
         )
         return (draw.frames for draw in draws)
 
@@ -220,14 +237,17 @@ class Generative(Root):
         noise: bool = False,
         seed: int | None = None,
         actions: torch.Tensor | None = None,
+        grad: bool = False,
     ) -> Iterator[Draw]:
         """What `futures` gives, each with its means; see there."""
         self.check_request(context, horizon, num_samples, chunk_size, actions)
         self.check_draws(noise=noise, seed=seed)
         model = self
-        with torch.no_grad(), generating(self):
-            # For a single frame the copy costs more than it saves.
-            if horizon > 1 and self.config.generation_norm == "running":
+        with torch.set_grad_enabled(grad), generating(self):
+            # For a single frame the copy costs more than it saves, and it has no
+            # gradients.
+            running = self.config.generation_norm == "running"
+            if horizon > 1 and running and not grad:
                 networks = folded(self, autocast_dtype(context.device))
                 model = self.with_networks(networks.encoder, networks.decoder)
             features = encode(model.encoder, context, shared=True, actions=actions)
@@ -238,6 +258,7 @@ class Generative(Root):
             chunk_size=chunk_size,
             noise=noise,
             seed=seed,
+            grad=grad,
         )
 
     def draws_of(
@@ -250,6 +271,7 @@ class Generative(Root):
         even: bool = False,
         noise: bool = False,
         seed: int | None = None,
+        grad: bool = False,
     ) -> Iterator[Draw]:
         """The chunks of `draws`, from the context's features.
 
@@ -257,7 +279,7 @@ class Generative(Root):
         ----------
         features : Features
             Of the context, shared.
-        horizon, num_samples, chunk_size, noise, seed
+        horizon, num_samples, chunk_size, noise, seed, grad
             As in `futures`, checked.
         even : bool
             Draw all chunks in one size, and cut the last one.
@@ -272,16 +294,24 @@ class Generative(Root):
             if draw is None or noise or self.prior is not None:
                 draw = None  # before the next one is drawn
                 with _drawn_from(seed, number, features.h.device):
-                    draw = self._draw(features, drawn, horizon, noise=noise)
+                    draw = self._draw(features, drawn, horizon, noise=noise, grad=grad)
             shape = drawn, clips, horizon, *self.frame_shape
             yield Draw(*(part.expand(shape)[:count] for part in draw))
 
     def _draw(
-        self, features: Features, count: int, horizon: int, *, noise: bool
+        self,
+        features: Features,
+        count: int,
+        horizon: int,
+        *,
+        noise: bool,
+        grad: bool,
     ) -> Draw:
-        _, model = self.sample_traces(
-            features, count, horizon, score=False, noise=noise
+        guide, model = self.sample_traces(
+            features, count, horizon, score=False, noise=noise, grad=grad
         )
+        if grad:
+            check_reparametrised(guide, model)
         means = model.nodes["_RETURN"]["value"]
         if not noise:
             return Draw(means, means)

@@ -425,6 +425,7 @@ class SVG(Generative):
         *,
         score: bool = True,
         noise: bool = False,
+        grad: bool = False,
     ) -> tuple[Trace, Trace]:
         """See `Generative.sample_traces`."""
         plate: contextlib.AbstractContextManager[object] = contextlib.nullcontext()
@@ -432,7 +433,7 @@ class SVG(Generative):
             plate = pyro.plate("samples", num_samples, dim=-3)
         mode = generating if horizon else evaluating
         means = self._takes_means(horizon, score)
-        with torch.no_grad(), mode(self), poutine.block(), plate:
+        with torch.set_grad_enabled(grad), mode(self), poutine.block(), plate:
             guide = poutine.trace(self._guide).get_trace(features, means=means)
             replay = poutine.replay(self._model, trace=guide)
             return guide, poutine.trace(replay).get_trace(
