@@ -379,6 +379,8 @@ class TrainingConfig:
         not change what is read.
     log_every, validate_every, save_every : int
         Steps between lines of the log, validations (with pictures), checkpoints.
+    keep_last : int
+        Checkpoints that are kept: the newest, and those before it in a folder.
     """
 
     steps: int = 180_000
@@ -400,6 +402,7 @@ class TrainingConfig:
     log_every: int = 20
     validate_every: int = 2_000
     save_every: int = 1_000
+    keep_last: int = 1
 
     def __post_init__(self) -> None:
         for name in (
@@ -409,6 +412,7 @@ class TrainingConfig:
             "log_every",
             "validate_every",
             "save_every",
+            "keep_last",
         ):
             check_whole(name, getattr(self, name), least=1, error=ConfigError)
         if self.batch_size % self.accumulate:

@@ -4,19 +4,21 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
 from svg_pyro.commands.devices import choose_device, warn_of_useless_precision
-from svg_pyro.commands.fields import option
 from svg_pyro.commands.presets import RunPreset
+from svg_pyro.commands.run_folder import RunOptions, choose_folder
 from svg_pyro.config import SVGConfig, TrainingConfig
 from svg_pyro.errors import ConfigError
 from svg_pyro.model import checkpoint
 from svg_pyro.model.parts import check_names
 from svg_pyro.training import distributed
+from svg_pyro.training.state import check_state
 from svg_pyro.training.step import check_batch
+from svg_pyro.util.locks import FolderLock
 
 # May change when a run is resumed: they do not touch what a step computes, save for
 # `steps`, without which a finished run could not be prolonged, and `accumulate`,
@@ -27,52 +29,10 @@ _FREE_ON_RESUME = {
     "log_every",
     "validate_every",
     "save_every",
+    "keep_last",
     "accumulate",
     "checkpoint_activations",
 }
-
-
-@dataclass(frozen=True)
-class RunOptions:
-    """Where a training run is kept, and how it is scored and drawn.
-
-    Attributes
-    ----------
-    out : str or None
-        Folder of the run; without it runs/ and the data set's name, and then a number
-        where that holds a run.
-    resume : bool
-        Go on with the run in `out`.
-    other_data : bool
-        Go on also where the data are not those that the run was trained on so far.
-    init : str or None
-        Checkpoint, or name of a model that ships, whose weights the training starts
-        from; its architecture takes the place of the preset's.
-    device : str or None
-        cuda or cpu; without it cuda where there is one.
-    preset : str or None
-        Named values of the flags that are not given; without it "paper" on cuda and
-        "small" on a cpu.
-    horizon : int or None
-        Frames predicted in the final scores and pictures.
-    num_samples : int
-        Futures of each clip.
-    test_clips : int
-        Held-out clips that are scored.
-    pictures : int
-        Held-out clips that are drawn.
-    """
-
-    out: str | None = option(None, metavar="DIR")
-    resume: bool = False
-    other_data: bool = False
-    init: str | None = option(None, metavar="MODEL")
-    device: str | None = None
-    preset: str | None = None
-    horizon: int | None = option(None, least=1)
-    num_samples: int = option(20, least=1)
-    test_clips: int = option(128, least=1)
-    pictures: int = option(4, least=0)
 
 
 @dataclass(frozen=True)
@@ -121,6 +81,8 @@ class Run:
     data : dict of str to Any
         What the run is trained on, as its checkpoint stores it: of a resumed run with
         "clips" and "fingerprint" of the clips that it has seen.
+    lock : FolderLock or None
+        Of `out`, in the first process; to be released when the run has ended.
     """
 
     device: torch.device
@@ -128,6 +90,14 @@ class Run:
     preset: RunPreset
     options: RunOptions
     data: dict[str, Any]
+    lock: FolderLock | None = None
+
+
+class _Settled(NamedTuple):
+    out: Path
+    preset: RunPreset
+    data: dict[str, Any]
+    resume: bool
 
 
 def plan(request: RunRequest) -> Run:
@@ -147,23 +117,43 @@ def plan(request: RunRequest) -> Run:
     """
     distributed.start()
     device = choose_device(request.options.device)
-    out, preset, data = distributed.from_first(lambda: _settings(request, device))
+    locks: list[FolderLock] = []
+
+    def settle() -> _Settled:
+        place = choose_folder(request.name, request.options)
+        locks.append(place.lock)
+        again = dataclasses.replace(request.options, resume=place.resume)
+        preset, data = _settings(request, again, place.out, device)
+        return _Settled(place.out, preset, data, place.resume)
+
+    try:
+        settled = distributed.from_first(settle)
+    except BaseException:
+        for lock in locks:
+            lock.release()
+        raise
     distributed.wait_turn()
-    return Run(device, out, preset, request.options, data)
+    return Run(
+        device,
+        settled.out,
+        settled.preset,
+        dataclasses.replace(request.options, resume=settled.resume),
+        settled.data,
+        locks[0] if locks else None,
+    )
 
 
 def _settings(
-    request: RunRequest, device: torch.device
-) -> tuple[Path, RunPreset, dict[str, Any]]:
-    options, data = request.options, dict(request.data)
-    out = _folder(request)
+    request: RunRequest, options: RunOptions, out: Path, device: torch.device
+) -> tuple[RunPreset, dict[str, Any]]:
+    data = dict(request.data)
     name = options.preset or ("paper" if device.type == "cuda" else "small")
     preset = request.presets[name]
-    if options.resume and options.init is not None:
+    if request.options.resume and options.init is not None:
         raise ConfigError(
             "--init begins a training and --resume goes on with one; give one of them"
         )
-    if options.init is not None:
+    if options.init is not None and not options.resume:
         content = checkpoint.read(options.init)
         model = SVGConfig.from_dict(content["config"])
         preset = dataclasses.replace(preset, model=model)
@@ -189,7 +179,7 @@ def _settings(
     ranks = distributed.ranks()
     where = f"device {device}" if ranks == 1 else f"{ranks} processes on {device.type}"
     print(f"preset {name}, {where}, {preset.training.steps} steps, out {out}")
-    return out, preset, data
+    return preset, data
 
 
 def _given(
@@ -205,8 +195,7 @@ def _resumed(
 ) -> tuple[RunPreset, dict[str, Any]]:
     path = out / "checkpoint.pt"
     content = checkpoint.read(path)
-    if content["training"] is None:
-        raise ConfigError(f"{path} holds no training run to resume")
+    check_state(content, path)
     model = dataclasses.asdict(SVGConfig.from_dict(content["config"]))
     stored = {**model, **content["training"]["config"]}
     for key, value in stored.items():
@@ -248,21 +237,3 @@ def _resumed_data(
         print(f"{words}; goes on with {new}")
         data[key] = new
     return data
-
-
-def _folder(request: RunRequest) -> Path:
-    """The run's folder; a run that is there is only touched by --resume."""
-    resume = request.options.resume
-    if request.options.out is not None:
-        out = Path(request.options.out)
-        if (out / "checkpoint.pt").exists() and not resume:
-            raise ConfigError(
-                f"{out} holds a run; give --resume to go on with it, or another --out"
-            )
-        return out
-    number, last = 1, None
-    while True:
-        out = Path(f"runs/{request.name}" + (f"-{number}" if number > 1 else ""))
-        if not (out / "checkpoint.pt").exists():
-            return last if resume and last is not None else out
-        number, last = number + 1, out

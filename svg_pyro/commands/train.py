@@ -11,7 +11,8 @@ from svg_pyro.commands.fields import flag_of
 from svg_pyro.commands.own_parts import add_parts, use_parts
 from svg_pyro.commands.parser import Parser, one_line_errors
 from svg_pyro.commands.presets import PRESETS
-from svg_pyro.commands.settings import Run, RunOptions, RunRequest, plan
+from svg_pyro.commands.run_folder import RunOptions
+from svg_pyro.commands.settings import Run, RunRequest, plan
 from svg_pyro.commands.sources import TRAINING_DATA, MakeClips
 from svg_pyro.commands.trained_on import check_same_clips, options_of
 from svg_pyro.config import SVGConfig, TrainingConfig
@@ -75,9 +76,13 @@ def train(
         frozenset(options.fixed) & flags.given(data.options).keys(),
     )
     run = plan(request)
-    if run.options.resume:
-        options = options_of(run.data, flags, data.options)
-    run_training(run, data.prepare(options, flags.make(data.files), run))
+    try:
+        if run.options.resume:
+            options = options_of(run.data, flags, data.options)
+        run_training(run, data.prepare(options, flags.make(data.files), run))
+    finally:
+        if run.lock is not None:
+            run.lock.release()
 
 
 def training_parser(name: str, *, prog: str | None = None) -> Parser:
@@ -154,12 +159,19 @@ def run_training(run: Run, make_clips: MakeClips) -> None:
             few = scored(svg, test.first(16), num_samples=5)
             print_concerns(few, svg)
 
+    def preview(trainer: Trainer) -> None:
+        if test is not None:
+            draw_training(trainer.log_path, run.out / "training.png")
+            draw_futures(
+                trainer, test.first(1), run.options, f"step_{trainer.step:06d}"
+            )
+
     trainer = Trainer(
         svg,
         train_set,
         training,
         run.out,
-        validation=None if validation is None else held_out(validation, draw),
+        validation=None if validation is None else held_out(validation, draw, preview),
         about=about,
     )
     if run.options.resume:
@@ -170,11 +182,31 @@ def run_training(run: Run, make_clips: MakeClips) -> None:
         return
     if not done:
         print(f"stopped at step {trainer.step}; the same command with --resume goes on")
+        draw_stopped(trainer, test, run)
         return
     report(trainer, validation, test, run.options)
     draw_training(trainer.log_path, run.out / "training.png")
     draw_futures(trainer, test, run.options, "final")
     print(f"open {_first_picture(run)}")
+
+
+def draw_stopped(trainer: Trainer, test: Batch, run: Run) -> None:
+    """Draw what a run has come to that was told to leave; once more leaves at once.
+
+    Parameters
+    ----------
+    trainer : Trainer
+        Of the run, which is saved.
+    test : Batch
+        The first clip is drawn.
+    run : Run
+        Its settings.
+    """
+    if trainer.step == 0 or run.options.pictures == 0:
+        return
+    draw_training(trainer.log_path, run.out / "training.png")
+    draw_futures(trainer, test.first(1), run.options, "stopped")
+    print(f"open {run.out / 'pictures' / 'stopped_clip_1.gif'}")
 
 
 def _first_picture(run: Run) -> Path:
@@ -276,10 +308,14 @@ def scored(svg: SVG, clips: Batch, *, num_samples: int) -> FutureScores:
     )
 
 
-def held_out(clips: Batch, then: Callable[[Trainer], object]) -> Validation:
+def held_out(
+    clips: Batch,
+    then: Callable[[Trainer], object],
+    preview: Callable[[Trainer], object],
+) -> Validation:
     """What a training is validated on: 64 of the clips."""
     few = clips.first(64)
-    return Validation(few.frames, then, few.actions)
+    return Validation(few.frames, then, few.actions, preview)
 
 
 def print_concerns(scores: FutureScores, svg: SVG) -> None:

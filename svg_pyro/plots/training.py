@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from svg_pyro.plots.style import colour_of, new_figure, styled, write_figure
+from svg_pyro.util.log_lines import parse_line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,12 +20,12 @@ def draw_training(log_path: str | Path, path: str | Path) -> None:
     Parameters
     ----------
     log_path : str or Path
-        ``metrics.jsonl`` of a run.
+        ``metrics.jsonl`` of a run; lines of other kinds are passed over.
     path : str or Path
         PNG to write; a PDF is written beside it.
     """
-    with open(log_path) as log:
-        lines = [json.loads(line) for line in log]
+    with open(log_path, "rb") as log:
+        lines = [values for line in log if (values := parse_line(line)) is not None]
     figure, (axes,) = new_figure(1, 3)
     _curve(axes[0], lines, "nll", "negative log-likelihood [nats/frame]")
     _curve(axes[1], lines, "kl", "KL(q || p) [nats/frame]")

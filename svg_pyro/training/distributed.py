@@ -70,6 +70,16 @@ def start() -> None:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
 
 
+def launched() -> bool:
+    """Whether torchrun has started this process."""
+    return "TORCHELASTIC_RESTART_COUNT" in os.environ
+
+
+def restarted() -> bool:
+    """Whether torchrun has started the processes again, after one has failed."""
+    return os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") not in ("", "0")
+
+
 def end() -> None:
     """Leave the group, when all have come so far."""
     if joined():
@@ -160,12 +170,17 @@ def from_first(make: Callable[[], T]) -> T:
 
 def true_in_any(flag: bool) -> bool:
     """Whether `flag` is true in any process; all must ask."""
+    return bool(highest(int(flag)))
+
+
+def highest(number: int) -> int:
+    """The highest of the processes' numbers; all must ask."""
     if ranks() == 1:
-        return flag
-    value = torch.tensor([int(flag)])
+        return number
+    value = torch.tensor([number])
     with reporting_lost_processes():
         dist.all_reduce(value, dist.ReduceOp.MAX)
-    return bool(value)
+    return int(value)
 
 
 def mean(values: list[float]) -> list[float]:

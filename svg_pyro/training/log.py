@@ -1,13 +1,13 @@
 """What training steps recorded, and the log that it is written to."""
 
 import json
-import math
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 
 from svg_pyro.util.files import written_beside
+from svg_pyro.util.log_lines import parse_line
 
 
 class Record(NamedTuple):
@@ -99,22 +99,25 @@ class TrainingLog:
         **values
             Numbers, `step` among them.
         """
-        with open(self.path, "a") as log:
+        with open(self.path, "a", encoding="utf-8") as log:
             log.write(json.dumps(values) + "\n")
 
     def forget_after(self, step: int) -> None:
-        """Drop the lines of later steps than `step`: they will be done again."""
+        """Drop the lines of later steps than `step`: they will be done again.
+
+        What is not of this log, as a note of the user, is kept. A line cut short by a
+        kill goes.
+        """
         if not self.path.exists():
             return
-        lines = self.path.read_text().splitlines(keepends=True)
-        earlier = [line for line in lines if _step_of(line) <= step]
+        lines = self.path.read_bytes().splitlines(keepends=True)
+        if lines and not lines[-1].endswith(b"\n"):
+            del lines[-1]
         with written_beside(self.path) as beside:
-            beside.write_text("".join(earlier))
+            beside.write_bytes(b"".join(x for x in lines if not _is_after(x, step)))
 
 
-def _step_of(line: str) -> float:
-    """The step of a line of the log; a line cut short by a kill belongs to none."""
-    try:
-        return float(json.loads(line)["step"])
-    except (ValueError, KeyError):
-        return math.inf
+def _is_after(line: bytes, step: int) -> bool:
+    """Whether a line of the log is of a later step."""
+    values = parse_line(line)
+    return values is not None and values["step"] > step

@@ -51,20 +51,18 @@ class Schedule:
 
     Parameters
     ----------
-    optimiser : torch.optim.Optimizer
+    optimiser : torch.optim.Adam
         Made with the rate `lr`.
     config : TrainingConfig
         Its `lr`, `lr_end` and `steps`.
 
     Attributes
     ----------
-    optimiser : torch.optim.Optimizer
+    optimiser : torch.optim.Adam
         The one that was given.
     """
 
-    def __init__(
-        self, optimiser: torch.optim.Optimizer, config: TrainingConfig
-    ) -> None:
+    def __init__(self, optimiser: torch.optim.Adam, config: TrainingConfig) -> None:
         self.optimiser, self._config = optimiser, config
         self._start(0)
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -14,15 +15,22 @@ import torch
 from svg_pyro.config import SVGConfig, TrainingConfig
 from svg_pyro.data.base import ClipDataset
 from svg_pyro.data.batches import Batch, batch_of, batches
-from svg_pyro.errors import CheckpointError, DataError, SVGError, TrainingError
+from svg_pyro.errors import DataError, SVGError, TrainingError
 from svg_pyro.model import checkpoint
 from svg_pyro.model.precision import autocast
 from svg_pyro.model.svg import SVG
 from svg_pyro.training import distributed, recompute
 from svg_pyro.training.elbos import ELBOS
+from svg_pyro.training.kept import KeptCheckpoints
 from svg_pyro.training.log import Records, TrainingLog
 from svg_pyro.training.optim import Schedule, make_adam
 from svg_pyro.training.own_means import share_at, with_own_means
+from svg_pyro.training.state import (
+    check_adam,
+    check_state,
+    checked_statistics,
+    explaining_damage,
+)
 from svg_pyro.training.statistics import (
     fit_actions,
     moving_statistics,
@@ -32,10 +40,16 @@ from svg_pyro.training.step import LossAndGrads, check_batch, latents_seed
 from svg_pyro.training.svi import TorchSVI
 from svg_pyro.training.terms import held_out_terms
 from svg_pyro.util.interrupts import Interrupts
+from svg_pyro.util.locks import FolderLock
 from svg_pyro.util.memory import is_exhausted
 from svg_pyro.util.progress import progress
 from svg_pyro.util.tensors import to_float
 
+_PREVIEWS = (50, 100, 200)  # steps
+# What the processes ask each other for at every step.
+_GO_ON, _SAVE, _LEAVE = 0, 1, 2
+# A launcher sends its processes what the terminal has sent them already.
+_PATIENCE = 5.0  # seconds
 # Training clips from which BatchNorm's statistics are fitted.
 _STATISTICS_CLIPS = 32
 
@@ -52,15 +66,23 @@ class Validation:
         Called as ``then(trainer)`` after each validation, for pictures.
     actions : torch.Tensor, optional
         Of a model with actions, ``(B, T - 1, A)``.
+    preview : callable, optional
+        Called as ``preview(trainer)`` after steps 50, 100 and 200, where no validation
+        is due: a run that goes wrong shows it early.
     """
 
     clips: torch.Tensor
     then: Callable[["Trainer"], object] | None = None
     actions: torch.Tensor | None = None
+    preview: Callable[["Trainer"], object] | None = None
 
 
 class Trainer:
-    """One training run in a folder: ``checkpoint.pt`` and ``metrics.jsonl``.
+    """One training run in a folder: its checkpoints and ``metrics.jsonl``.
+
+    ``checkpoint.pt`` is the newest, ``best.pt`` the one of the lowest held-out bound;
+    `keep_last` of the configuration keeps earlier ones. One process at a time trains
+    in a folder.
 
     Where several processes have joined (`svg_pyro.training.distributed`), each has a
     Trainer and trains on its part of every batch; the first one alone writes and
@@ -138,6 +160,7 @@ class Trainer:
             loss_and_grads=self._gradient,
         )
         self._log = TrainingLog(self.log_path)
+        self._kept = KeptCheckpoints(self.out, config.keep_last)
         self._records = Records()
         self._statistics_clips: Batch | None = None
         if self.rank == 0:
@@ -152,7 +175,7 @@ class Trainer:
     @property
     def checkpoint_path(self) -> Path:
         """The run's checkpoint, which is there after the first `save`."""
-        return self.out / "checkpoint.pt"
+        return self._kept.path
 
     @property
     def log_path(self) -> Path:
@@ -162,8 +185,9 @@ class Trainer:
     def run(self) -> bool:
         """Train up to ``config.steps``.
 
-        SIGINT and SIGTERM save a checkpoint and end the loop, in all processes after
-        the same step; a second one ends the process at once.
+        SIGINT, SIGTERM and SIGHUP save a checkpoint and end the loop, in all processes
+        after the same step; a second one ends the process at once. SIGUSR1 saves, and
+        the loop goes on.
 
         Returns
         -------
@@ -173,11 +197,26 @@ class Trainer:
         Raises
         ------
         TrainingError
-            If the loss is not finite, memory is out, or another process has ended;
-            the checkpoint keeps the last good state.
+            If the loss is not finite, memory is out, another process has ended, or
+            another run writes to the folder; the checkpoint keeps the last good state.
+        DataError
+            If a clip cannot be read, or a process that reads ahead dies.
         CheckpointError
             If a checkpoint cannot be written; the earlier one is unharmed.
         """
+        lock = FolderLock(self.out)
+        if self.rank == 0 and not lock.acquire():
+            raise TrainingError(
+                f"{self.out} is in use: another run writes to it; choose another "
+                "folder, or wait until that has ended",
+                advice=("out",),
+            )
+        try:
+            return self._run()
+        finally:
+            lock.release()
+
+    def _run(self) -> bool:
         if self.step == 0:
             torch.manual_seed(self.config.seed)
             if self.rank == 0:
@@ -195,7 +234,7 @@ class Trainer:
         # Frames come from uint8, so they are in range: looking at them (and at each
         # distribution's parameters) would wait for the device at every step.
         with (
-            Interrupts() as interrupts,
+            Interrupts(_PATIENCE if self.ranks > 1 else 0.0) as interrupts,
             bar,
             pyro.validation_enabled(False),
             self._explaining_errors(),
@@ -203,8 +242,11 @@ class Trainer:
             contextlib.closing(self._batches()) as batches_to_come,
         ):
             while self.step < steps:
-                if distributed.true_in_any(interrupts.requested):
+                asked = distributed.highest(_asked_by(interrupts))
+                if asked == _LEAVE:
                     break
+                if asked == _SAVE:
+                    self.save()
                 self._one_step(*next(batches_to_come))
                 bar.update()
                 self._at_intervals(bar)
@@ -286,6 +328,8 @@ class Trainer:
             self.save()
         if due(config.validate_every):
             self._validate(bar)
+        elif self.step in _PREVIEWS:
+            self._preview()
 
     def _check_finite(self) -> None:
         """Raise in every process if the loss is not finite in any."""
@@ -347,8 +391,18 @@ class Trainer:
         )
         self._log.write(step=self.step, validation_nll=nll, validation_kl=kl)
         bar.write(f"step {self.step}: held-out nll {nll:.5g}, kl {kl:.3g} nats a frame")
+        if self._kept.is_best(nll + kl):
+            self._write()
+            self._kept.keep_as_best()
         if self.validation.then is not None:
             self.validation.then(self)
+        self._clock = time.monotonic()
+
+    def _preview(self) -> None:
+        if self.validation is None or self.validation.preview is None or self.rank > 0:
+            return
+        self._refit_statistics()
+        self.validation.preview(self)
         self._clock = time.monotonic()
 
     def _refit_statistics(self) -> None:
@@ -388,6 +442,9 @@ class Trainer:
         self._check_finite()
         if self.rank > 0:
             return
+        self._write()
+
+    def _write(self) -> None:
         self._check_weights()
         self._refit_statistics()
         cuda = self.device.type == "cuda"
@@ -400,7 +457,7 @@ class Trainer:
             "cuda_rng": torch.cuda.get_rng_state(self.device) if cuda else None,
             "moving_statistics": self._moving,
         }
-        checkpoint.save(self.svg, self.checkpoint_path, training=state)
+        self._kept.save(self.svg, state)
 
     def resume(self) -> None:
         """Take up the run that the folder's checkpoint holds.
@@ -413,25 +470,30 @@ class Trainer:
         ------
         CheckpointError
             If there is no checkpoint, it is of another architecture or of a model
-            that was saved without its training state.
+            that was saved without its training state, or that state is damaged.
         """
         # The folder may be on another machine than this process.
         content = distributed.from_first(lambda: checkpoint.read(self.checkpoint_path))
-        state = content["training"]
-        if state is None:
-            raise CheckpointError(
-                f"{self.checkpoint_path} holds a model but no training state; "
-                "start a new run in another folder"
-            )
+        state = check_state(content, self.checkpoint_path)
         checkpoint.restore_weights(self.svg, content, self.checkpoint_path)
-        self.optimiser.load_state_dict(state["optimiser"])
+        with explaining_damage(self.checkpoint_path):
+            moving = dict(moving_statistics(self.svg))
+            self._moving = checked_statistics(state.get("moving_statistics"), moving)
+            check_adam(state["optimiser"]["adam"], self.optimiser.optimiser)
+            self.optimiser.load_state_dict(state["optimiser"])
+            torch.set_rng_state(state["rng"])
+            if state["cuda_rng"] is not None and self.device.type == "cuda":
+                torch.cuda.set_rng_state(state["cuda_rng"], self.device)
         self.step = state["step"]
-        self._moving = state.get("moving_statistics")
-        torch.set_rng_state(state["rng"])
-        if state["cuda_rng"] is not None and self.device.type == "cuda":
-            torch.cuda.set_rng_state(state["cuda_rng"], self.device)
+        self._kept.best = state.get("best_bound", math.inf)
         if self.rank == 0:
             self._log.forget_after(self.step)
+
+
+def _asked_by(interrupts: Interrupts) -> int:
+    if interrupts.requested:
+        return _LEAVE
+    return _SAVE if interrupts.take_save() else _GO_ON
 
 
 def _check_data(data: ClipDataset, config: SVGConfig) -> None:

@@ -1,11 +1,19 @@
 """Files that are whole or not there: written beside, then renamed."""
 
 import contextlib
+import itertools
 import json
 import os
+import platform
+import re
+import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+_numbers = itertools.count()
+_ABANDONED = 86_400  # seconds without a byte
 
 
 @contextlib.contextmanager
@@ -26,8 +34,10 @@ def written_beside(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # One name for all processes: what a killed one left is overwritten, not piled up.
-    beside = path.with_name(f".part.{path.name}")
+    # A name of its own: two writers must not publish one file that both have begun.
+    number = next(_numbers)
+    beside = path.with_name(f".part.{_host()}.{os.getpid()}.{number}.{path.name}")
+    _remove_orphans(path)
     try:
         yield beside
         with open(beside, "rb+") as file:
@@ -35,6 +45,51 @@ def written_beside(path: str | Path) -> Iterator[Path]:
         os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def _host() -> str:
+    return re.sub(r"[^A-Za-z0-9-]", "-", platform.node())[:24] or "host"
+
+
+def _remove_orphans(path: Path) -> None:
+    """Remove what killed processes left of a file: it would pile up."""
+    pattern = re.compile(rf"\.part\.([^.]*)\.(\d+)\.\d+\.{re.escape(path.name)}")
+    for other in path.parent.iterdir():
+        named = pattern.fullmatch(other.name)
+        if named is None:
+            continue
+        with contextlib.suppress(OSError):
+            silent = time.time() - other.stat().st_mtime
+            here = named[1] == _host() and os.name == "posix"
+            if silent > _ABANDONED or (here and not _lives(int(named[2]))):
+                other.unlink()
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def copy_of(source: str | Path, path: str | Path) -> None:
+    """Give a file a second name, without its bytes again where the disk can do it.
+
+    Parameters
+    ----------
+    source : str or Path
+        A file that is replaced, and never written to in place.
+    path : str or Path
+        The second name; see `written_beside`.
+    """
+    with written_beside(path) as beside:
+        try:
+            os.link(source, beside)
+        except OSError:
+            shutil.copyfile(source, beside)
 
 
 def write_json(path: str | Path, values: Any, **options: Any) -> None:

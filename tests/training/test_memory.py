@@ -12,7 +12,8 @@ from support.steady import SteadyGuide, frames_of, gradients, steady
 
 from svg_pyro import SVG, ConfigError, TrainingConfig, TrainingError
 from svg_pyro.commands.presets import RunPreset
-from svg_pyro.commands.settings import RunOptions, RunRequest, plan
+from svg_pyro.commands.run_folder import RunOptions
+from svg_pyro.commands.settings import RunRequest, plan
 from svg_pyro.commands.train import training_parser
 from svg_pyro.training.elbos import ELBOS
 from svg_pyro.training.recompute import recomputed

@@ -1,0 +1,60 @@
+"""A folder that one process at a time writes to."""
+
+import errno
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+# A file system that knows no locks: then there is none, and no error.
+_WITHOUT_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL}
+
+
+class FolderLock:
+    """The right to write to a folder; the system takes it back when its owner dies.
+
+    Within one process it can be had several times.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Made when it is acquired.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        self._lock: FileLock | None = None
+
+    def acquire(self, *, wait: float = 0.0) -> bool:
+        """Whether this process has the folder now.
+
+        Parameters
+        ----------
+        wait : float
+            Seconds to wait for another process that has it.
+
+        Raises
+        ------
+        OSError
+            If the folder cannot be made, or not written to.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        # One for a path in this process: a command and the trainer in it agree.
+        lock = FileLock(self.folder / ".lock", thread_local=False, is_singleton=True)
+        try:
+            lock.acquire(timeout=wait)
+        except Timeout:
+            return False
+        except NotImplementedError:
+            return True
+        except OSError as error:
+            if error.errno not in _WITHOUT_LOCKS:
+                raise
+            return True
+        self._lock = lock
+        return True
+
+    def release(self) -> None:
+        """Give it back; nothing where it was not acquired."""
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
