@@ -35,6 +35,7 @@ from svg_pyro.data import (
     make_simulated_push,
 )
 from svg_pyro.data.bair.dataset import verify
+from svg_pyro.data.download.published import BAIR_URL, KTH_URL
 from svg_pyro.errors import ConfigError
 from svg_pyro.evaluation import Candidate
 
@@ -51,6 +52,8 @@ class BairFiles:
         Folder of softmotion30_44k; without it simulated clips stand in.
     download : bool
         Fetch the data set (30 GB) to `data_root` first.
+    url : str
+        Address of its archive.
     verify : bool
         Check every record's CRC first.
     simulated_clips : int
@@ -59,6 +62,7 @@ class BairFiles:
 
     data_root: str | None = option(None, metavar="DIR")
     download: bool = False
+    url: str = BAIR_URL
     verify: bool = False
     simulated_clips: int = 640
 
@@ -86,12 +90,15 @@ class KTHFiles:
         Folder of the .avi files, and of 00sequences.txt.
     download : bool
         Fetch what of the data set is not in `data_root` (1.1 GB) first.
+    url : str
+        Address below which the archives lie.
     cache : str or None
         Folder of decoded frames; without it "frames", beside the run's folder.
     """
 
     data_root: str = option("data/kth", metavar="DIR")
     download: bool = False
+    url: str = KTH_URL
     cache: str | None = option(None, metavar="DIR")
 
 
@@ -152,7 +159,7 @@ class TrainingData:
 def _bair(options: BairOptions, files: BairFiles, run: Run) -> MakeClips:
     root: str | Path
     if files.download:
-        root = download_bair(files.data_root or "data/bair")
+        root = download_bair(files.data_root or "data/bair", files.url)
     elif files.data_root is not None:
         root = files.data_root
     else:
@@ -188,7 +195,7 @@ def _smmnist(options: DigitOptions, files: DigitFiles, run: Run) -> MakeClips:
 
 def _kth(options: KTHOptions, files: KTHFiles, run: Run) -> MakeClips:
     if files.download:
-        download_kth(files.data_root, actions=options.actions)
+        download_kth(files.data_root, files.url, options.actions)
     cache = files.cache or run.out.parent / "frames"
 
     def make_clips(split: str, n_frames: int) -> ClipDataset:

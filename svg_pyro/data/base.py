@@ -30,6 +30,7 @@ class ClipDataset(Dataset[torch.Tensor], abc.ABC):
     n_frames: int
     channels: int
     image_size: int
+    _epoch: int = 0
     action_dim: int = 0
 
     @abc.abstractmethod
@@ -85,8 +86,21 @@ class ClipDataset(Dataset[torch.Tensor], abc.ABC):
             digest.update(np.ascontiguousarray(self.clip(index)).tobytes())
         return digest.hexdigest()[:16]
 
+    def set_epoch(self, epoch: int) -> None:
+        """Let ``dataset[index]`` cut the windows of another pass over the data.
+
+        For a DataLoader over the set, before each pass, as samplers of PyTorch have
+        it; a loader's persistent workers keep the epoch with which they began.
+
+        Parameters
+        ----------
+        epoch : int
+            The pass, counted from 0.
+        """
+        self._epoch = epoch
+
     def __getitem__(self, index: int) -> torch.Tensor:
-        return self.clip(index)
+        return self.clip(index, self._epoch)
 
 
 def clip_rng(seed: int, epoch: int, index: int) -> np.random.Generator:

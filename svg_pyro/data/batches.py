@@ -1,9 +1,12 @@
 """From data sets to batches: which clips a training step sees, and who reads them."""
 
 import atexit
+import contextlib
 import functools
+import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -161,6 +164,10 @@ def _checked_clip(dataset: ClipDataset, index: int, epoch: int) -> torch.Tensor:
     )
 
 
+# Status of a process that would begin the script's work again.
+_UNGUARDED = 87
+
+
 @functools.lru_cache(maxsize=4)
 def _order(count: int, seed: int, epoch: int) -> list[int]:
     """The order in which an epoch visits the videos."""
@@ -227,6 +234,8 @@ def batches(
     """
     check_whole("workers", workers, least=0, error=ConfigError)
     # "spawn" is safe whatever threads the caller has started.
+    if workers:
+        leave_imported_script()
     options = {"seed": seed, "rank": rank, "ranks": ranks}
     loader: DataLoader[Batch | SVGError] = DataLoader(
         _Steps(dataset, batch_size, options),
@@ -239,18 +248,72 @@ def batches(
         multiprocessing_context="spawn" if workers else None,
         worker_init_fn=_prepare_worker if workers else None,
     )
+    with _undisturbed_by_children():
+        read_ahead = iter(loader)
     try:
-        for batch in loader:
+        for batch in read_ahead:
             if isinstance(batch, SVGError):
                 raise batch
             yield batch
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
             raise
-        raise DataError(
-            "a process that reads clips ahead has died, most likely for want of "
-            "memory; ask for fewer workers"
-        ) from error
+        raise DataError(_why_dead(read_ahead)) from error
+    finally:
+        # Not left to the last reference: an error on its way holds one, and a program
+        # that ends would wait for processes that heed no signal.
+        getattr(read_ahead, "_shutdown_workers", _nothing)()
+
+
+def _nothing() -> None:
+    pass
+
+
+@contextlib.contextmanager
+def _undisturbed_by_children() -> Iterator[None]:
+    """Take back the handler by which PyTorch raises wherever the program just is.
+
+    A dead worker is noticed all the same, within seconds, when a batch is asked for.
+    """
+    child = getattr(signal, "SIGCHLD", None)
+    if child is None or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(child)
+    try:
+        yield
+    finally:
+        signal.signal(child, signal.SIG_DFL if before is None else before)
+
+
+def leave_imported_script() -> None:
+    """End a process that reads ahead, where its import of the script comes to here.
+
+    A script that does not guard its work by ``if __name__ == "__main__":`` would begin
+    it again in each of them, and fail at length.
+    """
+    # Set while a process imports the script of the one that has started it.
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        os._exit(_UNGUARDED)
+
+
+def _why_dead(read_ahead: object) -> str:
+    codes = [getattr(w, "exitcode", None) for w in getattr(read_ahead, "_workers", [])]
+    if _UNGUARDED in codes:
+        return (
+            "the script begins its work again in each process that reads clips ahead; "
+            'put it under if __name__ == "__main__":, or ask for no workers'
+        )
+    if any(code is not None and code > 0 for code in codes):
+        return (
+            "a process that reads clips ahead could not begin; the data set's class "
+            "must be importable, from a file and not from a notebook: ask for no "
+            "workers, or move it"
+        )
+    return (
+        "a process that reads clips ahead has died, most likely for want of "
+        "memory; ask for fewer workers"
+    )
 
 
 def _prepare_worker(_: int) -> None:

@@ -14,7 +14,12 @@ import torch
 
 from svg_pyro.config import SVGConfig, TrainingConfig
 from svg_pyro.data.base import ClipDataset
-from svg_pyro.data.batches import Batch, batch_of, batches
+from svg_pyro.data.batches import (
+    Batch,
+    batch_of,
+    batches,
+    leave_imported_script,
+)
 from svg_pyro.errors import DataError, SVGError, TrainingError
 from svg_pyro.model import checkpoint
 from svg_pyro.model.precision import autocast
@@ -141,6 +146,8 @@ class Trainer:
             )
         _check_data(data, svg.config)
         check_batch(config)
+        if config.workers:
+            leave_imported_script()
         self.svg, self.data, self.config = svg, data, config
         self.out, self.about = Path(out), dict(about or {})
         self.validation = validation

@@ -1,10 +1,15 @@
 """What a training step sees: for any number of workers, after a stop, on every rank."""
 
 import itertools
+import os
 import re
+import signal
+import subprocess
+import sys
 
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
 from svg_pyro import ConfigError, DataError
 from svg_pyro.data import MovingMNIST
@@ -107,15 +112,51 @@ class Dies(Numbers):
     """A set whose reader is killed, as for want of memory."""
 
     def clip(self, index, epoch=0):
-        import os
-        import signal
-
         os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_a_worker_that_dies_is_said_in_one_line():
     with pytest.raises(DataError, match=r"has died.*ask for fewer workers"):
         list(batches(Dies(4), 2, range(2), workers=1))
+
+
+def test_a_worker_that_dies_disturbs_nothing_but_the_reading():
+    """PyTorch's own handler raises in the middle of whatever the program does."""
+    before = signal.getsignal(signal.SIGCHLD)
+    reading = batches(Numbers(4), 2, range(2), workers=1)
+    next(reading)
+    assert signal.getsignal(signal.SIGCHLD) is before
+    reading.close()
+
+
+UNGUARDED = """
+import sys
+sys.path[:0] = {path}
+from test_batches import Numbers
+from svg_pyro import SVGError
+from svg_pyro.data.batches import batches
+try:
+    list(batches(Numbers(4), 2, range(2), workers=1))
+except SVGError as error:
+    print(error)
+"""
+
+
+def test_a_script_without_a_guard_is_said_in_one_line(tmp_path):
+    script = tmp_path / "script.py"
+    folders = [os.path.dirname(__file__), *sys.path]
+    script.write_text(UNGUARDED.format(path=folders))
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True)
+    (line,) = done.stdout.splitlines()
+    assert 'if __name__ == "__main__":' in line and "memory" not in line
+    assert done.stderr == ""
+
+
+def test_a_loader_over_a_set_can_set_its_epoch():
+    numbers = Numbers(3)
+    assert [x[1].item() for x in DataLoader(numbers, batch_size=None)] == [0, 0, 0]
+    numbers.set_epoch(4)
+    assert [x[1].item() for x in DataLoader(numbers, batch_size=None)] == [4, 4, 4]
 
 
 class Wrong(Numbers):

@@ -88,7 +88,7 @@ def serving(data, ranges=True, break_after=None, status=200):
 
 
 def left_over(root):
-    return sorted(p.name for p in root.iterdir())
+    return sorted(p.name for p in root.iterdir() if p.name != ".lock")
 
 
 def test_downloads_unpacks_and_tells_the_size(tmp_path, archive, capsys):
@@ -127,10 +127,8 @@ def test_a_partial_file_that_is_complete_is_not_fetched_again(tmp_path, archive)
 def test_a_partial_file_that_is_too_long_is_dropped(tmp_path, archive):
     (tmp_path / "bair.tar.part").write_bytes(archive + b"more")
     with serving(archive) as (url, seen):
-        with pytest.raises(DataError, match="run it again"):
-            download_bair(tmp_path, url)
-        assert seen == [f"bytes={len(archive) + 4}-"]  # answered by 416
         download_bair(tmp_path, url)
+    assert seen == [f"bytes={len(archive) + 4}-", None]  # the first answered by 416
     assert left_over(tmp_path) == ["softmotion30_44k"]
 
 

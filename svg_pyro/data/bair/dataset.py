@@ -10,7 +10,7 @@ import torch
 
 from svg_pyro.data.bair import index as bair_index
 from svg_pyro.data.bair.index import FLOATS
-from svg_pyro.data.bair.tfrecord import open_buffer
+from svg_pyro.data.bair.tfrecord import RecordFile
 from svg_pyro.data.bair.tfrecord import verify as verify_file
 from svg_pyro.data.base import ClipDataset, clip_rng
 from svg_pyro.errors import DataError
@@ -20,6 +20,7 @@ SPLITS = ("train", "test")
 STARTS = ("random", "first")
 _FOLDER = "softmotion30_44k"
 _SIZE = 64
+_MOST_OPEN = 256  # files at once; systems give a process 1,024 or so
 _FRAME_BYTES = _SIZE * _SIZE * 3
 
 
@@ -27,7 +28,7 @@ class BairPush(ClipDataset):
     """Clips of a robot arm that pushes objects about a bin, 64x64, RGB.
 
     Reads the published TFRecord files, and those of `make_simulated_push`, by
-    random access: an index of where each frame lies, and memory-mapped files.
+    random access, by an index of where each frame lies.
 
     Parameters
     ----------
@@ -92,14 +93,14 @@ class BairPush(ClipDataset):
         self._index = bair_index.join(parts)
         self._sizes = [len(p.counts) for p in parts]
         self._starts = np.cumsum([0, *self._sizes])
-        self._maps: dict[int, np.ndarray] = {}
+        self._opened: dict[int, RecordFile] = {}
         self._check_frames()
 
     def __len__(self) -> int:
         return int(self._starts[-1])
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_maps": {}}  # each process maps the files itself
+        return self.__dict__ | {"_opened": {}}  # each process opens the files itself
 
     def name(self, index: int) -> str:
         """The file and the record of video `index`."""
@@ -126,7 +127,7 @@ class BairPush(ClipDataset):
         start = self._window(index, epoch)
         offsets = self._index.image[index, start : start + self.n_frames].tolist()
         for t, offset in enumerate(offsets):
-            flat[t] = data[offset : offset + _FRAME_BYTES]
+            flat[t] = np.frombuffer(data.read(offset, _FRAME_BYTES), np.uint8)
         return torch.from_numpy(np.ascontiguousarray(frames.transpose(0, 3, 1, 2)))
 
     def actions(self, index: int, epoch: int = 0) -> torch.Tensor:
@@ -176,10 +177,11 @@ class BairPush(ClipDataset):
                 f"{self.name(index)}: holds no {size} floats under {t}/{key}; "
                 "read the frames alone with clip()"
             )
-        places = offsets[:, None] + strides[:, None] * np.arange(size)
-        places = places[..., None] + np.arange(4)
-        floats = self._data(index)[places].view("<f4")[..., 0]
-        return torch.from_numpy(floats.astype(np.float32))
+        data, values = self._data(index), np.empty((self.n_frames, size), np.float32)
+        for t, (offset, stride) in enumerate(zip(offsets, strides, strict=True)):
+            span = data.read(int(offset), int(stride) * (size - 1) + 4)
+            values[t] = np.ndarray(size, "<f4", span, strides=(int(stride),))
+        return torch.from_numpy(values)
 
     def _window(self, index: int, epoch: int) -> int:
         """First frame of the clip."""
@@ -194,13 +196,14 @@ class BairPush(ClipDataset):
         file = int(np.searchsorted(self._starts, index, side="right")) - 1
         return file, int(index - self._starts[file])
 
-    def _data(self, index: int) -> np.ndarray:
-        """The bytes of the file that holds video `index`."""
+    def _data(self, index: int) -> RecordFile:
+        """The file that holds video `index`."""
         file = self._place(index)[0]
-        if file not in self._maps:
-            # A plain array over the map: slicing np.memmap costs five times more.
-            self._maps[file] = np.frombuffer(open_buffer(self._files[file]), np.uint8)
-        return self._maps[file]
+        if file not in self._opened:
+            if len(self._opened) >= _MOST_OPEN:
+                self._opened.clear()
+            self._opened[file] = RecordFile(self._files[file])
+        return self._opened[file]
 
     def _check_frames(self) -> None:
         shortest = int(self._index.counts.argmin())

@@ -12,8 +12,8 @@ import numpy as np
 
 from svg_pyro.data.bair.example_proto import Span
 from svg_pyro.data.bair.tfrecord import (
+    RecordFile,
     check_record,
-    open_buffer,
     read_features,
     scan_records,
 )
@@ -96,7 +96,7 @@ def build(path: Path, camera: str) -> Index:
     DataError
         The file is truncated, corrupt, of another kind, or lacks the camera.
     """
-    buffer = open_buffer(path)
+    buffer = RecordFile(path)
     rows = []
     for number, record in enumerate(scan_records(buffer, path)):
         features = read_features(buffer, record, number, path)

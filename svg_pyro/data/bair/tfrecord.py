@@ -5,9 +5,10 @@ A record is: length (8 bytes, little endian), masked CRC-32C of these 8 bytes
 serialised tf.train.Example.
 """
 
-import mmap
 import os
 import struct
+import threading
+import weakref
 from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
@@ -20,10 +21,10 @@ from svg_pyro.util.files import written_beside
 from svg_pyro.util.optional import need
 
 __all__ = [
+    "RecordFile",
     "check_record",
     "encode_example",
     "masked_crc",
-    "open_buffer",
     "parse_features",
     "read_features",
     "scan_records",
@@ -31,7 +32,6 @@ __all__ = [
     "write_records",
 ]
 
-Buffer = mmap.mmap | bytes
 _HEADER, _FOOTER = 12, 4
 _ADVICE = "delete the file and get it again"
 
@@ -91,34 +91,74 @@ def write_records(path: str | Path, examples: Iterable[bytes]) -> None:
         ) from error
 
 
-def open_buffer(path: str | Path) -> Buffer:
-    """Map a file into memory, read-only.
+class RecordFile:
+    """A file's bytes, read where they lie.
+
+    It is not mapped into memory: of a mapped file that becomes shorter, the first
+    byte beyond its end ends the process.
 
     Parameters
     ----------
     path : str or Path
         The file.
 
-    Returns
-    -------
-    mmap.mmap or bytes
-        Empty bytes for an empty file, which cannot be mapped.
-
     Raises
     ------
     DataError
         The file cannot be opened.
     """
-    try:
-        with open(path, "rb") as file:
-            if os.fstat(file.fileno()).st_size == 0:
-                return b""
-            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+
+    def __init__(self, path: str | Path) -> None:
+        self._path = path
+        try:
+            self._file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        except OSError as error:
+            raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+        weakref.finalize(self, os.close, self._file)
+        self._size = os.fstat(self._file).st_size
+        self._place = threading.Lock()
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __getitem__(self, part: slice) -> bytes:
+        start, stop, _ = part.indices(self._size)
+        return self.read(start, max(0, stop - start))
+
+    def read(self, offset: int, length: int) -> bytes:
+        """`length` bytes from `offset` on.
+
+        Raises
+        ------
+        DataError
+            The file has become shorter, or the disk cannot be read.
+        """
+        parts, left = [], length
+        try:
+            while left:
+                data = self._read_at(offset + length - left, left)
+                if not data:
+                    raise DataError(
+                        f"{self._path}: became shorter while it was in use, it ends "
+                        f"before byte {offset + length}; {_ADVICE}"
+                    )
+                parts.append(data)
+                left -= len(data)
+        except OSError as error:
+            raise DataError(
+                f"{self._path}: cannot be read ({error.strerror})"
+            ) from error
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def _read_at(self, offset: int, length: int) -> bytes:
+        if hasattr(os, "pread"):
+            return os.pread(self._file, length, offset)
+        with self._place:
+            os.lseek(self._file, offset, os.SEEK_SET)
+            return os.read(self._file, length)
 
 
-def scan_records(buffer: Buffer, path: str | Path) -> np.ndarray:
+def scan_records(buffer: RecordFile | bytes, path: str | Path) -> np.ndarray:
     """Find the records of a file by their lengths.
 
     The CRC of each length is checked, for a wrong length would lose all that
@@ -126,7 +166,7 @@ def scan_records(buffer: Buffer, path: str | Path) -> np.ndarray:
 
     Parameters
     ----------
-    buffer : bytes-like
+    buffer : RecordFile or bytes
         The whole file.
     path : str or Path
         Its name, for messages.
@@ -167,13 +207,13 @@ def scan_records(buffer: Buffer, path: str | Path) -> np.ndarray:
 
 
 def read_features(
-    buffer: Buffer, record: np.ndarray, number: int, path: str | Path
+    buffer: RecordFile | bytes, record: np.ndarray, number: int, path: str | Path
 ) -> dict[str, Span]:
     """`parse_features` on one record; a failure says whether its CRC matches.
 
     Parameters
     ----------
-    buffer : bytes-like
+    buffer : RecordFile or bytes
         The whole file.
     record : numpy.ndarray
         Offset and length of the payload, a row of `scan_records`.
@@ -205,13 +245,13 @@ def read_features(
 
 
 def check_record(
-    buffer: Buffer, record: np.ndarray, number: int, path: str | Path
+    buffer: RecordFile | bytes, record: np.ndarray, number: int, path: str | Path
 ) -> None:
     """Compare one payload with its CRC.
 
     Parameters
     ----------
-    buffer : bytes-like
+    buffer : RecordFile or bytes
         The whole file.
     record : numpy.ndarray
         Offset and length of the payload, a row of `scan_records`.
@@ -252,7 +292,7 @@ def verify(path: str | Path) -> int:
     DataError
         Names the file, the record and the byte of the first fault.
     """
-    buffer = open_buffer(path)
+    buffer = RecordFile(path)
     records = scan_records(buffer, path)
     for number, record in enumerate(records):
         check_record(buffer, record, number, path)

@@ -1,5 +1,7 @@
 """Fetch a file over HTTP and unpack archives; a broken call can be repeated."""
 
+import contextlib
+import hashlib
 import os
 import shutil
 import tarfile
@@ -7,7 +9,7 @@ import urllib.error
 import urllib.request
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
@@ -15,9 +17,12 @@ from typing import Any
 from tqdm import tqdm
 
 from svg_pyro.errors import DataError
+from svg_pyro.util.locks import FolderLock
 from svg_pyro.util.progress import progress
+from svg_pyro.util.words import one_line
 
 _CHUNK = 1 << 20
+_NOT_THERE = (404, 410)
 _TIMEOUT = 60  # seconds without a byte
 
 
@@ -49,7 +54,7 @@ def make_folder(path: str | Path) -> Path:
     return path
 
 
-def fetch(url: str, path: Path) -> None:
+def fetch(url: str, path: Path, *, sha256: str | None = None) -> None:
     """Fetch `url` to the file `path`, going on where an earlier call broke off.
 
     A partial file stays beside it, ``.part`` added to its name, until the fetch is
@@ -62,11 +67,14 @@ def fetch(url: str, path: Path) -> None:
     path : Path
         The file that results, in a folder that exists, on a disk with room for the
         file and, where it is an archive, as much again for what is in it.
+    sha256 : str, optional
+        Its checksum, where it is known.
 
     Raises
     ------
     DataError
-        No network, an HTTP error, a full disk, or a download that broke off.
+        No network, an HTTP error, a full disk, a download that broke off, or bytes
+        that are not those of the checksum.
     """
     if path.exists():
         return
@@ -77,7 +85,7 @@ def fetch(url: str, path: Path) -> None:
     print(f"{url}: {words}, {_amount(have)} of it already here", flush=True)
     if size is not None:
         _check_space(path.parent, 2 * size - have)
-    _append(url, part, have, size)
+    size = _append(url, part, have, size)
     have = part.stat().st_size
     if size is not None and have != size:
         if have > size:
@@ -86,7 +94,41 @@ def fetch(url: str, path: Path) -> None:
             f"{url}: truncated download, {have} of {size} bytes in {part}; run it "
             "again to go on"
         )
+    if sha256 is not None:
+        _check_sum(url, part, sha256)
     os.replace(part, path)
+
+
+def _check_sum(url: str, part: Path, sha256: str) -> None:
+    digest = hashlib.sha256()
+    with open(part, "rb") as file:
+        while data := file.read(_CHUNK):
+            digest.update(data)
+    if digest.hexdigest() != sha256:
+        part.unlink()
+        raise DataError(
+            f"{url}: what came is not what was published (its SHA-256 is another); it "
+            "was deleted: run it again, or give another address"
+        )
+
+
+@contextlib.contextmanager
+def sole_writer(folder: Path) -> Iterator[None]:
+    """Let one process at a time fetch and unpack into a folder; the others wait.
+
+    Parameters
+    ----------
+    folder : Path
+        That exists.
+    """
+    lock = FolderLock(folder)
+    if not lock.acquire():
+        print(f"{folder}: waiting for another process that downloads", flush=True)
+        lock.acquire(wait=-1)
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def unpack(
@@ -100,7 +142,8 @@ def unpack(
     """Give an archive's contents a name beside the archive, if they are right.
 
     They are unpacked into a hidden folder and checked there; the archive is
-    deleted when they have their name.
+    deleted when they have their name. What a killed call has left is removed: call it
+    under `sole_writer`.
 
     Parameters
     ----------
@@ -122,8 +165,10 @@ def unpack(
         The archive is truncated, corrupt or something else, or the disk is full.
     """
     root = archive.parent
+    for left in root.glob(f".{name}.*part"):
+        shutil.rmtree(left, ignore_errors=True)
     _check_space(root, archive.stat().st_size)
-    fresh = root / f".{name}.{os.getpid()}.part"
+    fresh = root / f".{name}.part"
     fresh.mkdir()
     try:
         _extract(archive, fresh, extract)
@@ -235,9 +280,17 @@ def _lies_in(folder: Path, name: str) -> bool:
 
 def _size_of(url: str) -> int | None:
     """Content-Length in bytes, or None where the server does not say."""
-    with _open(urllib.request.Request(url, method="HEAD")) as answer:
-        length = answer.headers.get("Content-Length")
-    return None if length is None else int(length)
+    try:
+        with _open(urllib.request.Request(url, method="HEAD")) as answer:
+            return _number(answer.headers.get("Content-Length"))
+    except _Refused as refusal:
+        if refusal.code in _NOT_THERE:
+            raise _no_such(url, refusal) from refusal
+        return None  # it may still send the file
+
+
+def _number(text: str | None) -> int | None:
+    return int(text) if text is not None and text.strip().isdecimal() else None
 
 
 def _check_space(folder: Path, needed: int) -> None:
@@ -253,18 +306,18 @@ def _amount(size: int) -> str:
     return str(tqdm.format_sizeof(size, "B"))
 
 
-def _append(url: str, part: Path, have: int, size: int | None) -> None:
-    """Append what is missing to `part`."""
+def _append(url: str, part: Path, have: int, size: int | None) -> int | None:
+    """Append what is missing to `part`; gives the size of the whole, where known."""
     if have and have == size:
-        return
-    headers = {"Range": f"bytes={have}-"} if have else {}
-    try:
-        answer = _open(urllib.request.Request(url, headers=headers))
-    except _RangeRefused:
-        return  # nothing is left to send; the size tells whether that is right
-    with answer:
+        return size
+    with _ask(url, have) as answer:
+        if answer is None:
+            return have  # the server says that nothing is left to send
         if answer.status != 206:
             have = 0  # the server ignores Range and sends the whole file
+        rest = _number(answer.headers.get("Content-Length"))
+        if size is None and rest is not None:
+            size = have + rest
         mode = "ab" if have else "wb"
         bar = progress(
             total=size, initial=have, unit="B", unit_scale=True, desc="downloading"
@@ -279,10 +332,45 @@ def _append(url: str, part: Path, have: int, size: int | None) -> None:
                 f"{url}: download broken off ({_words(error)}), "
                 f"{part.stat().st_size} bytes are kept in {part}; run it again to go on"
             ) from error
+    return size
 
 
-class _RangeRefused(Exception):
-    """HTTP 416: the range asked for begins at or after the end."""
+@contextlib.contextmanager
+def _ask(url: str, have: int) -> Iterator[Any]:
+    """The answer that sends the file from byte `have` on, or all of it.
+
+    None where the file ends at `have`.
+    """
+    if have:
+        request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"})
+        try:
+            with _open(request) as answer:
+                yield answer
+                return
+        except _Refused as refusal:
+            if refusal.whole == have:
+                yield None
+                return
+    # From the beginning: the part is of another file, or the server takes no Range.
+    try:
+        with _open(urllib.request.Request(url)) as answer:
+            yield answer
+    except _Refused as refusal:
+        raise DataError(f"{url}: HTTP error {refusal}; check the address") from refusal
+
+
+class _Refused(Exception):
+    """An HTTP error; `whole` is the file's size where a 416 says it."""
+
+    def __init__(self, error: urllib.error.HTTPError) -> None:
+        super().__init__(f"{error.code} ({one_line(error.reason, 60)})")
+        self.code = error.code
+        _, _, whole = (error.headers.get("Content-Range") or "").rpartition("/")
+        self.whole = _number(whole) if error.code == 416 else None
+
+
+def _no_such(url: str, refusal: _Refused) -> DataError:
+    return DataError(f"{url}: HTTP error {refusal}; check the address")
 
 
 def _open(request: urllib.request.Request) -> Any:
@@ -290,12 +378,7 @@ def _open(request: urllib.request.Request) -> Any:
         return urllib.request.urlopen(request, timeout=_TIMEOUT)
     except urllib.error.HTTPError as error:
         error.close()
-        if error.code == 416:
-            raise _RangeRefused from error
-        raise DataError(
-            f"{request.full_url}: HTTP error {error.code} ({error.reason}); check "
-            "the address"
-        ) from error
+        raise _Refused(error) from error
     except (urllib.error.URLError, HTTPException, OSError, ValueError) as error:
         raise DataError(
             f"{request.full_url}: cannot be reached ({_words(error)}); check the "
@@ -306,4 +389,4 @@ def _open(request: urllib.request.Request) -> Any:
 def _words(error: Exception) -> str:
     reason = getattr(error, "reason", error)
     words = getattr(reason, "strerror", None) or reason
-    return str(words) or type(reason).__name__
+    return one_line(words) or type(reason).__name__

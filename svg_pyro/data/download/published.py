@@ -1,21 +1,25 @@
 """Fetch and unpack the published data sets: BAIR and KTH."""
 
 from collections.abc import Iterable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from urllib.parse import urlsplit
 
 from svg_pyro.data.bair import dataset as bair
-from svg_pyro.data.bair.tfrecord import open_buffer, read_features, scan_records
+from svg_pyro.data.bair.tfrecord import RecordFile, read_features, scan_records
 from svg_pyro.data.download.fetch import (
     extract_tar,
     extract_zip,
     fetch,
     make_folder,
+    sole_writer,
     unpack,
 )
 from svg_pyro.data.videos import kth
 from svg_pyro.errors import DataError
 
 BAIR_URL = "http://rail.eecs.berkeley.edu/datasets/bair_robot_pushing_dataset_v0.tar"
+# As TensorFlow's catalogue of data sets has it (bair_robot_pushing_small).
+_BAIR_SHA256 = "c6f8d164ab2be07174ef597e3e070d7466f3142caddc467b6af119b9458cd9cd"
 KTH_URL = "https://www.csc.kth.se/cvap/actions/"
 _BAIR_FOLDER = "softmotion30_44k"
 
@@ -46,12 +50,13 @@ def download_bair(root: str | Path, url: str = BAIR_URL) -> Path:
         holds something else.
     """
     root = Path(root)
-    if (root / _BAIR_FOLDER).is_dir():
-        _check_bair(root)
-        return root
-    archive = make_folder(root) / Path(url).name
-    fetch(url, archive)
-    unpack(archive, _BAIR_FOLDER, extract_tar, _check_bair, what="the BAIR set")
+    with sole_writer(make_folder(root)):
+        if (root / _BAIR_FOLDER).is_dir():
+            _check_bair(root)
+            return root
+        archive = root / (PurePosixPath(urlsplit(url).path).name or "bair.tar")
+        fetch(url, archive, sha256=_BAIR_SHA256 if url == BAIR_URL else None)
+        unpack(archive, _BAIR_FOLDER, extract_tar, _check_bair, what="the BAIR set")
     return root
 
 
@@ -87,12 +92,13 @@ def download_kth(
     """
     actions = kth.check_actions(actions)
     root, url = make_folder(root), url.rstrip("/")
-    fetch(f"{url}/{kth.INTERVALS}", root / kth.INTERVALS)
-    for action in actions:
-        if (root / action).is_dir():
-            _check_kth(root, action)
-        else:
-            _fetch_action(root, url, action)
+    with sole_writer(root):
+        fetch(f"{url}/{kth.INTERVALS}", root / kth.INTERVALS)
+        for action in actions:
+            if (root / action).is_dir():
+                _check_kth(root, action)
+            else:
+                _fetch_action(root, url, action)
     return root
 
 
@@ -100,7 +106,7 @@ def _check_bair(root: Path) -> None:
     """See that both splits hold files whose first record can be read."""
     for split in bair.SPLITS:
         for path in bair.find_files(root / _BAIR_FOLDER, split):
-            buffer = open_buffer(path)
+            buffer = RecordFile(path)
             read_features(buffer, scan_records(buffer, path)[0], 0, path)
 
 

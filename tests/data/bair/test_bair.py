@@ -1,14 +1,16 @@
 """The BAIR reader on small files of the published layout."""
 
+import os
 import pickle
 import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from svg_pyro.data import BairPush
+from svg_pyro.data import BairPush, make_simulated_push
 from svg_pyro.data.bair.dataset import verify
 from svg_pyro.data.bair.tfrecord import write_records
 from svg_pyro.data.base import clip_rng
@@ -262,3 +264,15 @@ def test_verify_finds_a_flipped_pixel(made, tmp_path):
         DataError, match=r"test/a.tfrecords, record 0, byte 12: corrupt"
     ):
         verify(tmp_path)
+
+
+def test_a_file_that_becomes_shorter_is_an_error_and_not_the_end(tmp_path):
+    """Of a file mapped into memory it is a SIGBUS, which ends the process."""
+    root = make_simulated_push(tmp_path, n_train=2, n_test=2, n_frames=3, workers=1)
+    data = BairPush(root, "test", n_frames=3)
+    data.clip(0)
+    (path,) = [p for p in Path(root).rglob("*.tfrecords") if p.parent.name == "test"]
+    os.truncate(path, 5000)
+    for read in (data.clip, data.clip_with_actions):
+        with pytest.raises(DataError, match="became shorter while it was in use"):
+            read(1)

@@ -81,7 +81,7 @@ def test_round_trip_and_order_of_keys(tmp_path):
     path = tmp_path / "r.tfrecords"
     tfrecord.write_records(path, [HAND_MADE, data])
     assert tfrecord.verify(path) == 2
-    buffer = tfrecord.open_buffer(path)
+    buffer = tfrecord.RecordFile(path)
     found = tfrecord.read_features(
         buffer, tfrecord.scan_records(buffer, path)[1], 1, path
     )

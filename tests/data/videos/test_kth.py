@@ -13,6 +13,7 @@ from PIL import Image
 
 from svg_pyro.commands import sources
 from svg_pyro.data.base import clip_rng
+from svg_pyro.data.download.published import KTH_URL
 from svg_pyro.data.videos import kth
 from svg_pyro.data.videos.kth import ACTIONS, KTH, find_videos, read_intervals
 from svg_pyro.errors import DataError
@@ -354,15 +355,18 @@ def test_bad_input_ends_in_one_line_and_status_2(
     assert line.startswith("error: ") and words in line
 
 
-def test_download_is_handed_the_folder_and_the_actions(tmp_path, root, monkeypatch):
+def test_download_is_handed_the_folder_address_and_actions(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     asked = []
 
-    def fetched(root, actions):
-        asked.append((root, list(actions)))
+    def fetched(root, url, actions):
+        asked.append((root, url, list(actions)))
         raise DataError("no network")
 
     monkeypatch.setattr(sources, "download_kth", fetched)
     with pytest.raises(SystemExit):
         train_kth.main([*TINY, "--download", "--actions", "boxing"])
-    assert asked == [("data/kth", ["boxing"])]
+    assert asked == [("data/kth", KTH_URL, ["boxing"])]
+    with pytest.raises(SystemExit):
+        train_kth.main([*TINY, "--download", "--url", "http://mirror/kth"])
+    assert asked[1][1] == "http://mirror/kth"
