@@ -35,8 +35,8 @@ class Track:
         float32, shape ``(L, S)``: where the robot was at frame t.
     times : numpy.ndarray or None
         Seconds from the episode's begin, shape ``(L,)``, where the recording has them.
-    first_row : int
-        Row of frame 0 in the file of the numbers.
+    first_row, table_rows : int
+        Row of frame 0 in the table of the numbers, and rows of that table.
     """
 
     length: int
@@ -44,6 +44,7 @@ class Track:
     states: np.ndarray | None = None
     times: np.ndarray | None = None
     first_row: int = 0
+    table_rows: int = 0
 
 
 @dataclass(frozen=True)
@@ -56,13 +57,14 @@ class Place:
         Holds it, perhaps beside other episodes.
     start : int
         Its first frame there.
-    alone : bool
-        Whether the source holds nothing else.
+    total : int
+        Frames that the source must have, this episode's and others'. Were one of them
+        lost, the numbers of all after it would be another frame's.
     """
 
     source: Source
-    start: int = 0
-    alone: bool = True
+    start: int
+    total: int
 
 
 class Recording(abc.ABC):
@@ -336,14 +338,9 @@ def _decode(store: FrameStore, places: Mapping[tuple[str, str], Place]) -> None:
 def _segment(store: FrameStore, place: Place, length: int, episode: str) -> Segment:
     """The frames of an episode, if the decoded video has them."""
     count = store.count(place.source)
-    if place.alone and count != length:
+    if count != place.total:
         raise DataError(
-            f"{place.source.name}: has {count} frames, and {episode} has {length} rows "
-            "of numbers; one of the two is cut short"
-        )
-    if place.start + length > count:
-        raise DataError(
-            f"{place.source.name}: only {count} frames can be read, and {episode} are "
-            f"frames {place.start} to {place.start + length - 1}"
+            f"{place.source.name}: {count} frames can be read, and {place.total} "
+            f"should be there, {episode} among them; one of the two is cut short"
         )
     return Segment(place.source, place.start, place.start + length)

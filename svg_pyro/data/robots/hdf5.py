@@ -82,4 +82,5 @@ class _HDF5Recording(Recording):
         demo = self._demos[episode]
         if camera not in demo.cameras:
             raise DataError(f"{self.root}: camera {camera} has not filmed {episode}")
-        return Place(Source(demo.path, "hdf5", demo.cameras[camera]))
+        source = Source(demo.path, "hdf5", demo.cameras[camera])
+        return Place(source, 0, track.length)

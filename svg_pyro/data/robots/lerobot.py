@@ -67,7 +67,7 @@ class _LeRobotRecording(Recording):
         if camera not in self._info.films:
             # A whole table is decoded, of which the episode is some rows.
             source = Source(entry.table, "parquet", camera)
-            return Place(source, track.first_row, alone=False)
+            return Place(source, track.first_row, track.table_rows)
         film = entry.films.get(camera)
         if film is None:
             raise DataError(f"{self.root}: camera {camera} has not filmed {episode}")
@@ -95,7 +95,7 @@ class _LeRobotRecording(Recording):
                 f"{where}, frame {t}: is shown {off[t]:.3f} s off the time of its row "
                 f"in {entry.table}, at {self._info.fps:g} frames/s"
             )
-        return Place(Source(film.path), int(np.argmax(inside)), alone=film.stop is None)
+        return Place(Source(film.path), int(np.argmax(inside)), len(times))
 
 
 class _Rows:
@@ -133,10 +133,17 @@ class _Rows:
         ):
             raise DataError(f"{where}: its rows are not in the order of frame_index")
         values = {name: value[window] for name, value in self._values.items()}
-        if "actions" in values:
-            check_finite(values["actions"], where)
-        times = self._time[window]
-        return Track(entry.length, times=times, first_row=first, **values)
+        actions = values.get("actions")
+        if actions is not None:
+            check_finite(actions, where)
+        return Track(
+            entry.length,
+            actions,
+            values.get("states"),
+            times=self._time[window],
+            first_row=first,
+            table_rows=len(self._episode),
+        )
 
     def _of(self, table: Any, key: str) -> np.ndarray:
         values = numbers(table, key, self._path).astype(np.float32)

@@ -2,6 +2,7 @@
 
 import json
 
+import av
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -300,6 +301,21 @@ def test_a_broken_file_is_refused_in_one_line(tmp_path, version, path):
     root = write_lerobot(tmp_path / "set", version)
     (root / path[version]).write_bytes(b"no such thing" * 40)
     assert path[version] in refused(root, tmp_path)
+
+
+def test_a_frame_lost_in_a_shared_video_is_refused(tmp_path):
+    # All episodes after it would have the frames of others' rows.
+    root = write_lerobot(tmp_path / "set", "v3.0", codec="mpeg4")
+    path = root / VIDEO["v3.0"]
+    with av.open(str(path)) as container:
+        places = [(p.pos, p.size) for p in container.demux(video=0) if p.size]
+    data = bytearray(path.read_bytes())
+    start, size = places[3]
+    data[start : start + size] = b"\xff" * size
+    path.write_bytes(data)
+    assert " frames can be read, and 17 should be there, episode" in refused(
+        root, tmp_path
+    )
 
 
 @pytest.mark.parametrize("version", VERSIONS)

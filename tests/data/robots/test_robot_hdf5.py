@@ -108,7 +108,7 @@ def change(path, name, values):
         (
             "observations/images/cam_high",
             coded(9),
-            "has 9 frames, and episode_1.hdf5 has 8 rows of numbers",
+            "9 frames can be read, and 8 should be there, episode_1.hdf5 among them",
         ),
         (
             "observations/images/cam_high",
