@@ -6,7 +6,15 @@ from dataclasses import dataclass
 
 import torch
 
-from svg_pyro.benchmarks import costs, data, metrics, processes, speed, start
+from svg_pyro.benchmarks import (
+    costs,
+    data,
+    metrics,
+    plans,
+    processes,
+    speed,
+    start,
+)
 from svg_pyro.benchmarks import precision as precisions
 from svg_pyro.benchmarks.tables import Row, print_table
 from svg_pyro.commands.devices import choose_device
@@ -20,6 +28,7 @@ WORK = (
     "data",
     "train",
     "generate",
+    "plans",
     "overhead",
     "memory",
     "scaling",
@@ -36,7 +45,8 @@ Measure svg_pyro on this machine, and print tables.
 `start` is the time from a shell to the first future of weights that ship. `data` reads
 random clips from data sets that it makes in a temporary folder. `train` and `generate`
 run the paper's own loop in plain PyTorch (svg_pyro/benchmarks/baseline.py) and svg_pyro
-in turn, at the paper's settings; `overhead` runs the Pyro program and the same
+in turn, at the paper's settings; `plans` predicts 200 plans of one context in a model
+with actions; `overhead` runs the Pyro program and the same
 mathematics without Pyro; `memory` and `scaling` show what work takes and how it grows;
 `processes` trains with one process and with two, one thread each; `metrics` scores
 56,000 images. Only where they are asked for: `precision` compares what a small model
@@ -51,8 +61,8 @@ class BenchmarkOptions:
     Attributes
     ----------
     work : tuple of str
-        Of start, data, train, generate, overhead, memory, scaling, processes, metrics,
-        precision and compile; all but the last two where none is given.
+        Of start, data, train, generate, plans, overhead, memory, scaling, processes,
+        metrics, precision and compile; all but the last two where none is given.
     precision : str or None
         Of our convolutions; the baseline's are in float32. Without it float32, and bf16
         where it is faster.
@@ -142,6 +152,9 @@ def tables(
         samples = args.num_samples
         rows = speed.generate(device, args.repeats, found, timed, samples)
         yield "Sampled futures", rows
+    if "plans" in work:
+        rows = plans.frames_a_second(device, args.repeats)
+        yield "Plans of one context", rows
     if "compile" in work:
         rows = speed.compiled(device, args.repeats, timed, args.num_samples)
         yield "Compiled networks", rows

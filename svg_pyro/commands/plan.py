@@ -1,7 +1,7 @@
 """Push blocks to their goals by planning in a model's futures, and compare."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,12 +101,12 @@ class PlanOptions:
         None, choices=(*SCRIPTS, *LEARNED), kind="append"
     )
     first_task: int = option(0, least=0)
-    steps: int = option(20, least=1)
-    every: int = option(2, least=1)
-    budget: int = option(1500, least=1)
-    horizon: int = option(10, least=1)
-    num_samples: int = option(4, least=1)
-    rounds: int = option(3, least=1)
+    steps: int = option(24, least=1)
+    every: int = option(3, least=1)
+    budget: int = option(720, least=1)
+    horizon: int = option(6, least=1)
+    num_samples: int = option(2, least=1)
+    rounds: int = option(2, least=1)
     rule: str = option("cem", choices=tuple(_RULES))
     goal: str = option("place", choices=("place", "image"))
     worst_share: float = 0.5
@@ -178,7 +178,7 @@ def controllers_of(options: PlanOptions) -> dict[str, Controller]:
         SCRIPTS if options.checkpoint is None else (*SCRIPTS, *LEARNED)
     )
     sure = PlannerSettings(options.budget, options.horizon, rounds=options.rounds)
-    scripts = {
+    scripts: dict[str, Callable[[], Controller]] = {
         "random": lambda: RandomStrokes(sure),
         "hand to block": HandToBlock,
         "simulator": lambda: Planned(

@@ -56,10 +56,10 @@ class PixelGoal:
 
     ::
 
-        mean_t |thing_t - goal|  +  reach * |hand_T - (thing_T + behind * u)|
+        mean_t |thing_t - goal|  +  reach * mean_t |hand_t - (thing_t + behind * u_t)|
 
-    in pixels; t runs over the horizon, T is its last frame, u the unit vector from the
-    goal to the thing. The second part leads a hand that is too far away to push within
+    in pixels; t runs over the horizon, u_t is the unit vector from the goal to the
+    thing. The second part leads a hand that is too far away to push within
     the horizon to where a push can start; it is left out without `hand`. Where the
     thing is not seen it is where it was seen last.
 
@@ -100,11 +100,9 @@ class PixelGoal:
         cost: torch.Tensor = off.norm(dim=-1).mean(-1)
         if self.hand is None:
             return cost
-        end = off[:, :, -1]
-        way = end / end.norm(dim=-1, keepdim=True).clamp_min(1e-6)
-        start = thing[:, :, -1] + self.behind * way
-        hand = self.hand(futures)[:, :, -1]
-        cost += self.reach * (hand - start).norm(dim=-1)
+        way = off / off.norm(dim=-1, keepdim=True).clamp_min(1e-6)
+        there = thing + self.behind * way
+        cost += self.reach * (self.hand(futures) - there).norm(dim=-1).mean(-1)
         return cost
 
 

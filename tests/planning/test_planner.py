@@ -171,8 +171,9 @@ def test_a_pixel_goal_costs_distances_and_the_way_of_the_hand():
     track = torch.tensor([[4.0, 0.0], [nan, nan], [1.0, 0.0]])[None, None]
     cost = PixelGoal((0.0, 0.0), lambda futures: futures)(track)
     assert cost.item() == pytest.approx((4 + 4 + 1) / 3)
-    # Behind the thing, seen from the goal, is (1 + 5, 0); the hand is at (6, 2).
-    hand = lambda futures: torch.full((1, 1, 1, 2), 0.0) + torch.tensor([6.0, 2.0])  # noqa: E731
+    # Behind the thing, seen from the goal, is (9, 0) and then (6, 0).
+    places = torch.tensor([[9.0, 2.0], [9.0, 2.0], [6.0, 2.0]])
+    hand = lambda futures: places[None, None]  # noqa: E731
     reaching = PixelGoal((0.0, 0.0), lambda f: f, hand, reach=0.5, behind=5.0)(track)
     assert reaching.item() == pytest.approx((4 + 4 + 1) / 3 + 0.5 * 2)
     assert PixelGoal((0.0, 0.0), lambda f: f * nan)(track).isnan().all()
