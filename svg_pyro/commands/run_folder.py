@@ -45,6 +45,10 @@ class RunOptions:
         Held-out clips that are scored.
     pictures : int
         Held-out clips that are drawn.
+    tensorboard : bool
+        Write the log for TensorBoard too, into the run's folder.
+    wandb : bool
+        Report the log to Weights & Biases too.
     """
 
     out: str | None = option(None, metavar="DIR")
@@ -57,6 +61,8 @@ class RunOptions:
     num_samples: int = option(20, least=1)
     test_clips: int = option(128, least=1)
     pictures: int = option(4, least=0)
+    tensorboard: bool = False
+    wandb: bool = False
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,13 @@ from svg_pyro.commands.sources import TRAINING_DATA, MakeClips
 from svg_pyro.commands.trained_on import check_same_clips, options_of
 from svg_pyro.config import SVGConfig, TrainingConfig
 from svg_pyro.data.batches import Batch
-from svg_pyro.evaluation import FutureScores, concerns, picture_rows, score_futures
+from svg_pyro.evaluation import (
+    FutureScores,
+    concerns,
+    picture_rows,
+    score_futures,
+    verdict,
+)
 from svg_pyro.model.checkpoint import load
 from svg_pyro.model.pretrained import start_from
 from svg_pyro.model.svg import SVG
@@ -25,6 +31,7 @@ from svg_pyro.plots.strips import draw_gif, draw_strip
 from svg_pyro.plots.training import draw_training
 from svg_pyro.training import distributed
 from svg_pyro.training.elbos import ELBOS
+from svg_pyro.training.log import TRACKERS, Tracker
 from svg_pyro.training.terms import held_out_terms
 from svg_pyro.training.trainer import Trainer, Validation
 from svg_pyro.util.files import write_json
@@ -173,6 +180,7 @@ def run_training(run: Run, make_clips: MakeClips) -> None:
         run.out,
         validation=None if validation is None else held_out(validation, draw, preview),
         about=about,
+        trackers=trackers_of(run),
     )
     if run.options.resume:
         trainer.resume()
@@ -207,6 +215,13 @@ def draw_stopped(trainer: Trainer, test: Batch, run: Run) -> None:
     draw_training(trainer.log_path, run.out / "training.png")
     draw_futures(trainer, test.first(1), run.options, "stopped")
     print(f"open {run.out / 'pictures' / 'stopped_clip_1.gif'}")
+
+
+def trackers_of(run: Run) -> list[Tracker]:
+    """What the options ask to get the log besides its file, in the first process."""
+    if distributed.rank() > 0:
+        return []
+    return [make(run.out) for n, make in TRACKERS.items() if getattr(run.options, n)]
 
 
 def _first_picture(run: Run) -> Path:
@@ -294,7 +309,8 @@ def report(
             "left out"
         )
     print(f"held-out KL {kl:.2f} nats a frame")
-    print_concerns(scores, svg)
+    judged = verdict(scores, stochastic=svg.prior is not None)
+    print(f"{judged.words} (See {', '.join(map(flag_of, judged.advice))}.)")
 
 
 def scored(svg: SVG, clips: Batch, *, num_samples: int) -> FutureScores:

@@ -14,7 +14,7 @@ from svg_pyro.evaluation.candidates import (
     ModelCandidate,
 )
 from svg_pyro.evaluation.collect import results_of
-from svg_pyro.evaluation.judgement import Concern, concerns
+from svg_pyro.evaluation.judgement import Concern, concerns, verdict
 from svg_pyro.evaluation.loading import joined, load_candidates
 from svg_pyro.evaluation.publish import publish
 from svg_pyro.evaluation.quick import FutureScores, picture_rows, score_futures
@@ -48,4 +48,5 @@ __all__ = [
     "read_results",
     "results_of",
     "score_futures",
+    "verdict",
 ]

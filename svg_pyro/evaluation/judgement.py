@@ -7,6 +7,10 @@ from svg_pyro.evaluation.quick import FutureScores
 # Samples that lie less far apart, beside their error, look the same. Trained models of
 # simulated pushing have 0.4 to 0.6; a model whose latents say nothing has 0.00 to 0.02.
 ALIKE = 0.1
+# Below this, intervals over samples hold the truth far too seldom.
+_TOO_SURE = 0.7
+# dB by which the best sample beats repetition, below which few would see a difference.
+_HARDLY = 1.0
 
 
 @dataclass(frozen=True)
@@ -62,3 +66,52 @@ def concerns(scores: FutureScores, *, stochastic: bool = True) -> list[Concern]:
             )
         )
     return wrong
+
+
+def verdict(scores: FutureScores, *, stochastic: bool = True) -> Concern:
+    """How good futures are, against what, and what to try next: one paragraph.
+
+    Parameters
+    ----------
+    scores : FutureScores
+        Of held-out clips.
+    stochastic : bool
+        Whether the model has latents; without, its samples are meant to be alike.
+
+    Returns
+    -------
+    Concern
+        Of the first of `concerns` if there are any; else of what would improve a model
+        with nothing plainly wrong.
+    """
+    told = concerns(scores, stochastic=stochastic)
+    if told:
+        words = " ".join(concern.words for concern in told)
+        advice = [name for concern in told for name in concern.advice]
+        return Concern(words, tuple(dict.fromkeys(advice)))
+    if not scores.moving.any():
+        return Concern(
+            "Nothing moves in the held-out clips, so nothing can be said of the "
+            "futures: test on clips in which something happens, or take more of the "
+            "video from frame to frame.",
+            ("horizon", "n_frames"),
+        )
+    words = (
+        f"The best of {scores.num_samples} futures of a held-out clip is "
+        f"{scores.gain:.2f} dB nearer to the truth than the last frame repeated"
+    )
+    if scores.gain < _HARDLY:
+        words += ", which is hardly better: train for more steps, or on more clips."
+        return Concern(words, ("steps", "batch_size"))
+    if stochastic and scores.spread_skill < _TOO_SURE:
+        words += (
+            f". Its samples lie {scores.spread_skill:.2f} times as far apart as they "
+            "miss the truth, where 1 would be right: the model is surer than it should "
+            "be. Next, train for more steps, or try a lower beta."
+        )
+        return Concern(words, ("steps", "beta"))
+    words += (
+        ". Nothing is plainly wrong. Next, train for more steps or with a wider "
+        "network, and score it by published protocols (svg_pyro.evaluation)."
+    )
+    return Concern(words, ("steps", "width"))

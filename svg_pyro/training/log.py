@@ -1,13 +1,15 @@
 """What training steps recorded, and the log that it is written to."""
 
 import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
 
 from svg_pyro.util.files import written_beside
 from svg_pyro.util.log_lines import parse_line
+from svg_pyro.util.optional import need
 
 
 class Record(NamedTuple):
@@ -74,6 +76,94 @@ class Records:
         self._steps.clear()
 
 
+class Tracker(Protocol):
+    """What gets each line of the log besides the file."""
+
+    def write(self, step: int, values: dict[str, float]) -> None:
+        """Take the numbers of a report.
+
+        Parameters
+        ----------
+        step : int
+            Steps done.
+        values : dict of str to float
+            Names ("nll", "validation_kl", ...) to numbers.
+        """
+
+    def close(self) -> None:
+        """Write what is still held back."""
+
+
+class TensorBoard:
+    """TensorBoard's event files, in the folder ``tensorboard`` of the run.
+
+    Parameters
+    ----------
+    out : Path
+        The run's folder.
+
+    Raises
+    ------
+    DataError
+        When the package tensorboard is not installed.
+    """
+
+    def __init__(self, out: Path) -> None:
+        module = need(
+            "torch.utils.tensorboard", "tensorboard", "writing TensorBoard's files"
+        )
+        self._make: Callable[..., Any] = module.SummaryWriter
+        self._folder = out / "tensorboard"
+        self._writer: Any = None
+
+    def write(self, step: int, values: dict[str, float]) -> None:
+        """See `Tracker.write`; what an earlier run wrote of later steps is purged."""
+        if self._writer is None:
+            self._writer = self._make(str(self._folder), purge_step=step)
+        for name, value in values.items():
+            self._writer.add_scalar(name, value, step)
+
+    def close(self) -> None:
+        """See `Tracker.close`."""
+        if self._writer is not None:
+            self._writer.close()
+
+
+class WandB:
+    """A run of Weights & Biases, of the folder's name; it goes on after a resume.
+
+    Parameters
+    ----------
+    out : Path
+        The run's folder.
+
+    Raises
+    ------
+    DataError
+        When the package wandb is not installed.
+    """
+
+    def __init__(self, out: Path) -> None:
+        wandb = need("wandb", "wandb", "reporting to Weights & Biases")
+        self._run = wandb.init(
+            project="svg_pyro", name=out.name, dir=str(out), resume="allow"
+        )
+
+    def write(self, step: int, values: dict[str, float]) -> None:
+        """See `Tracker.write`."""
+        self._run.log(values, step=step)
+
+    def close(self) -> None:
+        """See `Tracker.close`."""
+        self._run.finish()
+
+
+TRACKERS: dict[str, Callable[[Path], Tracker]] = {
+    "tensorboard": TensorBoard,
+    "wandb": WandB,
+}
+
+
 class TrainingLog:
     """``metrics.jsonl``: a line of JSON for each report.
 
@@ -81,10 +171,12 @@ class TrainingLog:
     ----------
     path : Path
         The file.
+    trackers : sequence of Tracker
+        What gets the same numbers.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, trackers: Sequence[Tracker] = ()) -> None:
+        self.path, self._trackers = path, trackers
 
     def begin(self) -> None:
         """Make the folder and an empty log."""
@@ -101,6 +193,14 @@ class TrainingLog:
         """
         with open(self.path, "a", encoding="utf-8") as log:
             log.write(json.dumps(values) + "\n")
+        numbers = {name: value for name, value in values.items() if name != "step"}
+        for tracker in self._trackers:
+            tracker.write(int(values["step"]), numbers)
+
+    def close(self) -> None:
+        """Let the trackers write what they hold back."""
+        for tracker in self._trackers:
+            tracker.close()
 
     def forget_after(self, step: int) -> None:
         """Drop the lines of later steps than `step`: they will be done again.

@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from svg_pyro.model.svg import SVG
 from svg_pyro.training import distributed, recompute
 from svg_pyro.training.elbos import ELBOS
 from svg_pyro.training.kept import KeptCheckpoints
-from svg_pyro.training.log import Records, TrainingLog
+from svg_pyro.training.log import Records, Tracker, TrainingLog
 from svg_pyro.training.optim import Schedule, make_adam
 from svg_pyro.training.own_means import share_at, with_own_means
 from svg_pyro.training.state import (
@@ -107,6 +107,8 @@ class Trainer:
         Held-out clips, scored every ``config.validate_every`` steps.
     about : dict, optional
         What a checkpoint is to say of the data: numbers, text, lists of them.
+    trackers : sequence of Tracker
+        Get each line of the log too; closed when `run` ends.
 
     Attributes
     ----------
@@ -138,6 +140,7 @@ class Trainer:
         *,
         validation: Validation | None = None,
         about: Mapping[str, Any] | None = None,
+        trackers: Sequence[Tracker] = (),
     ) -> None:
         if pyro.settings.get("module_local_params"):
             raise TrainingError(
@@ -166,7 +169,7 @@ class Trainer:
             loss=self._elbo.loss,
             loss_and_grads=self._gradient,
         )
-        self._log = TrainingLog(self.log_path)
+        self._log = TrainingLog(self.log_path, trackers)
         self._kept = KeptCheckpoints(self.out, config.keep_last)
         self._records = Records()
         self._statistics_clips: Batch | None = None
@@ -246,6 +249,7 @@ class Trainer:
             pyro.validation_enabled(False),
             self._explaining_errors(),
             recompute.recomputed(self.svg, when=self.config.checkpoint_activations),
+            contextlib.closing(self._log),
             contextlib.closing(self._batches()) as batches_to_come,
         ):
             while self.step < steps:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from svg_pyro import SVG
-from svg_pyro.evaluation import FutureScores, concerns, score_futures
+from svg_pyro.evaluation import FutureScores, concerns, score_futures, verdict
 from svg_pyro.metrics import spread_skill
 
 
@@ -52,6 +52,34 @@ def test_clips_where_nothing_moves_are_left_out_of_the_means():
     assert some.averages() == (23.0, 22.0, 20.5) and some.gain == 2.5
     none = scores(copy=(math.inf, math.inf))
     assert all(map(math.isnan, none.averages())) and concerns(none) == []
+
+
+@pytest.mark.parametrize(
+    "of, stochastic, said, advice",
+    [
+        ({}, True, "2.50 dB nearer to the truth", ("steps", "width")),
+        ({"copy": (21.6, 23.6)}, True, "hardly better", ("steps", "batch_size")),
+        ({"variance": 0.01 * 0.4**2}, True, "0.41 times as far", ("steps", "beta")),
+        ({"variance": 0.01 * 0.4**2}, False, "Nothing is plainly", ("steps", "width")),
+        (
+            {"copy": (23.0, 24.0)},
+            True,
+            "worse than repeating",
+            ("steps", "pixel_skip", "beta"),
+        ),
+        (
+            {"copy": (math.inf, math.inf)},
+            True,
+            "Nothing moves",
+            ("horizon", "n_frames"),
+        ),
+    ],
+)
+def test_every_run_ends_with_a_paragraph_and_what_to_try(of, stochastic, said, advice):
+    judged = verdict(scores(**of), stochastic=stochastic)
+    assert said in judged.words and judged.advice == advice
+    assert "\n" not in judged.words and judged.words.endswith(".")
+    assert "--" not in judged.words  # flags are the commands' words
 
 
 def clips_of(count=5):

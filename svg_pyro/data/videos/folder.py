@@ -31,6 +31,8 @@ _UNREAD = [
     *(".rmvb", ".tga", ".wtv", ".y4m"),
 ]
 _NO_FRAMES = ("image/svg+xml", "image/vnd.microsoft.icon", "image/x-icon")
+# Of a single video's frames; the rest is the gap between them.
+_TRAIN_SHARE, _TEST_SHARE = 0.75, 0.2
 _FORMS = (
     "mp4, avi, mov, webm, mkv or gif files, image sequences, or .npy or .npz arrays"
 )
@@ -41,8 +43,10 @@ class VideoFolder(SegmentClips):
 
     The videos are split by file: those whose names' SHA-256 come first are the
     test split, so that train and test never share a video, and that a file that is
-    added moves few others. Each video is decoded once into `cache`. What is broken
-    or too short is left out and listed once on standard error.
+    added moves few others. A single video is split in time: of its frames the first
+    75 % are trained on and the last 20 % tested on, which is said once. Each video is
+    decoded once into `cache`. What is broken or too short is left out and listed once
+    on standard error.
 
     Parameters
     ----------
@@ -76,9 +80,9 @@ class VideoFolder(SegmentClips):
     Raises
     ------
     DataError
-        There is no video, none can be read, none is long enough, there is one only
-        and no `test_path`, or an argument is out of its range; or the folder is a data
-        set of robots, which has its own class.
+        There is no video, none can be read, none is long enough (of a single one, the
+        part that is tested on), or an argument is out of its range; or the folder is a
+        data set of robots, which has its own class.
     """
 
     def __init__(
@@ -107,9 +111,12 @@ class VideoFolder(SegmentClips):
                 refuse_robot_data(place)
         store = FrameStore(cache, image_size, channels, fit)
         if test_path is None:
-            readable = _readable(store, path, find_sources(path, layout=layout))
-            sources = _part(path, readable, split, test_fraction)
+            sources = _readable(store, path, find_sources(path, layout=layout))
+            alone = len(sources) == 1
+            if not alone:
+                sources = _part(path, sources, split, test_fraction)
         else:
+            alone = False
             sources = find_sources(
                 path if split == "train" else test_path, layout=layout
             )
@@ -123,6 +130,8 @@ class VideoFolder(SegmentClips):
             for source in sources
             for start, stop in store.stretches(source)
         ]
+        if alone:
+            segments = _part_in_time(segments, split, (n_frames - 1) * stride + 1)
         random = split == "train"
         super().__init__(
             store, segments, n_frames, stride=stride, random=random, seed=seed
@@ -280,14 +289,35 @@ def _part(
     path: str | Path, sources: list[Source], split: str, fraction: float
 ) -> list[Source]:
     """The sources of a split, in the order of their digests."""
-    if len(sources) == 1:
-        raise DataError(
-            f"{sources[0].name}: is the only video, and train and test must not share "
-            "one; give others to test on (test_path)"
-        )
     drawn = sorted(sources, key=functools.partial(_digest, Path(path).absolute()))
     n_test = min(max(1, round(fraction * len(drawn))), len(drawn) - 1)
     return drawn[:n_test] if split == "test" else drawn[n_test:]
+
+
+def _part_in_time(video: list[Segment], split: str, span: int) -> list[Segment]:
+    """What of the stretches of a single video is a split's, whatever a clip's span.
+
+    Between the two lies a gap, so that the last training frames are not the context of
+    the first test clip.
+    """
+    name, count = video[-1].source.name, video[-1].stop
+    kept = round(_TEST_SHARE * count)
+    if kept < span:
+        raise DataError(
+            f"{name}: is the only video, and the {_TEST_SHARE:.0%} of its {count} "
+            f"frames that are kept for testing are {kept}; a clip takes {span}: give a "
+            "longer video, shorter clips, or others to test on (test_path)"
+        )
+    report_once(
+        f"{name}: is the only video, so it is split in time: the first "
+        f"{_TRAIN_SHARE:.0%} of its {count} frames are trained on, the last "
+        f"{_TEST_SHARE:.0%} tested on; other videos may be harder than its own end"
+    )
+    first, last = 0, round(_TRAIN_SHARE * count)
+    if split == "test":
+        first, last = count - kept, count
+    cut = [Segment(s.source, max(s.start, first), min(s.stop, last)) for s in video]
+    return [segment for segment in cut if segment.start < segment.stop]
 
 
 def _digest(root: Path, source: Source) -> bytes:

@@ -8,6 +8,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+import torch
 import train_videos
 from support.places import SHARED
 from support.video_files import coded, folder_of, numbers, write_video
@@ -267,11 +268,40 @@ def test_no_readable_video(tmp_path):
     assert one_line(root, tmp_path).startswith(f"{root}/b.mp4: the file is empty")
 
 
-def test_one_readable_video(tmp_path, capsys):
+def test_a_single_video_is_split_in_time_with_a_gap(tmp_path, capsys):
+    frames = np.arange(200, dtype=np.uint8)[:, None, None].repeat(16, 1).repeat(16, 2)
+    np.save(tmp_path / "one.npy", frames)
+    frame_store.report_once.cache_clear()
+    seen = {}
+    for split in ("train", "test"):
+        # The stretches are the same, however long the clips are.
+        for length in (4, 9):
+            clips = VideoFolder(
+                tmp_path / "one.npy",
+                split,
+                length,
+                image_size=16,
+                channels=1,
+                cache=tmp_path / "cache",
+            )
+            found = [clips.clip(i, e) for i in range(len(clips)) for e in range(40)]
+            values = torch.stack(found)[..., 0, 0].unique()
+            seen[split, length] = int(values.min()), int(values.max())
+    for length in (4, 9):
+        assert seen["train", length] == (0, 149)
+        first, last = seen["test", length]
+        assert first == 160 and 160 < last <= 199
+    (said,) = capsys.readouterr().err.splitlines()
+    assert "one.npy: is the only video, so it is split in time" in said
+    assert "75% of its 200 frames" in said
+
+
+def test_a_single_video_that_is_too_short_says_so(tmp_path):
     root = folder_of(tmp_path / "videos", "a")
     (root / "b.mp4").touch()
     assert one_line(root, tmp_path) == (
-        f"{root}/a.npy: is the only video, and train and test must not share one; give "
+        f"{root}/a.npy: is the only video, and the 20% of its 12 frames that are kept "
+        "for testing are 2; a clip takes 4: give a longer video, shorter clips, or "
         "others to test on (test_path)"
     )
 
