@@ -6,11 +6,12 @@ from pathlib import Path
 
 import torch
 
-from svg_pyro.commands.devices import choose_device
+from svg_pyro.commands.devices import choose_device, warn_of_useless_precision
 from svg_pyro.commands.fields import option
 from svg_pyro.commands.own_parts import add_parts, use_parts
 from svg_pyro.commands.parser import Flags, Parser, one_line_errors
 from svg_pyro.commands.sources import add_test_data, find_test_data, find_test_set
+from svg_pyro.config import PRECISIONS
 from svg_pyro.errors import ConfigError, EvaluationError
 from svg_pyro.evaluation import (
     Candidate,
@@ -108,7 +109,7 @@ def evaluate(argv: Sequence[str] | None = None, *, prog: str | None = None) -> N
     options = flags.make(EvaluateOptions)
     use_parts(flags)
     device, out = choose_device(options.device), evaluation_folder(options)
-    candidates = load_candidates(options.checkpoint, device)
+    candidates = _candidates(flags, options, device)
     test_data = find_test_data(flags, [c for c in candidates if c.config is not None])
     if options.ensemble:
         candidates.insert(-1, joined(candidates))
@@ -134,6 +135,23 @@ def evaluate(argv: Sequence[str] | None = None, *, prog: str | None = None) -> N
     print(f"open {out / 'report.html'}")
 
 
+def _candidates(
+    flags: Flags, options: EvaluateOptions, device: torch.device
+) -> list[Candidate]:
+    """The checkpoints, computed as the flags ask."""
+    given = flags.given(EvaluationSettings)
+    precision, threads = given.get("precision", "float32"), given.get("threads")
+    warn_of_useless_precision(precision, device)
+    if threads is not None:
+        torch.set_num_threads(max(1, threads))
+    return load_candidates(
+        options.checkpoint,
+        device,
+        precision=precision,
+        compiled=given.get("compile", False),
+    )
+
+
 def evaluation_parser(*, prog: str | None = None) -> Parser:
     """A parser of checkpoints, of the fields of `EvaluationSettings`, and of data."""
     parser = Parser(_DESCRIPTION, prog=prog)
@@ -141,6 +159,7 @@ def evaluation_parser(*, prog: str | None = None) -> Parser:
     parser.add_fields(
         EvaluationSettings,
         title="scores (svg_pyro.evaluation.EvaluationSettings)",
+        choices={"precision": PRECISIONS},
         leave_out=("n_past", "horizon", "protocols"),
     )
     add_parts(parser)

@@ -1,8 +1,10 @@
 """What is evaluated: whatever samples futures. A model, or a baseline."""
 
 import abc
+import contextlib
 import dataclasses
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import torch
@@ -12,6 +14,8 @@ from svg_pyro.errors import EvaluationError
 from svg_pyro.evaluation.likelihood import Likelihood, likelihood
 from svg_pyro.model.ensemble import Ensemble
 from svg_pyro.model.generation import Draw
+from svg_pyro.model.precision import autocast
+from svg_pyro.model.sampler import Sampler
 from svg_pyro.model.svg import SVG
 
 
@@ -177,6 +181,10 @@ class ModelCandidate(Candidate):
         The checkpoint's file, and the hash of its content.
     step : int, optional
         Training steps behind it, where the checkpoint says so.
+    precision : str
+        In which the networks work, one of `svg_pyro.config.PRECISIONS`.
+    sampler : Sampler, optional
+        Draws the futures in place of the model itself; of the same precision.
     """
 
     name: str
@@ -184,6 +192,8 @@ class ModelCandidate(Candidate):
     path: str | None = None
     sha256: str | None = None
     step: int | None = None
+    precision: str = "float32"
+    sampler: Sampler | None = dataclasses.field(default=None, repr=False)
 
     @property
     def stochastic(self) -> bool:
@@ -234,7 +244,7 @@ class ModelCandidate(Candidate):
         FramesError
             The context is not of the model's frames, or a number is below 1.
         """
-        futures: Iterator[torch.Tensor] = self.svg.futures(
+        futures: Iterator[torch.Tensor] = (self.sampler or self.svg).futures(
             context,
             horizon,
             num_samples=num_samples,
@@ -261,15 +271,16 @@ class ModelCandidate(Candidate):
         ConfigError
             The noise is not known before the truth.
         """
-        draws: Iterator[Draw] = self.svg.draws(
-            context,
-            horizon,
-            num_samples=num_samples,
-            chunk_size=chunk_size,
-            noise=True,
-            actions=self._taken(actions),
-        )
-        return draws
+        with self._working():
+            draws: Iterator[Draw] = self.svg.draws(
+                context,
+                horizon,
+                num_samples=num_samples,
+                chunk_size=chunk_size,
+                noise=True,
+                actions=self._taken(actions),
+            )
+        return self._each(draws)
 
     def likelihood(
         self,
@@ -282,7 +293,23 @@ class ModelCandidate(Candidate):
         if self.svg.observation.needs_target:
             return None
         taken = self._taken(actions)
-        return likelihood(self.svg, frames, num_particles, actions=taken)
+        with self._working():
+            return likelihood(self.svg, frames, num_particles, actions=taken)
+
+    def _working(self) -> AbstractContextManager[None]:
+        """The precision; what PyTorch is set to where none is asked for."""
+        if self.precision == "float32":
+            return contextlib.nullcontext()
+        return autocast(self.device, self.precision)
+
+    def _each(self, draws: Iterator[Draw]) -> Iterator[Draw]:
+        """The draws, each made in the precision, and given up in the caller's."""
+        while True:
+            with self._working():
+                draw = next(draws, None)
+            if draw is None:
+                return
+            yield draw
 
     def _taken(self, actions: torch.Tensor | None) -> torch.Tensor | None:
         """The actions, if the model takes any."""

@@ -16,6 +16,7 @@ from svg_pyro.evaluation.candidates import (
 )
 from svg_pyro.model import checkpoint
 from svg_pyro.model.ensemble import Ensemble
+from svg_pyro.model.sampler import Sampler
 from svg_pyro.model.svg import SVG
 
 _NAMES = {
@@ -32,7 +33,13 @@ _PAPERS = {
 }
 
 
-def load_candidates(specs: Sequence[str], device: torch.device) -> list[Candidate]:
+def load_candidates(
+    specs: Sequence[str],
+    device: torch.device,
+    *,
+    precision: str = "float32",
+    compiled: bool = False,
+) -> list[Candidate]:
     """The models of some checkpoints, with names that differ, then a baseline.
 
     Parameters
@@ -42,6 +49,10 @@ def load_candidates(specs: Sequence[str], device: torch.device) -> list[Candidat
         SVG-FP or deterministic) and names the parts that are not the paper's.
     device : torch.device
         Where the models are put.
+    precision : str
+        In which they work, one of `svg_pyro.config.PRECISIONS`.
+    compiled : bool
+        Whether what draws futures is compiled; see `svg_pyro.Sampler`.
 
     Returns
     -------
@@ -55,10 +66,21 @@ def load_candidates(specs: Sequence[str], device: torch.device) -> list[Candidat
         are not finite.
     EvaluationError
         A name is given twice.
+    ConfigError
+        The precision is unknown, or a model's networks cannot be compiled.
     """
     models = [_load(spec, device) for spec in specs]
     names = _distinct(models, [_split(spec)[0] for spec in specs])
-    named = (replace(m, name=n) for m, n in zip(models, names, strict=True))
+    named = [replace(m, name=n) for m, n in zip(models, names, strict=True)]
+    if compiled or precision != "float32":
+        named = [
+            replace(
+                model,
+                precision=precision,
+                sampler=Sampler(model.svg, precision, compiled=compiled),
+            )
+            for model in named
+        ]
     return [*named, LAST_FRAME]
 
 
@@ -77,7 +99,8 @@ def joined(
     Raises
     ------
     EvaluationError
-        There are fewer than two models, or one has the name.
+        There are fewer than two models, one has the name, or they are compiled or of
+        another precision than float32.
     ConfigError
         The models differ in their frames or context.
     """
@@ -90,6 +113,12 @@ def joined(
         raise EvaluationError(
             f"a checkpoint has the name {name!r}, which the ensemble takes; give it "
             "another, NAME=PATH"
+        )
+    if any(one.sampler is not None for one in models):
+        raise EvaluationError(
+            "an ensemble is computed in float32 and is not compiled; leave precision "
+            "and compile out",
+            advice=("precision", "compile"),
         )
     hashes = ",".join(one.sha256 or "" for one in models)
     return EnsembleCandidate(

@@ -22,6 +22,8 @@ from svg_pyro.util.tensors import to_float
 
 STATE = "state.pt"
 _SECONDS = 30  # between saves
+# What evaluations did before they stored it.
+_EARLIER = {"precision": "float32", "compile": False}
 
 
 @dataclass(frozen=True)
@@ -112,13 +114,14 @@ class Evaluation:
                 f"{path} is no readable evaluation; start again in another folder"
             ) from error
         for key, value in self._about().items():
-            if about.get(key) != value:
+            stored = about.get(key, _EARLIER.get(key))
+            if stored != value:
                 raise EvaluationError(
-                    f"{path} is of another evaluation: {key} was {about.get(key)!r}, "
+                    f"{path} is of another evaluation: {key} was {stored!r}, "
                     f"now it is {value!r}; give the same, or another folder"
                 )
-        for scorer, stored in zip(self.scorers, scorers, strict=True):
-            scorer.load_state_dict(stored)
+        for scorer, sums in zip(self.scorers, scorers, strict=True):
+            scorer.load_state_dict(sums)
 
     def run(self) -> bool:
         """Score what is not yet scored.

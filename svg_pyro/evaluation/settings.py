@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from svg_pyro.config import check_precision
 from svg_pyro.errors import EvaluationError
 from svg_pyro.evaluation.sampling import Sampling
 from svg_pyro.metrics.protocols import find_protocols
@@ -46,12 +47,23 @@ class EvaluationSettings:
         The first clips whose likelihood is bounded; 0: none.
     pictures : int
         The first clips that are drawn.
+    precision : str
+        Of the networks: one of `svg_pyro.config.PRECISIONS`; scores are computed in
+        float32 and summed in float64 in any case.
+    compile : bool
+        Compile the networks that draw futures first, for GPUs and many clips; where
+        `intervals` are noisy they are not.
+    threads : int or None
+        Of PyTorch on the CPU, whose sums depend on them in the last digits; without it
+        PyTorch's own choice.
 
     Raises
     ------
     EvaluationError
         A number is too low or not whole, a protocol is unknown or none is given, or
         `intervals` is neither "means" nor "noisy".
+    ConfigError
+        The precision is unknown.
     """
 
     n_past: int
@@ -67,9 +79,15 @@ class EvaluationSettings:
     particles: tuple[int, ...] = (1, 10, 100, 1000)
     likelihood_clips: int = 16
     pictures: int = 4
+    precision: str = "float32"
+    compile: bool = False
+    threads: int | None = None
 
     def __post_init__(self) -> None:
         find_protocols(self.protocols)
+        check_precision(self.precision)
+        if self.threads is not None:
+            check_whole("threads", self.threads, least=1, error=EvaluationError)
         for name in _POSITIVE:
             check_whole(name, getattr(self, name), least=1, error=EvaluationError)
         for name in ("seed", "calibration_samples", "likelihood_clips", "pictures"):
