@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from svg_pyro.data.robots.episodes import Place, Recording, RobotClips, Track
+from svg_pyro.data.robots.episodes import RobotClips
 from svg_pyro.data.robots.hdf5_file import (
     LAYOUTS,
     Demo,
@@ -11,7 +11,7 @@ from svg_pyro.data.robots.hdf5_file import (
     hdf5_files,
     rows_of,
 )
-from svg_pyro.data.robots.lerobot import check_finite
+from svg_pyro.data.robots.recording import Place, Recording, Track, check_finite
 from svg_pyro.data.videos.decode import Source
 from svg_pyro.errors import DataError
 

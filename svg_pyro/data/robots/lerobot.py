@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from svg_pyro.data.robots.episodes import Place, Recording, RobotClips, Track
+from svg_pyro.data.robots.episodes import RobotClips
 from svg_pyro.data.robots.lerobot_meta import Entry, Info, read_entries, read_info
 from svg_pyro.data.robots.parquet import numbers, read_table
+from svg_pyro.data.robots.recording import Place, Recording, Track, check_finite
 from svg_pyro.data.videos.decode import Source
 from svg_pyro.errors import DataError
 from svg_pyro.util.optional import need
@@ -154,30 +155,6 @@ class _Rows:
                 f"info.json says {self._info.widths[key]}"
             )
         return values
-
-
-def check_finite(actions: np.ndarray, where: str) -> None:
-    """Refuse actions that are no numbers.
-
-    Parameters
-    ----------
-    actions : numpy.ndarray
-        Shape ``(L, A)``.
-    where : str
-        The episode, for the message.
-
-    Raises
-    ------
-    DataError
-        One is infinite or NaN.
-    """
-    good = np.isfinite(actions).all(1)
-    if not good.all():
-        raise DataError(
-            f"{where}, frame {int(np.argmin(good))}: its action is not finite "
-            f"({actions[np.argmin(good)].tolist()})",
-            advice=("actions",),
-        )
 
 
 def _missing(path: Path, names: Sequence[str]) -> DataError:

@@ -1,6 +1,7 @@
 """LeRobot data sets of versions 2 and 3, written here as the format is published."""
 
 import json
+import pickle
 
 import av
 import numpy as np
@@ -167,6 +168,13 @@ def test_decoded_frames_are_kept(tmp_path, version):
     both(root, tmp_path)
     again = {p: p.stat().st_mtime_ns for p in (tmp_path / "cache").glob("*.frames")}
     assert again == kept
+
+
+def test_processes_that_read_ahead_get_the_same(tmp_path):
+    data = both(write_lerobot(tmp_path / "set", "v3.0"), tmp_path)[0]
+    copy = pickle.loads(pickle.dumps(data))
+    assert copy.clip(0, 3).equal(data.clip(0, 3))
+    assert copy.actions(0, 3).equal(data.actions(0, 3))
 
 
 def test_actions_may_be_left_unread_or_asked_for(tmp_path):
