@@ -26,6 +26,7 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
     "context_latents": ("sample", "mean"),
     "batch_norm": ("frames", "time"),
     "generation_norm": ("running", "batch"),
+    "warp_from": ("before", "context"),
 }
 _POSITIVE = (
     "image_size",
@@ -126,6 +127,11 @@ class SVGConfig:
         The decoder also gives a flow, by which the frame before is moved, and masks by
         which each pixel is blended of that frame, the decoded one and, with
         `pixel_skip`, the skip frame. Not in the paper; objects keep their texture.
+    warp_from : str
+        What a decoder that warps moves in generation: the frame "before", as in
+        training, or the last frame of the "context", along all flows since: it is
+        interpolated once, so that objects do not fade; what came into view since is
+        not in it. In `own_means` the frame before a row of own frames is the context.
     posterior_start : int
         Frame at which the inference network starts: 1 (the paper: it has seen x_{1:t}),
         or 2 (the first code: x_1 never enters; needed for its weights).
@@ -177,6 +183,7 @@ class SVGConfig:
     dynamics: str = "vector"
     map_channels: int = 16
     warp: bool = False
+    warp_from: str = "before"
     posterior_start: int = 1
     context_latents: str = "sample"
     batch_norm: str = "frames"
@@ -208,6 +215,11 @@ class SVGConfig:
                 raise ConfigError(
                     f"{name} is {getattr(self, name)!r}; give True or False"
                 )
+        if self.warp_from != "before" and not self.warp:
+            raise ConfigError(
+                f"warp_from is {self.warp_from!r}, and warp False: nothing is moved; "
+                'give warp=True, or warp_from="before"'
+            )
 
     @classmethod
     def preset(cls, name: str, **changes: object) -> "SVGConfig":

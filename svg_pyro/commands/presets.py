@@ -88,7 +88,7 @@ _SMMNIST = {
     # learns when it will bounce; see the README. Two latents: unused ones would only
     # add noise to the prior's entropy.
     "bounces": RunPreset(
-        SVGConfig.preset("smmnist", z_dim=2, beta=3e-5, **_MAPS),
+        SVGConfig.preset("smmnist", z_dim=2, beta=3e-5, warp_from="context", **_MAPS),
         TrainingConfig(
             steps=4500,
             batch_size=8,

@@ -47,7 +47,7 @@ def export_step(svg: Any, state: State) -> torch.export.ExportedProgram:
     Raises
     ------
     ConfigError
-        When the prior is of another kind.
+        When the prior is of another kind, or the model's `warp_from` is "context".
     FramesError
         When the state has seen one frame only.
 
@@ -63,6 +63,10 @@ def export_step(svg: Any, state: State) -> torch.export.ExportedProgram:
     >>> memory[0].shape
     torch.Size([1, 1, 1, 64, 64])
     """
+    if svg.config.warp_from != "before":
+        raise ConfigError(
+            'a step whose warp_from is "context" is not exported; set it to "before"'
+        )
     if state.time < 2:
         raise FramesError(
             "the state has seen one frame, and parts have no memory yet; step once"

@@ -9,7 +9,7 @@ from pyro.ops.provenance import get_provenance
 from svg_pyro.config import SVGConfig
 from svg_pyro.errors import ConfigError
 from svg_pyro.model.checks import latents
-from svg_pyro.model.features import Features, decode
+from svg_pyro.model.features import Features, decode_next, source_of
 from svg_pyro.model.inputs import join, with_action
 from svg_pyro.model.skips import skips_of_future
 from svg_pyro.model.types import Part, RecurrentState
@@ -66,12 +66,11 @@ def roll_out(
         "future skips", lambda: skips_of_future(svg.decoder, features, svg.config)
     )
     seen, h, future = features.h.shape[1], features.h[:, -1:], _Future(horizon)
-    mean = features.inputs[:, -1:]
+    source = source_of(svg.config, features.inputs[:, -1:])
     for t in range(seen + 1, seen + horizon + 1):
         action = features.actions_from(t - 2, t - 1)
         g, states = predict_next(svg, t, with_action(svg, h, action), states)
-        decoded = decode(svg.decoder, g, prepared, mean).to(features.frames.dtype)
-        mean, _ = svg.observation.split(decoded)
+        decoded, mean, source = decode_next(svg, g, prepared, source)
         future.append(decoded if noise else mean)
         if t == seen + horizon:
             break

@@ -12,7 +12,7 @@ from torch.utils._pytree import tree_map
 
 from svg_pyro.errors import FramesError
 from svg_pyro.model.checks import check_count, check_frames, latents
-from svg_pyro.model.features import decode
+from svg_pyro.model.features import Source, decode_next, source_of
 from svg_pyro.model.inputs import check_action, join, with_action, with_action_before
 from svg_pyro.model.skips import last_skip_frame
 from svg_pyro.util.modes import evaluating
@@ -54,6 +54,7 @@ class State:
     scored_skips: list[torch.Tensor]
     future_skips: list[torch.Tensor]
     newest_skips: list[torch.Tensor]
+    source: Source
     nll: torch.Tensor | None = None
     kl: torch.Tensor | None = None
     log_weight: torch.Tensor | None = None
@@ -159,6 +160,7 @@ def start(svg: Any, frame: torch.Tensor) -> State:
         scored_skips=prepared,
         future_skips=prepared,
         newest_skips=prepared,
+        source=source_of(svg.config, frame.squeeze(-4)),
     )
 
 
@@ -207,8 +209,9 @@ def _observed(
         log_ratio = (posterior.log_prob(z) - prior.log_prob(z)).squeeze(-1)
         kl = _divergence(posterior, prior, log_ratio)
     g, predictor_state = svg.frame_predictor(_inputs(seen, z), state.predictor)
-    mean, extra = svg.observation.split(_decoded(svg, g, state.scored_skips, state))
-    likelihood = svg.observation(mean.to(frame.dtype), extra, frame)
+    decoded, mean, _ = decode_next(svg, g, state.scored_skips, _source(state))
+    _, extra = svg.observation.split(decoded)
+    likelihood = svg.observation(mean, extra, frame)
     nll = -likelihood.log_prob(frame).squeeze(-1)
     prepared = svg.decoder.prepare(frame, skips)
     config, time = svg.config, state.time + 1
@@ -226,6 +229,7 @@ def _observed(
         scored_skips=prepared if scored else state.scored_skips,
         future_skips=prepared if newest else state.newest_skips,
         newest_skips=prepared,
+        source=source_of(config, wide(frame).squeeze(-4)),
         nll=nll,
         kl=torch.zeros_like(nll) if kl is None else kl,
         log_weight=-nll if log_ratio is None else -nll - log_ratio,
@@ -241,8 +245,7 @@ def _imagined(
     if prior is not None:
         z = prior.sample() if z is None else z.unsqueeze(-2)
     g, predictor_state = svg.frame_predictor(_inputs(seen, z), state.predictor)
-    mean, _ = svg.observation.split(_decoded(svg, g, state.future_skips, state))
-    mean = mean.to(state.frame.dtype)
+    _, mean, source = decode_next(svg, g, state.future_skips, _source(state))
     h, skips = svg.encoder(mean)
     posterior_state = None
     if svg.posterior is not None:
@@ -261,6 +264,7 @@ def _imagined(
         prior=prior_state,
         posterior=posterior_state,
         predictor=predictor_state,
+        source=Source(*(None if x is None else x.squeeze(-4) for x in source)),
         nll=None,
         kl=None,
         log_weight=None,
@@ -269,10 +273,10 @@ def _imagined(
     )
 
 
-def _decoded(
-    svg: Any, g: torch.Tensor, skips: list[torch.Tensor], state: State
-) -> torch.Tensor:
-    return decode(svg.decoder, g, skips, state.frame.unsqueeze(-4))
+def _source(state: State) -> Source:
+    """What is moved to make the next frame, with a dimension of time."""
+    frame, flow = state.source
+    return Source(frame.unsqueeze(-4), None if flow is None else flow.unsqueeze(-4))
 
 
 def _prior(svg: Any, seen: torch.Tensor, state: State) -> tuple[Any, Any]:

@@ -12,7 +12,13 @@ clip, so that time stays a plate.
 import torch
 
 from svg_pyro.config import TrainingConfig
-from svg_pyro.model.features import Features, decode, encode
+from svg_pyro.model.features import (
+    Features,
+    Source,
+    decode_next,
+    encode,
+    source_of,
+)
 from svg_pyro.model.inference import posterior_of
 from svg_pyro.model.inputs import join, with_action
 from svg_pyro.model.skips import skips_of_targets
@@ -60,26 +66,43 @@ def with_own_means(
     """
     steps = frames.shape[1]
     own = torch.rand(frames.shape[:2], device=frames.device) < share
+    own[:, :2] = False
     with evaluating(svg):
         features = encode(svg.encoder, frames, actions=actions)
         z = _latents(svg, features)
         skips = skips_of_targets(svg.decoder, features, svg.config)
         mixed, state = frames.clone(), None
         h = features.h.clone()
+        source = source_of(svg.config, mixed[:, :1])
         for t in range(1, steps - 1):
             x = with_action(svg, h[:, t - 1 : t], features.actions_from(t - 1, t))
             if z is not None:
                 x = join(x, z[:, t - 1 : t])
             g, state = svg.frame_predictor(x, state)
             rows = own[:, t]
-            if t < 2 or not rows.any():
+            if not rows.any():
                 continue
             prepared = [s[rows, t - 1 : t] for s in skips]
-            decoded = decode(svg.decoder, g[rows], prepared, mixed[rows, t - 1 : t])
-            mean = svg.observation.split(decoded)[0].to(mixed.dtype)
+            source = _begun(svg, source, mixed[:, t - 1 : t], own[:, t - 1])
+            given = Source(*(None if x is None else x[rows] for x in source))
+            _, mean, after = decode_next(svg, g[rows], prepared, given)
+            if source.flow is not None:
+                source.flow[rows] = after.flow
             mixed[rows, t : t + 1] = mean
             h[rows, t : t + 1] = svg.encoder(mean)[0].to(h.dtype)
     return mixed
+
+
+def _begun(svg: SVG, source: Source, before: torch.Tensor, own: torch.Tensor) -> Source:
+    """The source of the next frames: the frames before, but in rows of own frames."""
+    new = source_of(svg.config, before)
+    if source.flow is None or new.flow is None:
+        return new
+    keep = own[:, None, None, None, None]
+    return Source(
+        torch.where(keep, source.frame, new.frame),
+        torch.where(keep, source.flow, new.flow),
+    )
 
 
 def _latents(svg: SVG, features: Features) -> torch.Tensor | None:

@@ -18,7 +18,14 @@ from svg_pyro.model.networks.convolutions import (
     SplitConvTranspose,
     fold,
 )
-from svg_pyro.model.networks.warping import FLOW_GAIN, MASK_GAIN, blend, enlarge, warp
+from svg_pyro.model.networks.warping import (
+    FLOW_GAIN,
+    MASK_GAIN,
+    blend,
+    compose,
+    enlarge,
+    warp,
+)
 from svg_pyro.model.pyro_internals import Contract
 
 
@@ -164,7 +171,8 @@ class Decoder(Contract):
         g: torch.Tensor,
         prepared: list[torch.Tensor],
         previous: torch.Tensor | None = None,
-    ) -> torch.Tensor:
+        so_far: torch.Tensor | None = None,
+    ) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
         """Decode frames.
 
         Parameters
@@ -176,12 +184,17 @@ class Decoder(Contract):
         previous : torch.Tensor, optional
             The frames before those to decode, true or generated, of a shape that
             expands to ``(*samples, *batch, C, H, W)``; given to a decoder that warps.
+        so_far : torch.Tensor, optional
+            Given where ``warp_from`` is "context": then `previous` is an earlier frame,
+            and this the flow from it to the frame before, in pixels, of a shape that
+            expands to ``(*samples, *batch, 2, H, W)``.
 
         Returns
         -------
         torch.Tensor
             Means, values in [0, 1], and then the extra channels; shape
-            ``(*samples, *batch, C + extra_channels, H, W)``.
+            ``(*samples, *batch, C + extra_channels, H, W)``. With `so_far` a pair:
+            these and the flow from `previous` to them.
         """
         raise NotImplementedError
 
@@ -236,7 +249,8 @@ class StagedDecoder(Decoder):
         g: torch.Tensor,
         prepared: list[torch.Tensor],
         previous: torch.Tensor | None = None,
-    ) -> torch.Tensor:
+        so_far: torch.Tensor | None = None,
+    ) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
         """See `Decoder.forward`."""
         *halves, frames = prepared
         d: torch.Tensor = self.head(self.as_maps(g.flatten(0, -2)))
@@ -248,8 +262,13 @@ class StagedDecoder(Decoder):
         if self.warps:
             d = d.unflatten(0, g.shape[:-1])
             bounded, extra = d.tensor_split([d.shape[-3] - self.extra_channels], dim=-3)
+            flow = enlarge(flow.to(d.dtype) * FLOW_GAIN, (d.shape[-2], d.shape[-1]))
+            if so_far is not None:
+                flow = compose(so_far, flow)
             mean = self._moved_mean(bounded, flow, frames, previous)
-            return torch.cat([mean, extra], -3) if self.extra_channels else mean
+            if self.extra_channels:
+                mean = torch.cat([mean, extra], -3)
+            return mean if so_far is None else (mean, flow)
         if not self.extra_channels:
             return self._mean(d.sigmoid().unflatten(0, g.shape[:-1]), frames)
         d = d.unflatten(0, g.shape[:-1])
@@ -277,7 +296,6 @@ class StagedDecoder(Decoder):
             )
         masks = 1 + self.pixel_skip
         new, logits = d.split([d.shape[-3] - masks, masks], -3)
-        flow = enlarge(flow.to(d.dtype) * FLOW_GAIN, (d.shape[-2], d.shape[-1]))
         moved = warp(previous.expand_as(new), flow)
         return blend(new.sigmoid(), moved, frames, logits * MASK_GAIN)
 

@@ -31,23 +31,51 @@ def warp(frames: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
     torch.Tensor
         Shape ``(*batch, C, H, W)``.
     """
-    batch = frames.shape[:-3]
-    height, width = frames.shape[-2:]
-    flow = flow.flatten(0, -4)
+    return _sampled(frames, flow, "bicubic").clamp(0, 1)
+
+
+def compose(so_far: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
+    """The flow of two moves as one: `so_far`, and then `flow`.
+
+    ::
+
+        both(y, x) = flow(y, x) + so_far((y, x) + flow(y, x))
+
+    with bilinear interpolation.
+
+    Parameters
+    ----------
+    so_far : torch.Tensor
+        Displacements (y, x) in pixels, of a shape that expands to that of `flow`.
+    flow : torch.Tensor
+        Shape ``(*batch, 2, H, W)``.
+
+    Returns
+    -------
+    torch.Tensor
+        Shape ``(*batch, 2, H, W)``.
+    """
+    moved = _sampled(so_far.expand_as(flow), flow, "bilinear")
+    return flow + moved
+
+
+def _sampled(values: torch.Tensor, flow: torch.Tensor, mode: str) -> torch.Tensor:
+    """``values((y, x) + flow(y, x))``, beyond the edge its nearest pixel."""
+    height, width = values.shape[-2:]
+    batch, flow = values.shape[:-3], flow.flatten(0, -4)
     rows = torch.arange(height, dtype=flow.dtype, device=flow.device)[:, None]
     columns = torch.arange(width, dtype=flow.dtype, device=flow.device)
     # grid_sample counts from -1 to 1 over the centres of the first and last pixels.
     y = (flow[:, 0] + rows) * (2 / (height - 1)) - 1
     x = (flow[:, 1] + columns) * (2 / (width - 1)) - 1
-    moved: torch.Tensor = F.grid_sample(
-        frames.flatten(0, -4),
+    sampled: torch.Tensor = F.grid_sample(
+        values.flatten(0, -4),
         torch.stack([x, y], -1),
-        mode="bicubic",
+        mode=mode,
         padding_mode="border",
         align_corners=True,
     )
-    whole: torch.Tensor = moved.clamp(0, 1).unflatten(0, batch)
-    return whole
+    return sampled.unflatten(0, batch)
 
 
 def enlarge(flow: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
