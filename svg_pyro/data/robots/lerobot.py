@@ -90,8 +90,9 @@ class _LeRobotRecording(Recording):
             )
         assert track.times is not None
         off = np.abs(times[inside] - film.start - track.times)
-        if (off >= half).any():
-            t = int(np.argmax(off >= half))
+        good = off < half  # not where the time is NaN
+        if not good.all():
+            t = int(np.argmin(good))
             raise DataError(
                 f"{where}, frame {t}: is shown {off[t]:.3f} s off the time of its row "
                 f"in {entry.table}, at {self._info.fps:g} frames/s"
@@ -109,8 +110,9 @@ class _Rows:
         columns = {"episode_index", "frame_index", "timestamp", *self._keys.values()}
         table = read_table(path, columns.__contains__)
         self._episode = numbers(table, "episode_index", path).reshape(-1)
-        self._frame = numbers(table, "frame_index", path).reshape(-1)
-        self._time = numbers(table, "timestamp", path).reshape(-1).astype(np.float64)
+        # Some writers leave these out (NVIDIA's GR00T sets have no frame_index).
+        self._frame = self._maybe(table, "frame_index")
+        self._time = self._maybe(table, "timestamp")
         self._values = {
             name: self._of(table, key) for name, key in self._keys.items() if key
         }
@@ -128,11 +130,11 @@ class _Rows:
             raise DataError(f"{where} is empty")
         first = int(rows[0])
         window = slice(first, first + entry.length)
-        if (
-            rows[-1] >= window.stop
-            or (self._frame[window] != np.arange(entry.length)).any()
-        ):
+        count = np.arange(entry.length)
+        frame = count if self._frame is None else self._frame[window]
+        if rows[-1] >= window.stop or (frame != count).any():
             raise DataError(f"{where}: its rows are not in the order of frame_index")
+        times = count / self._info.fps if self._time is None else self._time[window]
         values = {name: value[window] for name, value in self._values.items()}
         actions = values.get("actions")
         if actions is not None:
@@ -141,10 +143,15 @@ class _Rows:
             entry.length,
             actions,
             values.get("states"),
-            times=self._time[window],
+            times=times,
             first_row=first,
             table_rows=len(self._episode),
         )
+
+    def _maybe(self, table: Any, key: str) -> np.ndarray | None:
+        if key not in table.column_names:
+            return None
+        return numbers(table, key, self._path).reshape(-1).astype(np.float64)
 
     def _of(self, table: Any, key: str) -> np.ndarray:
         values = numbers(table, key, self._path).astype(np.float32)

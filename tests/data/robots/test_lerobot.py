@@ -253,7 +253,8 @@ def test_an_action_that_is_not_finite_is_refused(tmp_path, version, bad):
         ("action", [[1.0, 2.0]] * 8 + [None], "'action' has rows without a value"),
         ("action", [[1.0, 2.0]] * 8 + [[1.0]], "'action' are not equally long"),
         ("action", [["a", "b"]] * 9, "holds string, no numbers"),
-        ("timestamp", None, "has no column 'timestamp'"),
+        ("episode_index", None, "has no column 'episode_index'"),
+        ("timestamp", [0.04 * t for t in range(8)] + [float("nan")], "frame 8: is"),
         ("frame_index", [*range(1, 9), 0], "not in the order of frame_index"),
     ],
 )
@@ -261,6 +262,16 @@ def test_a_table_that_is_not_as_promised_is_refused(tmp_path, column, values, wo
     root = write_lerobot(tmp_path / "set", "v2.1")
     edit_table(root / TABLE["v2.1"], **{column: values})
     assert words in refused(root, tmp_path)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_rows_without_their_number_and_time_count_as_they_come(tmp_path, version):
+    root = write_lerobot(tmp_path / "set", version, LENGTHS)
+    for path in root.glob("data/*/*.parquet"):
+        edit_table(path, frame_index=None, timestamp=None)
+    for data in both(root, tmp_path):
+        first = int(numbers(data.clip(0))[0])
+        np.testing.assert_array_equal(data.actions(0), actions_of(first, 3))
 
 
 @pytest.mark.parametrize(
