@@ -200,7 +200,8 @@ class VideoOptions(DataOptions):
     Attributes
     ----------
     test_data : str or None
-        Other videos to test on; without them a tenth of the videos is kept for testing.
+        Other videos to test on; without them a folder that has "train" and "test" in it
+        is divided so, and of another one a tenth of the videos is kept for testing.
     stride : int
         Frames of a video from one frame of a clip to the next.
     fit : str

@@ -9,6 +9,7 @@ import argparse
 import contextlib
 import dataclasses
 import difflib
+import io
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -207,7 +208,13 @@ def _read_mapping(path: str) -> dict[object, object]:
 
 @contextlib.contextmanager
 def one_line_errors() -> Iterator[None]:
-    """End the program with one line and status 2 where the user can mend the error."""
+    """End the program with one line and status 2 where the user can mend the error.
+
+    Names that the terminal's encoding has no letters for are printed with escapes.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors != "backslashreplace":
+            stream.reconfigure(errors="backslashreplace")
     try:
         yield
     except SVGError as error:

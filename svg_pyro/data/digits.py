@@ -4,6 +4,7 @@ import contextlib
 import gzip
 import hashlib
 import socket
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -24,6 +25,7 @@ _LABEL_FILES = {
     "train": ("train-labels-idx1-ubyte", "a25bea736e30d166cdddb491f175f624"),
     "test": ("t10k-labels-idx1-ubyte", "27ae3e4e09519cfbb04c329615203637"),
 }
+_MOST_BYTES = 60_000 * 28 * 28 + 17  # one more than the largest file has
 _HEADER = 16  # bytes before the pixels
 _LABEL_HEADER = 8
 _SIDE = 28
@@ -39,7 +41,9 @@ def load_mnist(root: str | Path, split: str) -> torch.Tensor:
     ----------
     root : str or Path
         Holds ``train-images-idx3-ubyte`` and ``t10k-images-idx3-ubyte``, plain or
-        with ``.gz``, in itself, in ``raw`` or in ``MNIST/raw``.
+        with ``.gz``, in itself, in ``raw`` or in ``MNIST/raw``; also by the names
+        that 7-zip gives them (``train-images.idx3-ubyte``), and each in a folder of
+        its own name.
     split : str
         "train" (60,000 images) or "test" (10,000).
 
@@ -89,10 +93,10 @@ def load_mnist_labels(root: str | Path, split: str) -> torch.Tensor:
 def _read(path: Path, md5: str) -> bytes:
     """A file's content, unpacked, if it is what was published."""
     try:
-        data = path.read_bytes()
-        if path.suffix == ".gz":
-            data = gzip.decompress(data)
-    except (OSError, EOFError) as error:
+        # No more than MNIST's, whatever a file would unpack to.
+        with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
+            data = file.read(_MOST_BYTES)
+    except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path}: cannot be read ({error}); fetch it again") from error
     digest = hashlib.md5(data, usedforsecurity=False).hexdigest()
     if digest != md5:
@@ -273,11 +277,12 @@ def _is_there(root: Path) -> bool:
 
 
 def _find(root: Path, name: str) -> Path:
-    folders = (root, root / "raw", root / "MNIST" / "raw")
-    for folder in folders:
-        for path in (folder / name, folder / f"{name}.gz"):
-            if path.is_file():
-                return path
+    dotted = name.replace("-idx", ".idx")  # as the archive itself calls its content
+    for folder in (root, root / "raw", root / "MNIST" / "raw"):
+        for plain in (name, dotted, f"{name}/{name}", f"{dotted}/{dotted}"):
+            for path in (folder / plain, folder / f"{plain}.gz"):
+                if path.is_file():
+                    return path
     raise DataError(
         f"{root}: holds no {name} (looked there, in raw and in MNIST/raw, also for "
         ".gz); give the folder of MNIST's IDX files"

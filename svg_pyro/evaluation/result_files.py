@@ -74,7 +74,12 @@ def write_curves(results: EvaluationResults, path: str | Path) -> None:
 
     Frames are counted from 1 in the clip; the first context frame is frame 1.
     """
-    with written_beside(path) as beside, open(beside, "w", newline="") as file:
+    with (
+        written_beside(path) as beside,
+        open(
+            beside, "w", newline="", encoding="utf-8", errors="backslashreplace"
+        ) as file,
+    ):
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
         for candidate in results.candidates:

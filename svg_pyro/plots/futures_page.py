@@ -77,4 +77,4 @@ def write_futures_page(page: FuturesPage, path: str | Path) -> None:
         page=page, pictures=pictures
     )
     with written_beside(path) as beside:
-        beside.write_text(text, encoding="utf-8")
+        beside.write_text(text, encoding="utf-8", errors="backslashreplace")

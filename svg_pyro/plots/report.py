@@ -100,7 +100,7 @@ def write_report(
         pictures=[_picture(p) for p in pictures],
     )
     with written_beside(path) as beside:
-        beside.write_text(page, encoding="utf-8")
+        beside.write_text(page, encoding="utf-8", errors="backslashreplace")
 
 
 def number(value: float | None, digits: int) -> str:
@@ -251,7 +251,7 @@ def _once(likelihood: LikelihoodResult) -> list[str]:
 
 
 def _svg(path: Path) -> str:
-    text = Path(path).read_text(encoding="utf-8")
+    text = Path(path).read_text(encoding="utf-8", errors="backslashreplace")
     # What comes before is for files of their own.
     return text[text.index("<svg") :]
 

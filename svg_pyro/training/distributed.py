@@ -67,7 +67,7 @@ def start() -> None:
         dist.init_process_group("gloo", timeout=_PATIENCE)
     if rank() > 0:
         # Open for as long as the process prints.
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
 
 
 def launched() -> bool:

@@ -105,7 +105,7 @@ def write_json(path: str | Path, values: Any, **options: Any) -> None:
         Those of ``json.dumps``.
     """
     with written_beside(path) as beside:
-        beside.write_text(json.dumps(values, indent=1, **options) + "\n")
+        beside.write_text(json.dumps(values, indent=1, **options) + "\n", "utf-8")
 
 
 def free_folder(path: str | Path) -> Path:

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import pickle
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -232,6 +233,38 @@ def test_idx_files_wherever_they_lie(tmp_path, published, folder, packed):
     load, words = digits.find_digits(tmp_path)
     assert np.array_equal(load("test").numpy(), pixels) and len(load("train")) == 4
     assert words == f"the digits are MNIST in {tmp_path}"
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("form", ["dotted", "in a folder of its name"])
+def test_idx_files_as_7_zip_unpacks_them(tmp_path, published, form, packed):
+    files, pixels = published
+    for name, data in files.items():
+        path = tmp_path / name / name
+        if form == "dotted":
+            path = tmp_path / name.replace("-idx3", ".idx3")
+        path = path.with_name(path.name + ".gz" * packed)
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(gzip.compress(data) if packed else data)
+    load, _ = digits.find_digits(tmp_path)
+    assert np.array_equal(load("test").numpy(), pixels) and len(load("train")) == 4
+
+
+def test_no_more_is_unpacked_than_mnist_has(tmp_path, published):
+    """200 MB of zeros in 200 KB."""
+    files, _ = published
+    for name in files:
+        path = tmp_path / f"{name}.gz"
+        with gzip.open(path, "wb") as file:
+            for _ in range(200):
+                file.write(bytes(10**6))
+    tracemalloc.start()
+    try:
+        with pytest.raises(DataError, match="the file is damaged or another one"):
+            digits.load_mnist(tmp_path, "train")
+        assert tracemalloc.get_traced_memory()[1] < 110e6
+    finally:
+        tracemalloc.stop()
 
 
 def test_files_that_are_there_are_not_fetched(tmp_path, published, monkeypatch):

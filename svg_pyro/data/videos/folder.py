@@ -11,6 +11,7 @@ from svg_pyro.data.videos.arrays import videos_in
 from svg_pyro.data.videos.decode import Source, natural
 from svg_pyro.data.videos.frame_store import FrameStore, report_skipped
 from svg_pyro.data.videos.layouts import check_layout
+from svg_pyro.data.videos.published_split import published_split
 from svg_pyro.data.videos.segments import Segment, SegmentClips
 from svg_pyro.data.videos.stills import IMAGE_ENDINGS, is_stack
 from svg_pyro.errors import DataError
@@ -41,7 +42,9 @@ _FORMS = (
 class VideoFolder(SegmentClips):
     """Clips of the videos in a folder, or in one file of several videos.
 
-    The videos are split by file: those whose names' SHA-256 come first are the
+    A folder that comes with parts for training and for testing (see
+    `svg_pyro.data.videos.published_split`) is divided by them, which is said once.
+    Else the videos are split by file: those whose names' SHA-256 come first are the
     test split, so that train and test never share a video, and that a file that is
     added moves few others. A single video is split in time: of its frames the first
     75 % are trained on and the last 20 % tested on, which is said once. Each video is
@@ -72,7 +75,7 @@ class VideoFolder(SegmentClips):
         Draws the windows of the train split, together with epoch and index.
     test_fraction : float
         Part of the videos that is the test split, above 0 and below 1; it has at
-        least one.
+        least one. Not of a folder that comes divided.
     test_path : str or Path, optional
         Videos of the test split. Then those in `path` are not split; any that are
         in both are tested on only.
@@ -111,9 +114,14 @@ class VideoFolder(SegmentClips):
                 refuse_robot_data(place)
         store = FrameStore(cache, image_size, channels, fit)
         if test_path is None:
-            sources = _readable(store, path, find_sources(path, layout=layout))
-            alone = len(sources) == 1
-            if not alone:
+            found = find_sources(path, layout=layout)
+            published = published_split(Path(path).absolute(), found)
+            if published is not None:
+                report_once(published.words)
+                found = published.train if split == "train" else published.test
+            sources = _readable(store, path, found)
+            alone = published is None and len(sources) == 1
+            if published is None and not alone:
                 sources = _part(path, sources, split, test_fraction)
         else:
             alone = False
