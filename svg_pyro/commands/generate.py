@@ -66,6 +66,9 @@ class GenerateOptions:
     actions : str or None
         .npy file of actions, for a model that takes them: a row for each step from a
         frame to the next, those of the context's first.
+    noise : bool
+        Draw frames from the observation model, and do not show their means: intervals
+        over the samples then hold as often as they say.
     fps : float
         Frames a second of the animations.
     out : str or None
@@ -91,6 +94,7 @@ class GenerateOptions:
     fit: str | None = option(None, choices=FITS)
     layout: str | None = option(None, choices=LAYOUTS)
     actions: str | None = option(None, metavar="FILE")
+    noise: bool = False
     fps: float = 10.0
     out: str | None = option(None, metavar="DIR")
     precision: str = option("float32", choices=PRECISIONS)
@@ -182,7 +186,11 @@ def write_futures(
         actions = read_actions(options.actions).to(device)[None]
     with seeded(options.seed, device):
         futures = sampler.predict(
-            context, options.horizon, options.num_samples, actions=actions
+            context,
+            options.horizon,
+            options.num_samples,
+            noise=options.noise,
+            actions=actions,
         )
     futures = futures[:, 0].cpu()
     with written_beside(out.with_name(out.name + ".npz")) as beside:
@@ -196,6 +204,7 @@ def write_futures(
             start=options.start,
             stride=options.stride or 1,
             fit=options.fit or "crop",
+            noise=options.noise,
         )
     if options.shown:
         _draw(to_float(clip), futures, n_past, out, options)

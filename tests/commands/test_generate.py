@@ -202,3 +202,19 @@ def test_files_that_hold_no_actions(actions, words, tmp_path):
         np.save(tmp_path / "actions.npy", actions)
     with pytest.raises(DataError, match=words):
         read_actions(str(tmp_path / "actions.npy"))
+
+
+def test_frames_with_noise_are_those_of_predict(checkpoint, video, tmp_path):
+    np.save(tmp_path / "two.npy", video[:2])
+    few = ["--horizon", 2, "--num-samples", 3, "--shown", 0]
+    for name, flags in {"means": [], "noisy": ["--noise"]}.items():
+        run(checkpoint, tmp_path / "two.npy", *few, "--out", tmp_path / name, *flags)
+    stored = {n: np.load(tmp_path / n / "two.npz") for n in ("means", "noisy")}
+    assert stored["noisy"]["noise"] and not stored["means"]["noise"]
+    svg = svg_pyro.load(checkpoint)
+    given = torch.from_numpy(video[:2])[None, :, None].float() / 255
+    torch.manual_seed(0)
+    want = svg.predict(given, 2, 3, noise=True)[:, 0]
+    found = stored["noisy"]["futures"]
+    assert np.array_equal(found, (want * 255).round().byte().numpy())
+    assert not np.array_equal(found, stored["means"]["futures"])
