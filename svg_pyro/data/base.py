@@ -33,6 +33,11 @@ class ClipDataset(Dataset[torch.Tensor], abc.ABC):
     _epoch: int = 0
     action_dim: int = 0
 
+    @property
+    def frame_shape(self) -> tuple[int, int, int]:
+        """``(C, H, W)`` of a frame."""
+        return self.channels, self.image_size, self.image_size
+
     @abc.abstractmethod
     def __len__(self) -> int:
         """Number of videos."""

@@ -150,8 +150,7 @@ def _checked_actions(dataset: ClipDataset, index: int, epoch: int) -> torch.Tens
 def _checked_clip(dataset: ClipDataset, index: int, epoch: int) -> torch.Tensor:
     """A clip, if it keeps the contract: floats would be divided by 255 in silence."""
     clip = dataset.clip(index, epoch)
-    size = dataset.image_size
-    wanted = (dataset.n_frames, dataset.channels, size, size)
+    wanted = (dataset.n_frames, *dataset.frame_shape)
     if not isinstance(clip, torch.Tensor):
         what = f"a {type(clip).__name__}"
     elif clip.dtype != torch.uint8 or clip.shape != wanted:

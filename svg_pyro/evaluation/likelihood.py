@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import torch
-from torch.distributions import Distribution, Independent, kl_divergence
+from torch.distributions import Distribution, Independent
 
 from svg_pyro.errors import EvaluationError
 from svg_pyro.model.checks import check_count, check_frames
+from svg_pyro.model.divergence import closed_form_kl
 from svg_pyro.model.features import Features, encode
 from svg_pyro.model.svg import SVG
 from svg_pyro.util.modes import evaluating
@@ -238,10 +239,8 @@ def _divergence(
     """KL in closed form, the same for all draws: ``(B, T-1, ...)``, or None."""
     if posterior is None or prior is None:
         return None
-    try:
-        return kl_divergence(posterior, prior)[0].double()
-    except NotImplementedError:
-        return None
+    kl = closed_form_kl(posterior, prior)
+    return None if kl is None else kl[0].double()
 
 
 def _by_unit(distribution: Distribution) -> Distribution | None:

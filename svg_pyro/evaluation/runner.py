@@ -197,7 +197,7 @@ class Evaluation:
             )
         if self.perceptual.fvd_network is not None and self.clips < 2:
             raise EvaluationError("FVD of 1 clip has no covariance; score at least 2")
-        given = data.channels, data.image_size, data.image_size
+        given = data.frame_shape
         for candidate in self.candidates:
             taken = candidate.frame_shape
             if taken not in (None, given):

@@ -200,7 +200,7 @@ def check_reparametrised(guide: Trace, model: Trace) -> None:
     ConfigError
         When a draw of either is not reparametrised.
     """
-    drawn = dict.fromkeys(model.stochastic_nodes, model)
+    drawn: dict[str, Trace] = dict.fromkeys(model.stochastic_nodes, model)
     # The model takes the guide's draws.
     drawn |= dict.fromkeys(guide.stochastic_nodes, guide)
     for name, trace in drawn.items():

@@ -77,6 +77,7 @@ def check_names(config: SVGConfig) -> None:
     for kind in ("backbone", "observation", "prior", "guide"):
         if not (kind == "prior" and config.prior == "none"):
             registered(kind, part_name(config, kind))
+    _check_guide(config)
     _check_dynamics(config)
     _check_size(config)
 
@@ -164,6 +165,8 @@ def _check_given(
             'a guide was given, but the prior is "none": there are no latents to '
             "infer; leave the guide out, or choose a prior"
         )
+    if guide is None and prior is None:
+        _check_guide(config)
     if backbone is not None and not (
         isinstance(backbone, tuple) and len(backbone) == 2
     ):
@@ -188,6 +191,16 @@ def _instance(kind: str, part: object) -> nn.Module:
             f"SVGConfig({kind}={part!r}), or give a module"
         )
     raise ConfigError(f"the {kind} is a {type(part).__name__}; give a torch.nn.Module")
+
+
+def _check_guide(config: SVGConfig) -> None:
+    """Refuse a guide that was chosen where there are no latents."""
+    if config.prior == "none" and config.guide != SVGConfig.guide:
+        raise ConfigError(
+            f"guide is {config.guide!r} and prior 'none': there are no latents to "
+            "infer; leave the guide out, or choose a prior",
+            advice=("guide", "prior"),
+        )
 
 
 def _check_dynamics(config: SVGConfig) -> None:

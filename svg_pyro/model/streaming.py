@@ -7,11 +7,11 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import torch
-from torch.distributions import kl_divergence
 from torch.utils._pytree import tree_map
 
 from svg_pyro.errors import FramesError
 from svg_pyro.model.checks import check_count, check_frames, latents
+from svg_pyro.model.divergence import closed_form_kl
 from svg_pyro.model.features import Source, decode_next, source_of
 from svg_pyro.model.inputs import check_action, join, with_action, with_action_before
 from svg_pyro.model.skips import last_skip_frame
@@ -207,7 +207,8 @@ def _observed(
         )
         z = posterior.sample() if z is None else z.unsqueeze(-2)
         log_ratio = (posterior.log_prob(z) - prior.log_prob(z)).squeeze(-1)
-        kl = _divergence(posterior, prior, log_ratio)
+        closed = closed_form_kl(posterior, prior)
+        kl = log_ratio if closed is None else closed.squeeze(-1)
     g, predictor_state = svg.frame_predictor(_inputs(seen, z), state.predictor)
     decoded, mean, _ = decode_next(svg, g, state.scored_skips, _source(state))
     _, extra = svg.observation.split(decoded)
@@ -289,14 +290,6 @@ def _prior(svg: Any, seen: torch.Tensor, state: State) -> tuple[Any, Any]:
 
 def _inputs(h: torch.Tensor, z: torch.Tensor | None) -> torch.Tensor:
     return h if z is None else join(h, z)
-
-
-def _divergence(posterior: Any, prior: Any, log_ratio: torch.Tensor) -> torch.Tensor:
-    """KL(q || p), ``(*batch,)``, in closed form or as the log ratio of the draw."""
-    try:
-        return kl_divergence(posterior, prior).squeeze(-1)
-    except NotImplementedError:
-        return log_ratio
 
 
 def _checked(svg: Any, frame: torch.Tensor) -> torch.Tensor:

@@ -13,6 +13,7 @@ from pyro.distributions.util import scale_and_mask
 from pyro.infer import Trace_ELBO, TraceMeanField_ELBO
 
 from svg_pyro.errors import TrainingError
+from svg_pyro.model.divergence import closed_form_kl
 
 
 class SyncFreeTraceELBO(Trace_ELBO):
@@ -138,37 +139,15 @@ def importance_traces(
 
 
 def _closed_form(name: str, posterior: Any, prior: Any) -> torch.Tensor:
-    try:
-        return torch.as_tensor(torch.distributions.kl_divergence(posterior, prior))
-    except NotImplementedError:
+    kl = closed_form_kl(posterior, prior)
+    if kl is None:
         raise TrainingError(
             f"elbo is 'mean-field', but the KL at site {name!r} of a "
             f"{type(posterior).__name__} from a {type(prior).__name__} has no closed "
             "form; train with elbo 'trace'",
             advice=("elbo",),
-        ) from None
-
-
-def kl_divergence(posterior: Any, prior: Any, z: torch.Tensor) -> torch.Tensor:
-    """KL(posterior || prior): in closed form if there is one, else estimated at `z`.
-
-    Parameters
-    ----------
-    posterior, prior : pyro.distributions.Distribution
-        Of the same batch and event shape.
-    z : torch.Tensor
-        A draw of the posterior.
-
-    Returns
-    -------
-    torch.Tensor
-        Nats, of the distributions' batch shape.
-    """
-    try:
-        kl = torch.distributions.kl_divergence(posterior, prior)
-    except NotImplementedError:
-        kl = posterior.log_prob(z) - prior.log_prob(z)
-    return torch.as_tensor(kl)
+        )
+    return kl
 
 
 def weighed(term: torch.Tensor, site: Mapping[str, Any]) -> torch.Tensor:

@@ -6,8 +6,9 @@ import torch
 from pyro.infer import Trace_ELBO
 from pyro.poutine.messenger import Messenger
 
+from svg_pyro.model.divergence import kl_at
 from svg_pyro.model.svg import SVG
-from svg_pyro.training.elbos import kl_divergence, weighed
+from svg_pyro.training.elbos import weighed
 from svg_pyro.training.statistics import in_parts
 from svg_pyro.util.modes import evaluating, seeded
 
@@ -39,7 +40,7 @@ class ELBOTerms(Messenger):
             if self._posterior is None:
                 self._posterior = msg["fn"]
             else:
-                kl = kl_divergence(self._posterior, msg["fn"], msg["value"])
+                kl = kl_at(self._posterior, msg["fn"], msg["value"])
                 self._kl.append(_per_frame(kl, msg))
                 self._posterior = None
 

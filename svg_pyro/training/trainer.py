@@ -12,7 +12,7 @@ from typing import Any
 import pyro
 import torch
 
-from svg_pyro.config import SVGConfig, TrainingConfig
+from svg_pyro.config import TrainingConfig
 from svg_pyro.data.base import ClipDataset
 from svg_pyro.data.batches import (
     Batch,
@@ -147,7 +147,7 @@ class Trainer:
                 "Pyro's setting module_local_params is on, with which SVI cannot "
                 "train modules; switch it off before the model is made"
             )
-        _check_data(data, svg.config)
+        _check_data(data, svg)
         check_batch(config)
         if config.workers:
             leave_imported_script()
@@ -507,14 +507,30 @@ def _asked_by(interrupts: Interrupts) -> int:
     return _SAVE if interrupts.take_save() else _GO_ON
 
 
-def _check_data(data: ClipDataset, config: SVGConfig) -> None:
+def _check_data(data: ClipDataset, svg: SVG) -> None:
     if len(data) == 0:
         raise DataError("the data set is empty: it holds no video to train on")
-    for name in ("channels", "image_size", "action_dim"):
-        have, want = getattr(data, name), getattr(config, name)
-        if have != want:
+    have, want = data.action_dim, svg.config.action_dim
+    if have != want:
+        raise DataError(
+            f"the data's action_dim is {have}, the model's {want}; build the model "
+            f"with action_dim={have}",
+            advice=("action_dim",),
+        )
+    shape, taken = tuple(data.frame_shape), tuple(svg.frame_shape)
+    if shape == taken:
+        return
+    square = svg.config.channels, svg.config.image_size, svg.config.image_size
+    for name in ("channels", "image_size"):
+        have, want = getattr(data, name), getattr(svg.config, name)
+        # A backbone of another shape of frames has its own.
+        if have != want and taken == square:
             raise DataError(
                 f"the data's {name} is {have}, the model's {want}; "
                 f"build the model with {name}={have}",
                 advice=(name,),
             )
+    raise DataError(
+        f"the data's frames are {shape} (C, H, W), the model's encoder takes {taken}; "
+        "give frames of that shape, or another backbone"
+    )

@@ -10,11 +10,22 @@ from pyro.infer import SVI, Trace_ELBO
 from torch import nn
 
 import svg_pyro
-from svg_pyro import SVG, ConfigError, FramesError, LearnedPrior, Prior, SVGConfig
+from svg_pyro import (
+    SVG,
+    ConfigError,
+    DataError,
+    FramesError,
+    LearnedPrior,
+    Prior,
+    SVGConfig,
+    TrainingConfig,
+)
+from svg_pyro.data.base import ClipDataset
 from svg_pyro.model import registry
 from svg_pyro.model.networks import Decoder, Encoder
 from svg_pyro.model.observations import Gaussian, OptimalSigma
 from svg_pyro.model.parts import check_names
+from svg_pyro.training.trainer import Trainer
 
 
 @pytest.fixture(autouse=True)
@@ -241,3 +252,80 @@ def test_weights_of_checkpoints_whose_field_is_sigma_load(tiny, tmp_path):
 def test_configurations_name_parts_and_do_not_hold_them():
     with pytest.raises(ConfigError, match="give a name, and objects to"):
         SVGConfig(prior=nn.Identity())
+
+
+class Strips(ClipDataset):
+    """Clips of noise, 24 by 40 pixels, or what else is asked for."""
+
+    n_frames, channels, image_size = 4, 1, 24
+
+    def __init__(self, width=40):
+        self.width = width
+
+    @property
+    def frame_shape(self):
+        return 1, 24, self.width
+
+    def __len__(self):
+        return 8
+
+    def clip(self, index, epoch=0):
+        torch.manual_seed(index)
+        return torch.randint(0, 256, (4, *self.frame_shape), dtype=torch.uint8)
+
+
+def test_frames_that_are_not_square_are_trained_on(tiny, tmp_path):
+    svg = SVG(tiny, backbone=(WideEncoder(tiny), WideDecoder(tiny)))
+    training = TrainingConfig(steps=2, batch_size=2, n_frames=4)
+    assert Trainer(svg, Strips(), training, tmp_path).run()
+    with pytest.raises(
+        DataError, match=r"frames are \(1, 24, 64\) .*takes \(1, 24, 40\)"
+    ):
+        Trainer(svg, Strips(64), training, tmp_path)
+    with pytest.raises(DataError, match="the data's image_size is 24, the model's 64"):
+        Trainer(SVG(tiny), Strips(24), training, tmp_path)
+
+
+class NextOfThis(Prior):
+    """Without a state: z follows from the last frame alone."""
+
+    def __init__(self, config):
+        super().__init__()
+        self.net = nn.Linear(config.g_dim, config.z_dim)
+
+    def forward(self, h, state=None):
+        return dist.Normal(self.net(h), 1.0).to_event(1), None
+
+
+class OfThis(svg_pyro.Guide):
+    def __init__(self, config):
+        super().__init__()
+        self.net = nn.Linear(config.g_dim, config.z_dim)
+
+    def forward(self, h, state=None):
+        return dist.Normal(self.net(h), 1.0).to_event(1), None
+
+
+def test_parts_without_a_state_draw_for_each_sample(tiny):
+    svg = SVG(tiny, prior=NextOfThis(tiny), guide=OfThis(tiny)).eval()
+    frames = torch.rand(2, 3, 1, 64, 64)
+    state = svg.start(frames[:, 0]).expand(5)
+    # The second frame is one for all samples of the past, and of the future.
+    for seen in (frames[:, 1], None):
+        state = svg.step(state, seen)
+        assert state.z.shape == (5, 2, 3)
+        assert len(state.z.flatten(0, 1).unique(dim=0)) == 10
+    futures = svg.predict(frames, 2, 5)
+    assert len(futures[:, :, 0].flatten(0, 1).unique(dim=0)) == 10
+    found = svg_pyro.futures_to(svg, frames, frames[:, -1], 2, 4)
+    assert found.log_weights.shape == (4, 2) and found.log_weights.isfinite().all()
+
+
+def test_a_guide_by_its_name_without_latents_is_refused(tiny):
+    config = dataclasses.replace(tiny, prior="none", guide="flow")
+    for refuse in (SVG, check_names):
+        with pytest.raises(ConfigError, match="guide is 'flow' and prior 'none'"):
+            refuse(config)
+    # The default is no wish.
+    assert SVG(dataclasses.replace(tiny, prior="none")).posterior is None
+    assert SVG(config, prior=Drifting(tiny)).names["guide"] == "flow"
