@@ -118,9 +118,10 @@ def blend(
         Shape ``(*batch, C, H, W)``.
     """
     if logits.shape[-3] == 1:
-        return torch.lerp(new, moved, logits.sigmoid())
+        # Rounded, a mean of ones can be above 1, which no metric takes.
+        return torch.lerp(new, moved, logits.sigmoid()).clamp(0, 1)
     stay, move = logits.split(1, -3)
     shares = torch.cat([stay, move, torch.zeros_like(move)], -3).softmax(-3)
     stay, move, fresh = shares.split(1, -3)
     mean: torch.Tensor = still * stay + moved * move + new * fresh
-    return mean
+    return mean.clamp(0, 1)
