@@ -36,6 +36,7 @@ def last_line(capsys):
     return line
 
 
+@pytest.mark.slow
 def test_the_example_trains(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     write_lerobot(tmp_path / "set", "v3.0", (12,) * 3, cameras=(TOP, WRIST))
