@@ -11,6 +11,7 @@ COMMANDS = {
     "demo": "futures of held-out clips by a model that ships; nothing is trained",
     "train": f"train a model; on {', '.join(_TRAINED)}",
     "generate": "sample futures of any video",
+    "serve": "a web page of a model's futures of a clip or a video",
     "evaluate": "score checkpoints on test clips",
     "surprise": "score every frame of a video by how much it surprises a model",
     "plan": "push blocks to their goals by planning in a model's futures",
@@ -88,6 +89,10 @@ def _run(name: str, argv: Sequence[str]) -> None:
         from svg_pyro.commands.figures import draw_figures
 
         draw_figures(argv, prog=prog)
+    elif name == "serve":
+        from svg_pyro.commands.serve import serve
+
+        serve(argv, prog=prog)
     elif name == "benchmark":
         from svg_pyro.commands.benchmark import benchmark
 
