@@ -17,7 +17,7 @@ from svg_pyro.data import KTH, BairPush, ClipDataset, MovingMNIST, VideoFolder
 from svg_pyro.data.batches import Batch, clips_of
 from svg_pyro.data.robots.kinds import robot_clips_class
 from svg_pyro.data.videos.decode import FITS
-from svg_pyro.data.videos.kth import ACTIONS
+from svg_pyro.data.videos.kth import ACTIONS, DRAWS
 from svg_pyro.data.videos.layouts import LAYOUTS
 
 FRAMES = "runs/frames"  # where decoded frames are kept
@@ -172,13 +172,17 @@ class KTHOptions(DataOptions):
     actions : tuple of str
         What the persons do: of boxing, handclapping, handwaving, jogging, running and
         walking.
+    draw : str
+        How often an interval is seen in training: by its "length", or, as in the first
+        code, each "class" alike.
     """
 
     kind: ClassVar[str] = "kth"
-    fixed: ClassVar[tuple[str, ...]] = ("actions",)
+    fixed: ClassVar[tuple[str, ...]] = ("actions", "draw")
     preprocessing: ClassVar[Mapping[str, Any]] = {"fit": "stretch", "stride": 1}
 
     actions: tuple[str, ...] = option(ACTIONS, choices=ACTIONS, metavar="ACTION")
+    draw: str = option("length", choices=DRAWS)
 
     def clips(self, request: ClipRequest, root: str | Path) -> ClipDataset:
         """The clips of the .avi files below the folder `root`."""
@@ -190,6 +194,7 @@ class KTHOptions(DataOptions):
             cache=request.cache or FRAMES,
             seed=request.seed,
             actions=self.actions,
+            draw=self.draw,
         )
 
 

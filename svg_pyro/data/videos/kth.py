@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from svg_pyro.data.base import clip_rng
 from svg_pyro.data.videos.decode import Source
 from svg_pyro.data.videos.frame_store import FrameStore, report_skipped
 from svg_pyro.data.videos.segments import Segment, SegmentClips
@@ -15,6 +16,7 @@ from svg_pyro.util.reports import report_once
 
 ACTIONS = ("boxing", "handclapping", "handwaving", "jogging", "running", "walking")
 SPLITS = {"train": range(1, 21), "test": range(21, 26)}
+DRAWS = ("length", "class")
 INTERVALS = "00sequences.txt"
 _PERSONS = range(1, 26)
 _FILE = re.compile(rf"person(\d\d)_({'|'.join(ACTIONS)})_d(\d)_uncomp\.avi")
@@ -106,6 +108,11 @@ class KTH(SegmentClips):
     fit : str
         How 160x120 becomes a square: "stretch" (squeezed, as in the first code of
         the paper, which ran ``ffmpeg -s 64x64``), "crop" or "letterbox".
+    draw : str
+        How often an interval is seen in training: "length" (in an epoch each part of
+        it about once), or "class" (the first code: action, video, interval and start
+        are drawn uniformly one after the other, so that running, whose videos are
+        short, is every sixth clip and not every thirteenth).
 
     Raises
     ------
@@ -127,11 +134,14 @@ class KTH(SegmentClips):
         stride: int = 1,
         persons: Iterable[int] | None = None,
         fit: str = "stretch",
+        draw: str = "length",
     ) -> None:
         if split not in SPLITS:
             raise DataError(
                 f"KTH: unknown split {split!r}; there are 'train' and 'test'"
             )
+        if draw not in DRAWS:
+            raise DataError(f"KTH: draw is {draw!r}; give one of {list(DRAWS)}")
         actions = check_actions(actions)
         persons = _check_persons(SPLITS[split] if persons is None else persons)
         videos = _videos_of(root, persons, actions)
@@ -152,12 +162,45 @@ class KTH(SegmentClips):
         super().__init__(
             store, segments, n_frames, stride=stride, random=random, seed=seed
         )
-        self.split = split
+        self.split, self.draw = split, draw if random else "length"
+        self._by_class = _by_class(videos, self.segments)
         if self.too_short:
             report_once(
                 f"KTH {split}: {len(self.too_short)} of {len(segments)} intervals are "
                 f"shorter than the {self.span} frames of a clip, and left out"
             )
+
+    def name(self, index: int) -> str:
+        """The video's file and frames; drawn by class, an item has none of its own."""
+        if self.draw == "class":
+            return f"clip {index}, drawn by class"
+        return super().name(index)
+
+    def window(self, index: int, epoch: int = 0) -> tuple[Segment, int]:
+        """See `SegmentClips.window`."""
+        if self.draw == "length":
+            return super().window(index, epoch)
+        if not 0 <= index < len(self):
+            raise IndexError(f"clip {index} of {len(self)}")
+        rng = clip_rng(self.seed, epoch, index)
+        videos = self._by_class[rng.integers(len(self._by_class))]
+        segments = videos[rng.integers(len(videos))]
+        segment = segments[rng.integers(len(segments))]
+        return segment, segment.start + int(rng.integers(len(segment) - self.span + 1))
+
+
+def _by_class(
+    videos: Iterable[Video], segments: Iterable[Segment]
+) -> list[list[list[Segment]]]:
+    """For each action its videos, for each of these its intervals; none is empty."""
+    of_video: dict[Source, list[Segment]] = {}
+    for segment in segments:
+        of_video.setdefault(segment.source, []).append(segment)
+    classes: dict[str, list[list[Segment]]] = {}
+    for video in videos:
+        if video.source in of_video:
+            classes.setdefault(video.action, []).append(of_video[video.source])
+    return [classes[action] for action in sorted(classes)]
 
 
 def check_actions(actions: Iterable[str]) -> tuple[str, ...]:

@@ -59,6 +59,8 @@ class SegmentClips(ClipDataset):
 
     Attributes
     ----------
+    segments : list of Segment
+        What clips are cut from.
     too_short : list of Segment
         What was left out.
     span : int
@@ -87,10 +89,10 @@ class SegmentClips(ClipDataset):
         self.channels, self.image_size = store.channels, store.image_size
         self.span = (n_frames - 1) * stride + 1
         self.too_short = [s for s in segments if len(s) < self.span]
-        self._segments = [s for s in segments if len(s) >= self.span]
-        if not self._segments:
+        self.segments = [s for s in segments if len(s) >= self.span]
+        if not self.segments:
             raise DataError(self._why_none())
-        counts = np.array([len(s) // self.span for s in self._segments])
+        counts = np.array([len(s) // self.span for s in self.segments])
         owners = np.repeat(np.arange(len(counts)), counts)
         within = np.arange(len(owners)) - np.repeat(counts.cumsum() - counts, counts)
         order = np.argsort(within, kind="stable")
@@ -111,7 +113,7 @@ class SegmentClips(ClipDataset):
     def fingerprint(self) -> str:
         """A digest of the videos' names, sizes and stretches, wherever they lie."""
         places = [
-            (s.source.where, s.source.size, s.start, s.stop) for s in self._segments
+            (s.source.where, s.source.size, s.start, s.stop) for s in self.segments
         ]
         digest = hashlib.sha256(repr((self.span, self.stride, places)).encode())
         return digest.hexdigest()[:16]
@@ -166,7 +168,7 @@ class SegmentClips(ClipDataset):
         if not 0 <= index < len(self):
             raise IndexError(f"clip {index} of {len(self)}")
         segment, k = self._items[:, index].tolist()
-        return self._segments[segment], k
+        return self.segments[segment], k
 
     def _why_none(self) -> str:
         if not self.too_short:

@@ -118,6 +118,34 @@ def test_train_clips_lie_within_one_interval_and_all_places_are_reached(root, ca
         assert numbers(data.clip(2, epoch))[0] == drawn
 
 
+def test_drawn_by_class_each_action_video_interval_and_start_is_alike(root, cache):
+    data = KTH(root, "train", 5, cache=cache, seed=3, draw="class")
+    by_length = KTH(root, "train", 5, cache=cache, seed=3)
+    assert len(data) == len(by_length)
+    found = {}
+    epochs = 100
+    for epoch in range(epochs):
+        for i in range(len(data)):
+            segment, start = data.window(i, epoch)
+            assert segment.start <= start <= segment.stop - 5
+            found.setdefault(segment.source.path.name.split("_")[1], []).append(
+                (segment.source, segment.start, start)
+            )
+    draws = epochs * len(data)
+    for clips in found.values():
+        # Four standard errors of a share, of actions and of one's videos.
+        share = 1 / len(found)
+        assert abs(len(clips) / draws - share) < 4 * (share / draws) ** 0.5
+        sources = [source for source, _, _ in clips]
+        for source in set(sources):
+            part = 1 / len(set(sources))
+            error = (part / len(clips)) ** 0.5
+            assert abs(sources.count(source) / len(clips) - part) < 4 * error
+    assert torch.equal(data.clip(3, 7), data.clip(3, 7))
+    test = KTH(root, "test", 5, cache=cache, draw="class")
+    assert torch.equal(test.clip(0), KTH(root, "test", 5, cache=cache).clip(0))
+
+
 def test_test_clips_are_fixed_and_of_the_other_persons(root, cache):
     data = KTH(root, "test", 5, cache=cache)
     assert windows(data, epochs=3) == {
