@@ -7,6 +7,7 @@ from support.evaluations import TINY, awake
 from support.video_files import folder_of
 
 import svg_pyro
+from svg_pyro.commands.datasets import DATA_OPTIONS
 from svg_pyro.commands.evaluate import evaluate
 from svg_pyro.commands.generate import generate
 from svg_pyro.commands.train import train
@@ -140,3 +141,8 @@ def test_a_fingerprint_tells_other_clips_and_not_another_place(tmp_path):
     others[1, 3, 4] = 1
     assert MovingMNIST(digits).fingerprint() == MovingMNIST(digits).fingerprint()
     assert MovingMNIST(digits).fingerprint() != MovingMNIST(others).fingerprint()
+
+
+def test_every_data_set_stores_the_name_that_it_is_known_by():
+    for name, options in DATA_OPTIONS.items():
+        assert options.kind == name

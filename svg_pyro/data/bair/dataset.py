@@ -240,7 +240,9 @@ def find_files(root: str | Path, split: str) -> list[Path]:
         raise DataError(f"{root}: no such folder; give the folder that holds {_FOLDER}")
     folders = (root / _FOLDER / split, root / split)
     for folder in folders:
-        files = [p for p in folder.glob("*.tfrecords") if not p.name.startswith(".")]
+        found = (p for p in folder.glob("*.tfrecords") if not p.name.startswith("."))
+        # A pipe would be waited for; a dead link is reported when it is read.
+        files = [p for p in found if p.is_file() or not p.exists()]
         if files:
             return sorted(files, key=_by_number)
     looked = " or ".join(f"{f.relative_to(root)}/*.tfrecords" for f in folders)

@@ -105,8 +105,29 @@ def test_a_film_mirrored_by_its_phone():
 
 
 @needs_odd
-def test_what_an_edit_list_hides_is_not_missing(tmp_path, capsys):
+def test_a_film_of_which_half_is_shown():
     assert len(frames_of(ODD / "edit_list.mp4")) == 50
+
+
+def test_what_an_edit_list_hides_is_not_missing(tmp_path):
+    path = write_video(tmp_path / "a.mp4", coded(40), "libx264")
+    data = bytearray(path.read_bytes())
+    place = data.index(b"elst") + 12  # behind the name, the version and the count
+    length, start = struct.unpack_from(">Ii", data, place)
+    # The second half: 20 of 40 frames, of 1/25 s in ticks of 1/12800 s.
+    struct.pack_into(">Ii", data, place, length // 2, start + 20 * 512)
+    path.write_bytes(data)
+    with av.open(str(path)) as container:
+        assert container.streams.video[0].frames == 40
+    assert numbers(frames_of(path)).tolist() == list(range(20, 40))
+
+
+def test_a_film_that_is_cut_short_still_breaks_its_promise(tmp_path):
+    path = write_video(tmp_path / "a.mkv", rough(40), "mpeg4")
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DataError, match=r"only \d+ frames can be read"):
+        frames_of(path)
 
 
 def test_dropped_frames_are_not_missing(tmp_path):
