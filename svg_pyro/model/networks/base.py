@@ -279,7 +279,8 @@ class StagedDecoder(Decoder):
         if not self.pixel_skip:
             return d
         # Written as a correction of the skip frame: one pass over the pixels.
-        return torch.lerp(d[..., :-1, :, :], frames, d[..., -1:, :, :])
+        mean = torch.lerp(d[..., :-1, :, :], frames, d[..., -1:, :, :])
+        return mean.clamp(0, 1)  # rounded, it can be above
 
     def _moved_mean(
         self,
