@@ -28,6 +28,7 @@ _METRICS = {
     "mse": ("MSE", 5),
     "lpips": ("LPIPS", 4),
 }
+_HIGHER = ("psnr", "ssim")  # of which more is better
 _PROTOCOLS = {
     "svg": "The first code of SVG (Denton and Fergus 2018): SSIM by a 7x7 uniform "
     "window; best and worst sample by the mean SSIM over time, for all metrics.",
@@ -90,6 +91,7 @@ def write_report(
     page = environment.get_template("report.html.j2").render(
         results=results,
         settings=results.settings,
+        summary=summary_of(results),
         candidates=[_candidate_row(c) for c in results.candidates],
         protocols=[_protocol(results, name) for name in results.settings.protocols],
         calibration=_calibration_rows(results),
@@ -101,6 +103,35 @@ def write_report(
     )
     with written_beside(path) as beside:
         beside.write_text(page, encoding="utf-8", errors="backslashreplace")
+
+
+def summary_of(results: EvaluationResults) -> str:
+    """Who predicts best by the first protocol's PSNR, and by how much; a sentence.
+
+    Parameters
+    ----------
+    results : svg_pyro.evaluation.EvaluationResults
+        What is summed up.
+    """
+    protocol = results.settings.protocols[0]
+    scored = {
+        c.name: score.mean
+        for c in results.candidates
+        if math.isfinite((score := c.scores[protocol]["psnr"]["best"]).mean)
+    }
+    ranked = sorted(scored, key=lambda name: scored[name], reverse=True)
+    if not ranked:
+        return f"No predictor has a finite PSNR by protocol {protocol}."
+    first, *others = ranked
+    count = next(c.num_samples for c in results.candidates if c.name == first)
+    words = (
+        f"By protocol {protocol}, {first} is nearest to the truth, with a PSNR of "
+        f"{scored[first]:.2f} dB for the best of {count}"
+    )
+    if others:
+        rest = ", ".join(f"{scored[name]:.2f} dB ({name})" for name in others)
+        words += f", before {rest}"
+    return words + "."
 
 
 def number(value: float | None, digits: int) -> str:
@@ -167,6 +198,43 @@ def score_rows(
     return head, rows
 
 
+def best_cells(
+    results: EvaluationResults, protocol: str, columns: Sequence[str]
+) -> set[tuple[int, int]]:
+    """Row and column of the best figure of each column of a protocol's table.
+
+    None is marked where all candidates, or all but one, have no finite figure.
+
+    Parameters
+    ----------
+    results : svg_pyro.evaluation.EvaluationResults
+        What is shown.
+    protocol : str
+        One of the settings' protocols.
+    columns : sequence of str
+        The head of `score_rows`.
+    """
+    candidates = results.candidates
+    metrics = [m for m in _METRICS if m in candidates[0].scores[protocol]]
+    # In the order of the columns, after name and number of samples.
+    values = [
+        ([c.scores[protocol][m][kind].mean for c in candidates], m in _HIGHER)
+        for m in metrics
+        for kind in ("best", "mean", "worst")
+    ]
+    if columns[-1] == "FVD":
+        values.append(
+            ([math.nan if c.fvd is None else c.fvd for c in candidates], False)
+        )
+    found = set()
+    for column, (figures, higher) in enumerate(values, 2):
+        finite = [x for x in figures if math.isfinite(x)]
+        if len(finite) > 1:
+            best = max(finite) if higher else min(finite)
+            found |= {(row, column) for row, x in enumerate(figures) if x == best}
+    return found
+
+
 def _interval(score: Score, digits: int) -> str:
     text = number(score.mean, digits)
     if not math.isnan(score.half_width):
@@ -188,7 +256,9 @@ def _candidate_row(candidate: CandidateResult) -> list[str]:
 
 def _protocol(results: EvaluationResults, name: str) -> dict[str, object]:
     head, rows = score_rows(results, name)
-    return {"name": name, "words": _PROTOCOLS[name], "head": head, "rows": rows}
+    best = best_cells(results, name, head)
+    words = _PROTOCOLS[name]
+    return {"name": name, "words": words, "head": head, "rows": rows, "best": best}
 
 
 def _calibration_rows(results: EvaluationResults) -> list[list[str]]:

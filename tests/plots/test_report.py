@@ -37,7 +37,13 @@ from svg_pyro.evaluation import (
 )
 from svg_pyro.metrics import PROTOCOLS
 from svg_pyro.plots import evaluation as evaluation_plots
-from svg_pyro.plots.report import number, score_rows, write_report
+from svg_pyro.plots.report import (
+    best_cells,
+    number,
+    score_rows,
+    summary_of,
+    write_report,
+)
 from svg_pyro.plots.strips import CONTEXT, PREDICTED, TRUTH
 
 CHROMIUM = next(
@@ -179,6 +185,39 @@ def test_files_that_hold_no_results(tmp_path, text):
     path.write_text(text)
     with pytest.raises(EvaluationError, match="holds no results of an evaluation"):
         read_results(path)
+
+
+def test_the_page_says_first_who_is_best_and_marks_the_best_figures(folder):
+    results = read_results(folder / "results.json")
+    text = (folder / "report.html").read_text(encoding="utf-8")
+    protocol = results.settings.protocols[0]
+    psnr = {c.name: c.scores[protocol]["psnr"]["best"].mean for c in results.candidates}
+    said = summary_of(results)
+    winner = max(psnr, key=psnr.get)
+    assert said.startswith(f"By protocol {protocol}, {winner} is nearest")
+    assert f"{psnr[winner]:.2f} dB for the best of" in said
+    assert text.index("nearest to the truth") < text.index("<table")
+    head, rows = score_rows(results, protocol)
+    best = best_cells(results, protocol, head)
+    column = head.index("PSNR [dB], best")
+    assert [r for r, c in best if c == column] == [list(psnr).index(winner)]
+    error = [c.scores[protocol]["mse"]["mean"].mean for c in results.candidates]
+    column = head.index("MSE, best") + 1
+    assert (error.index(min(error)), column) in best
+    assert text.count('class="best"') == sum(
+        len(best_cells(results, name, score_rows(results, name)[0]))
+        for name in results.settings.protocols
+    )
+    assert "prefers-color-scheme: dark" in text
+    assert len(rows) == len(results.candidates)
+
+
+def test_nothing_is_best_where_there_is_nothing_to_compare(folder):
+    results = read_results(folder / "results.json")
+    alone = dataclasses.replace(results, candidates=results.candidates[:1])
+    protocol = results.settings.protocols[0]
+    assert best_cells(alone, protocol, score_rows(alone, protocol)[0]) == set()
+    assert summary_of(alone).endswith(f"best of {alone.candidates[0].num_samples}.")
 
 
 def test_the_page_is_a_function_of_the_results(folder, tmp_path):
