@@ -8,6 +8,7 @@ from typing import Any
 
 from svg_pyro.errors import ConfigError
 from svg_pyro.util.checks import check_whole
+from svg_pyro.util.words import shown
 
 PRECISIONS = ("float32", "tf32", "bf16")
 
@@ -48,7 +49,7 @@ def check_precision(precision: str) -> None:
     """Raise ConfigError if a precision is not one of `PRECISIONS`."""
     if precision not in PRECISIONS:
         raise ConfigError(
-            f"precision is {precision!r}; choose one of {list(PRECISIONS)}"
+            f"precision is {shown(precision)}; choose one of {list(PRECISIONS)}"
         )
 
 
@@ -194,7 +195,8 @@ class SVGConfig:
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise ConfigError(
-                    f"{name} is {getattr(self, name)!r}; choose one of {list(choices)}"
+                    f"{name} is {shown(getattr(self, name))}; choose one of "
+                    f"{list(choices)}"
                 )
         for name in _POSITIVE:
             most = _MOST_LAYERS if name.endswith("_layers") else _LARGEST
@@ -203,17 +205,17 @@ class SVGConfig:
         action_dim = self.action_dim
         check_whole("action_dim", action_dim, least=0, most=_LARGEST, error=ConfigError)
         if not (isinstance(self.beta, (int, float)) and 0 < self.beta < math.inf):
-            raise ConfigError(f"beta is {self.beta!r}; give a number above 0")
+            raise ConfigError(f"beta is {shown(self.beta)}; give a number above 0")
         for name in ("backbone", "observation", "prior", "guide"):
             if not isinstance(getattr(self, name), str):
                 raise ConfigError(
-                    f"{name} is {getattr(self, name)!r}; give a name, and objects to "
-                    f"SVG(config, {name}=...)"
+                    f"{name} is {shown(getattr(self, name))}; give a name, and objects "
+                    f"to SVG(config, {name}=...)"
                 )
         for name in ("last_frame_skip", "pixel_skip", "warp"):
             if not isinstance(getattr(self, name), bool):
                 raise ConfigError(
-                    f"{name} is {getattr(self, name)!r}; give True or False"
+                    f"{name} is {shown(getattr(self, name))}; give True or False"
                 )
         if self.warp_from != "before" and not self.warp:
             raise ConfigError(
@@ -256,7 +258,7 @@ class SVGConfig:
             if key not in known:
                 near = difflib.get_close_matches(str(key), known, n=1)
                 hint = f"did you mean {near[0]!r}?" if near else f"known: {known}"
-                raise ConfigError(f"unknown configuration key {key!r}; {hint}")
+                raise ConfigError(f"unknown configuration key {shown(key)}; {hint}")
         return cls(**values)
 
     def map_shape(
@@ -332,13 +334,13 @@ def _with_observation(values: Mapping[str, Any]) -> dict[str, Any]:
         sigma = values.pop("sigma")
         if sigma not in _OBSERVATION_OF_SIGMA:
             raise ConfigError(
-                f"sigma is {sigma!r}; give observation, and not sigma: "
+                f"sigma is {shown(sigma)}; give observation, and not sigma: "
                 f"{list(_OBSERVATION_OF_SIGMA.values())} or a registered name"
             )
         observation = _OBSERVATION_OF_SIGMA[sigma]
         if values.setdefault("observation", observation) != observation:
             raise ConfigError(
-                f"sigma is {sigma!r} and observation {values['observation']!r}; "
+                f"sigma is {shown(sigma)} and observation {values['observation']!r}; "
                 "give observation alone"
             )
     return values
@@ -451,4 +453,4 @@ class TrainingConfig:
         check_whole("own_means_ramp", self.own_means_ramp, least=1, error=ConfigError)
         check_precision(self.precision)
         if self.elbo not in ("trace", "mean-field"):
-            raise ConfigError(f"elbo is {self.elbo!r}; choose trace or mean-field")
+            raise ConfigError(f"elbo is {shown(self.elbo)}; choose trace or mean-field")

@@ -5,6 +5,7 @@ import torch
 from svg_pyro.errors import ConfigError
 from svg_pyro.training import distributed
 from svg_pyro.util.allocator import keep_freed_memory
+from svg_pyro.util.words import one_line
 
 
 def choose_device(name: str | None) -> torch.device:
@@ -16,21 +17,32 @@ def choose_device(name: str | None) -> torch.device:
     Parameters
     ----------
     name : str or None
-        "cuda", "cpu", or another name of PyTorch's.
+        "cuda", "cpu", or one of several of a kind, as "cuda:1".
 
     Raises
     ------
     ConfigError
-        If there is no such device, or under torchrun none for this process.
+        If there is no such device, it is of a kind on which nothing was tried, or
+        under torchrun there is none for this process.
     """
     if name is None:
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise ConfigError(f"no device {name!r}; give cuda or cpu") from None
+        raise ConfigError(
+            f"no device {one_line(name, 40)!r}; give cuda or cpu"
+        ) from None
+    if device.type not in ("cuda", "cpu"):
+        raise ConfigError(
+            f"device {name!r}: only cuda and cpu have been tried (scores need float64, "
+            "which some others lack); give one of them"
+        )
     if device.type == "cuda" and not torch.cuda.is_available():
         raise ConfigError("no CUDA device was found; give --device cpu")
+    count = torch.cuda.device_count() if device.type == "cuda" else 1
+    if (device.index or 0) >= count:
+        raise ConfigError(f"no device {name}: there are {count}, counted from 0")
     if device.type == "cpu":
         keep_freed_memory()
     return distributed.own_device(device)

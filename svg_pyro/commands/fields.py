@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from svg_pyro.errors import ConfigError
+from svg_pyro.util.words import shown
 
 _METAVARS = {int: "N", float: "X", str: "NAME"}
 _NOT_SHOWN = (None, False, dataclasses.MISSING)  # defaults that the help leaves out
@@ -146,7 +147,9 @@ class Field:
         return self._convert_one(value, source)
 
     def _convert_one(self, value: object, source: str) -> object:
-        wrong = f"{source}: {self.name} is {value!r}"
+        wrong = f"{source}: {self.name} is {shown(value)}"
+        if isinstance(value, (list, dict, set)):
+            raise ConfigError(f"{wrong}; give one value")
         if isinstance(value, bool) != (self.type is bool):
             want = "true or false" if self.type is bool else _article(self.type)
             raise ConfigError(f"{wrong}; give {want}")
@@ -154,7 +157,7 @@ class Field:
             return value
         try:
             made = self.type(str(value))
-        except ValueError:
+        except (ValueError, OverflowError):
             raise ConfigError(f"{wrong}; give {_article(self.type)}") from None
         if self.choices is not None and made not in self.choices:
             raise ConfigError(f"{wrong}; choose one of {list(self.choices)}")

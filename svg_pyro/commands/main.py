@@ -7,6 +7,7 @@ from svg_pyro.commands.parser import one_line_errors
 from svg_pyro.errors import ConfigError
 
 _TRAINED = ("bair", "smmnist", "kth", "videos", "lerobot")
+_LONG = ("train", "evaluate", "figures", "compare-parts")
 COMMANDS = {
     "demo": "futures of held-out clips by a model that ships; nothing is trained",
     "train": f"train a model; on {', '.join(_TRAINED)}",
@@ -38,6 +39,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     SystemExit
         With status 2 where the user can mend an error, which is said in one line.
     """
+    own = argv is None
     argv = sys.argv[1:] if argv is None else list(argv)
     if not argv or argv[0] in ("-h", "--help"):
         print(_help())
@@ -45,6 +47,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     name, *rest = argv
     if name not in COMMANDS:
         raise ConfigError(f"no command {name!r}; choose one of {list(COMMANDS)}")
+    if own and name in _LONG and not {"-h", "--help"} & {*rest}:
+        from svg_pyro.commands.threads import begin_with_patient_threads
+
+        begin_with_patient_threads()
     if name != "train":
         _run(name, rest)
     elif rest and rest[0] in ("-h", "--help"):

@@ -17,6 +17,7 @@ from typing import Any, NoReturn, TypeVar
 
 from svg_pyro.commands.fields import Field, fields_of, flag_of
 from svg_pyro.errors import ConfigError, SVGError
+from svg_pyro.util.words import one_line, shown
 
 _T = TypeVar("_T")
 # Arguments of the library whose flags have another name.
@@ -180,7 +181,9 @@ class Parser(argparse.ArgumentParser):
             if name not in self._fields:
                 near = difflib.get_close_matches(name, self._fields, n=1)
                 hint = f"did you mean {near[0]!r}?" if near else "see --help"
-                raise ConfigError(f"{path}: this command has no flag {key!r}; {hint}")
+                raise ConfigError(
+                    f"{path}: this command has no flag {shown(key)}; {hint}"
+                )
             if value is not None:
                 values[name] = self._fields[name][0].convert(value, path)
         return values
@@ -196,8 +199,9 @@ def _read_mapping(path: str) -> dict[object, object]:
 
     try:
         content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: is not YAML ({error})") from error
+    # Numbers and dates that are none are a ValueError, deep nesting a RecursionError.
+    except (yaml.YAMLError, ValueError, RecursionError, OverflowError) as error:
+        raise ConfigError(f"{path}: is not YAML ({one_line(error)})") from error
     if not isinstance(content, dict):
         raise ConfigError(
             f"{path}: holds no mapping; write a flag and its value a line, for "

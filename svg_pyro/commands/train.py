@@ -14,6 +14,7 @@ from svg_pyro.commands.presets import PRESETS
 from svg_pyro.commands.run_folder import RunOptions
 from svg_pyro.commands.settings import Run, RunRequest, plan
 from svg_pyro.commands.sources import TRAINING_DATA, MakeClips
+from svg_pyro.commands.threads import begin_with_patient_threads
 from svg_pyro.commands.trained_on import check_same_clips, options_of
 from svg_pyro.config import SVGConfig, TrainingConfig
 from svg_pyro.data.batches import Batch
@@ -68,6 +69,8 @@ def train(
     """
     data, presets = TRAINING_DATA[name], PRESETS[name]
     flags = training_parser(name, prog=prog).parse(argv)
+    if argv is None:
+        begin_with_patient_threads()
     use_parts(flags)
     options = flags.make(data.options)
     given = {**flags.given(SVGConfig), **flags.given(TrainingConfig)}

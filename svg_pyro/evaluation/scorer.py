@@ -79,6 +79,8 @@ class Scorer:
         self._judged = max(1, min(settings.calibration_samples, count))
         self.calibration = Calibration(settings.seed) if self._judged > 1 else None
         self.fvd = None if network is None else Fvd(network, device=device)
+        if self.fvd is not None:
+            self.fvd.check_length(settings.n_frames)
         members = candidate.members
         shared = members > 1 and self._judged >= 2 * members
         # Of each clip and predicted frame: aleatoric and epistemic variance.

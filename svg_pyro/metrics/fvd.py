@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from svg_pyro.errors import EvaluationError
 from svg_pyro.metrics.checks import check_frames, check_samples
 from svg_pyro.metrics.moments import RunningCovariance
+from svg_pyro.util.words import one_line
 
 
 class Fvd:
@@ -76,6 +77,33 @@ class Fvd:
         features = self._features(truth), self._features(prediction)
         self.true.update(features[0])
         self.predicted.update(features[1])
+
+    @torch.no_grad()
+    def check_length(self, n_frames: int) -> None:
+        """Refuse clips that are too short for the network, before any is predicted.
+
+        Parameters
+        ----------
+        n_frames : int
+            T of the clips to come, context included.
+
+        Raises
+        ------
+        EvaluationError
+            The network gives no finite features ``(1, F)`` of a clip of this length.
+        """
+        reason = "gives no features"
+        try:
+            features = self._features(torch.zeros(1, n_frames, 3, 64, 64))
+            if features.ndim == 2 and features.isfinite().all():
+                return
+        except RuntimeError as error:
+            # TorchScript's errors begin with its own call stack.
+            reason = one_line(str(error).strip().splitlines()[-1])
+        raise EvaluationError(
+            f"FVD: clips of {n_frames} frames do not fit the network ({reason}), most "
+            "likely for being too short; predict more frames, or leave FVD out"
+        )
 
     def value(self) -> float:
         """The distance so far; at least 0.

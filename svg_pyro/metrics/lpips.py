@@ -12,6 +12,7 @@ from torch import nn
 
 from svg_pyro.errors import EvaluationError
 from svg_pyro.metrics.checks import check_frames, check_samples
+from svg_pyro.util.words import why_unreadable
 
 
 class _Net(NamedTuple):
@@ -186,8 +187,8 @@ def _load_backbone(path: str | Path | None, net: str) -> nn.Sequential:
         layers.load_state_dict(state, assign=True)
     except (RuntimeError, AttributeError) as error:
         raise EvaluationError(
-            f"{path} holds no weights of torchvision's {name} ({_first_line(error)}); "
-            f"give those of net {net!r}"
+            f"{path} holds no weights of torchvision's {name} "
+            f"({why_unreadable(error)}); give those of net {net!r}"
         ) from None
     return layers.float().eval().requires_grad_(False)
 
@@ -217,12 +218,8 @@ def _read(path: str | Path | None, what: str) -> dict[str, torch.Tensor]:
     # A file of another kind can make the unpickler fail in any way.
     except Exception as error:
         raise EvaluationError(
-            f"LPIPS needs {what}: {path} cannot be read ({_first_line(error)})"
+            f"LPIPS needs {what}: {path} cannot be read ({why_unreadable(error)})"
         ) from error
     if not isinstance(state, dict) or not all(map(torch.is_tensor, state.values())):
         raise EvaluationError(f"LPIPS needs {what}: {path} holds no state dict")
     return state
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else "broken file"

@@ -27,7 +27,7 @@ from svg_pyro.model.registry import names, registered
 from svg_pyro.model.svg import SVG
 from svg_pyro.model.types import Part
 from svg_pyro.util.files import written_beside
-from svg_pyro.util.words import one_line
+from svg_pyro.util.words import one_line, why_unreadable
 
 
 def save(svg: SVG, path: str | Path, training: dict[str, Any] | None = None) -> None:
@@ -184,6 +184,7 @@ def read(path: str | Path, map_location: str | torch.device = "cpu") -> dict[str
 
     Beside what `save` wrote it has "file", the path that was read. Raises as `load`.
     """
+    _check_place(map_location)
     if is_pretrained(path):
         return _moved(read_pretrained(path), map_location)
     path = run_checkpoint(path)
@@ -197,12 +198,25 @@ def read(path: str | Path, map_location: str | torch.device = "cpu") -> dict[str
         if is_official(path):
             return _moved(official_content(path), map_location)
         raise CheckpointError(
-            f"{path} is not a readable checkpoint ({_unreadable(error)}); "
+            f"{path} is not a readable checkpoint ({why_unreadable(error)}); "
             "it is truncated or of another program: choose another file"
         ) from error
     if isinstance(content, dict) and all(part in content for part in PARTS):
         return _moved(official_content(path), map_location)
     return {**check_content(content, path), "file": path}
+
+
+def _check_place(where: str | torch.device) -> None:
+    """Refuse a device that is not there, or holds no values."""
+    try:
+        kind = torch.device(where).type
+    except (RuntimeError, TypeError):
+        kind = "meta"
+    if kind == "meta" or (kind == "cuda" and not torch.cuda.is_available()):
+        raise CheckpointError(
+            f"map_location is {one_line(where, 40)!r}, which is no device here; give "
+            'torch.device("cpu"), or another that holds values'
+        )
 
 
 def _moved(content: dict[str, Any], where: str | torch.device) -> dict[str, Any]:
@@ -211,9 +225,15 @@ def _moved(content: dict[str, Any], where: str | torch.device) -> dict[str, Any]
 
 
 def run_checkpoint(path: str | Path) -> Path:
-    """The file of a checkpoint: the path itself, or that of a run's folder."""
-    inside = Path(path) / "checkpoint.pt"
-    return inside if inside.is_file() else Path(path)
+    """The file of a checkpoint: the path itself, or the newest of a run's folder."""
+    path = Path(path)
+    if not path.is_dir():
+        return path
+    kept = sorted(path.glob("checkpoints/step_*.pt"), reverse=True)
+    for inside in (path / "checkpoint.pt", *kept, path / "best.pt"):
+        if inside.is_file():
+            return inside
+    return path
 
 
 def from_content(content: dict[str, Any], path: str | Path, **parts: Part) -> SVG:
@@ -351,14 +371,6 @@ def kind_of(tensor: torch.Tensor) -> str:
     if tensor.is_complex():
         return "complex"
     return "float" if tensor.is_floating_point() else "whole"
-
-
-def _unreadable(error: Exception) -> str:
-    """The reason in few words, and never PyTorch's advice to run what a file holds."""
-    line = _first_line(error)
-    if "weights_only" in line or "Weights only" in line:
-        return "it holds other things than tensors, numbers and text"
-    return line.split(". ")[0][:120]
 
 
 def _first_line(error: Exception) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+import numpy as np
 import torch
 from pyro.poutine.util import site_is_subsample
 
@@ -107,7 +108,7 @@ def check_count(name: str, value: int, least: int = 1) -> None:
     name : str
         What is counted, for the message.
     value : int
-        The count.
+        The count; NumPy's integers are whole numbers too.
     least : int
         The smallest that is allowed.
 
@@ -116,6 +117,8 @@ def check_count(name: str, value: int, least: int = 1) -> None:
     FramesError
         When it is smaller, or no whole number.
     """
+    if isinstance(value, np.integer):
+        value = int(value)
     check_whole(name, value, least=least, error=FramesError)
 
 

@@ -1,6 +1,7 @@
 """Checks of numbers that a caller gives."""
 
 from svg_pyro.errors import SVGError
+from svg_pyro.util.words import shown
 
 
 def check_whole(
@@ -37,7 +38,7 @@ def check_whole(
     """
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise error(
-            f"{where}{name} is {value!r}; give a whole number of {least} or more"
+            f"{where}{name} is {shown(value)}; give a whole number of {least} or more"
         )
     if most is not None and value > most:
-        raise error(f"{where}{name} is {value:.6g}; give {most} or less")
+        raise error(f"{where}{name} is {shown(value)}; give {most} or less")

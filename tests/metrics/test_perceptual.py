@@ -12,6 +12,7 @@ from torch import nn
 
 from svg_pyro.errors import EvaluationError
 from svg_pyro.metrics import Curves, Fvd, Lpips, frechet_distance
+from svg_pyro.metrics.lpips import _read
 
 # Convolutions by layer number: in, out, kernel, stride, padding; of torchvision's nets.
 ALEX = {
@@ -269,3 +270,26 @@ def test_what_fvd_cannot_use(moving, tmp_path):
         fvd.update(torch.rand(1, 3, 1, 8, 8), torch.rand(1, 4, 1, 8, 8))
     with pytest.raises(EvaluationError, match="hold NaN"):
         fvd.update(torch.rand(1, 3, 1, 8, 8), torch.rand(1, 3, 1, 8, 8) / 0 * 0)
+
+
+class Strided(nn.Module):
+    """As an I3D, it cannot pool the time of clips that are too short."""
+
+    def forward(self, x):
+        return nn.functional.avg_pool3d(x, [8, 4, 4]).flatten(2).mean(2)
+
+
+def test_clips_too_short_for_the_network_are_refused_before_predicting(tmp_path):
+    fvd = Fvd(script(Strided(), tmp_path / "strided.pt"), size=32)
+    fvd.check_length(8)
+    with pytest.raises(EvaluationError, match="clips of 7 frames do not fit") as caught:
+        fvd.check_length(7)
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 300
+    assert fvd.true.count == 0
+
+
+def test_a_file_of_other_things_is_said_without_pytorchs_advice(tmp_path):
+    torch.save(nn.Linear(2, 2), tmp_path / "heads.pt")
+    with pytest.raises(EvaluationError, match="other things than tensors") as caught:
+        _read(tmp_path / "heads.pt", "heads")
+    assert "weights_only" not in str(caught.value)

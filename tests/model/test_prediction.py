@@ -1,5 +1,6 @@
 """Futures: Predictive and predict, against the paper's loop and against each other."""
 
+import numpy as np
 import pyro
 import pytest
 import torch
@@ -141,3 +142,10 @@ def test_same_seed_same_futures(tiny):
     first = svg.predict(x, 3, 4)
     pyro.set_rng_seed(7)
     assert torch.equal(svg.predict(x, 3, 4), first)
+
+
+def test_counts_may_be_integers_of_numpy(tiny):
+    svg, x = awake(tiny).eval(), contexts()
+    two, three, seed = np.int64(2), np.int32(3), np.uint8(7)
+    got = svg.predict(x, two, three, chunk_size=two, seed=seed)
+    assert torch.equal(got, svg.predict(x, 2, 3, chunk_size=2, seed=7))

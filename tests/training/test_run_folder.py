@@ -200,7 +200,7 @@ def test_a_second_name_is_not_changed_with_the_first(tmp_path):
 
 def test_the_best_and_the_last_ones_are_kept(tiny, tmp_path, monkeypatch):
     bounds = iter([(5.0, 1.0), (3.0, 1.0), (4.0, 1.0), (math.nan, 1.0)])
-    monkeypatch.setattr(trainer_module, "held_out_terms", lambda *_: next(bounds))
+    monkeypatch.setattr(trainer_module, "held_out_terms", lambda *_, **__: next(bounds))
     clips = torch.zeros(2, 4, 1, 64, 64, dtype=torch.uint8)
     trainer = make(
         tiny,

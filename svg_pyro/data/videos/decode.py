@@ -202,6 +202,8 @@ def natural(name: str) -> tuple[list[str | int], str]:
 def _reason(error: Exception, done: int) -> str:
     """What went wrong after `done` frames, on one line."""
     reason = getattr(error, "strerror", None) or str(error) or repr(error)
+    # A reader may pass on a header of thousands of bytes.
+    reason = reason if len(reason) < 160 else f"{reason[:160]}..."
     if done:
         reason = f"only {done} frames can be read ({reason})"
     return _printable(" ".join(reason.split()))
