@@ -129,6 +129,12 @@ def _of_streaming(names):
     assert names["score"].time == 12
 
 
+def _of_parts(names):
+    assert names["spread"].epistemic.shape == (1, 3, 3, 64, 64)
+    assert names["gradient"].shape == (1, 2, 3, 64, 64)
+    assert names["gradient"].norm() > 0
+
+
 def _of_priors(names):
     assert names["svg"].names["prior"] == "MarkovPrior"
 
@@ -139,6 +145,7 @@ _WHAT_COMES_OUT = {
     "generate.md": _of_generate,
     "streaming.md": _of_streaming,
     "priors.md": _of_priors,
+    "parts.md": _of_parts,
 }
 
 
