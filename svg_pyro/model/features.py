@@ -242,6 +242,11 @@ class Source(NamedTuple):
     frame: torch.Tensor
     flow: torch.Tensor | None = None
 
+    def each(self, change: Callable[[torch.Tensor], torch.Tensor]) -> "Source":
+        """The source whose tensors are changed alike."""
+        flow = None if self.flow is None else change(self.flow)
+        return Source(change(self.frame), flow)
+
 
 def source_of(config: SVGConfig, frame: torch.Tensor) -> Source:
     """The source of the frame after one that was seen, ``(*batch, C, H, W)``."""

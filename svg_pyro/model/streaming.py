@@ -265,7 +265,7 @@ def _imagined(
         prior=prior_state,
         posterior=posterior_state,
         predictor=predictor_state,
-        source=Source(*(None if x is None else x.squeeze(-4) for x in source)),
+        source=source.each(lambda leaf: leaf.squeeze(-4)),
         nll=None,
         kl=None,
         log_weight=None,
@@ -276,8 +276,7 @@ def _imagined(
 
 def _source(state: State) -> Source:
     """What is moved to make the next frame, with a dimension of time."""
-    frame, flow = state.source
-    return Source(frame.unsqueeze(-4), None if flow is None else flow.unsqueeze(-4))
+    return state.source.each(lambda leaf: leaf.unsqueeze(-4))
 
 
 def _prior(svg: Any, seen: torch.Tensor, state: State) -> tuple[Any, Any]:

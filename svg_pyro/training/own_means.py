@@ -84,9 +84,10 @@ def with_own_means(
                 continue
             prepared = [s[rows, t - 1 : t] for s in skips]
             source = _begun(svg, source, mixed[:, t - 1 : t], own[:, t - 1])
-            given = Source(*(None if x is None else x[rows] for x in source))
+            flow = None if source.flow is None else source.flow[rows]
+            given = Source(source.frame[rows], flow)
             _, mean, after = decode_next(svg, g[rows], prepared, given)
-            if source.flow is not None:
+            if source.flow is not None and after.flow is not None:
                 source.flow[rows] = after.flow
             mixed[rows, t : t + 1] = mean
             h[rows, t : t + 1] = svg.encoder(mean)[0].to(h.dtype)

@@ -96,7 +96,8 @@ class Recogniser:
         """Classes of frames ``(*batch, H, W)``: int64 ``(*batch,)``."""
         windows = centred(frames.cpu()).flatten(-2)
         classes = self._machine.predict(windows.flatten(0, -2).numpy())
-        return torch.from_numpy(classes).unflatten(0, windows.shape[:-1])
+        named: torch.Tensor = torch.from_numpy(classes)
+        return named.reshape(windows.shape[:-1])
 
 
 def _alone(digits: torch.Tensor) -> torch.Tensor:

@@ -31,7 +31,8 @@ def warp(frames: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
     torch.Tensor
         Shape ``(*batch, C, H, W)``.
     """
-    return _sampled(frames, flow, "bicubic").clamp(0, 1)
+    moved: torch.Tensor = _sampled(frames, flow, "bicubic").clamp(0, 1)
+    return moved
 
 
 def compose(so_far: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
@@ -75,7 +76,8 @@ def _sampled(values: torch.Tensor, flow: torch.Tensor, mode: str) -> torch.Tenso
         padding_mode="border",
         align_corners=True,
     )
-    return sampled.unflatten(0, batch)
+    whole: torch.Tensor = sampled.unflatten(0, batch)
+    return whole
 
 
 def enlarge(flow: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
