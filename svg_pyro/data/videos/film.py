@@ -16,7 +16,7 @@ from av.video.stream import VideoStream
 from PIL import Image
 
 from svg_pyro.data.videos.arrays import MOST_PIXELS
-from svg_pyro.data.videos.gaps import Gap
+from svg_pyro.data.videos.gaps import Gap, GapFinder
 from svg_pyro.errors import DataError
 
 # Not among them are play lists, which open other files and addresses: one under a
@@ -204,25 +204,32 @@ def _frames(
 
     After that they are too if `gaps` is given, which then gets their places.
     """
-    count, fault = 0, None
+    finder = None if gaps is None else GapFinder(gaps)
+    given, count, lost, fault = 0, 0, 0, None
     for packet in itertools.chain(packets, [None]):
+        given += packet is not None
         try:
             frames = decoder.decode(packet)
         except av.FFmpegError as error:
-            if count and gaps is None:
+            if count and finder is None:
                 raise
-            fault = fault or error
-            if gaps is not None and not (gaps and gaps[-1].start == count):
-                gaps.append(Gap(count, error.strerror or str(error)))
+            fault, lost = fault or error, lost + 1
+            if finder is not None:
+                reason = error.strerror or str(error)
+                finder.fault(count, given - count - lost, reason)
             continue
         for frame in frames:
             # What the decoder itself knows to be made of missing parts.
-            if frame.is_corrupt and gaps:
+            if frame.is_corrupt and lost:
                 continue
+            if finder is not None:
+                finder.frame(count, frame.pts)
             yield frame
             count += 1
     if fault and not count:
         raise fault
+    if finder is not None:
+        finder.close(count)
 
 
 def _decoder(stream: VideoStream) -> VideoCodecContext:

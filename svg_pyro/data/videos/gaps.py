@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+_MOST_HELD = 64  # frames that a decoder may hold back
+
 
 @dataclass(frozen=True)
 class Gap:
@@ -17,3 +19,66 @@ class Gap:
 
     start: int
     reason: str
+
+
+class GapFinder:
+    """Finds between which frames those are missing that could not be decoded.
+
+    A decoder gives frames in the order in which they are shown, some packets after it
+    was given them: which frame is missing is told by the time that passes between two.
+
+    Parameters
+    ----------
+    gaps : list of Gap
+        Gets what is found.
+    """
+
+    def __init__(self, gaps: list[Gap]) -> None:
+        self._gaps = gaps
+        self._faults, self._reason = 0, ""
+        self._first, self._end = 0, 0  # the frames between which a gap is looked for
+        self._last: int | None = None
+        self._usual = 0  # ticks from a frame to the next
+        self._jumps: list[tuple[int, int]] = []  # ticks, and the frame after them
+
+    def fault(self, count: int, in_flight: int, reason: str) -> None:
+        """Something could not be decoded.
+
+        Parameters
+        ----------
+        count : int
+            Frames that the decoder has given.
+        in_flight : int
+            Frames that it may hold back.
+        reason : str
+            Why, on one line.
+        """
+        if not self._faults:
+            self._first, self._end, self._reason = count, count, reason
+        self._faults += 1
+        self._end = max(self._end, count + max(0, min(in_flight, _MOST_HELD)))
+
+    def frame(self, number: int, time: int | None) -> None:
+        """The decoder has given a frame, which is shown at a time in ticks."""
+        if time is not None and self._last is not None:
+            jump = time - self._last
+            if self._faults:
+                self._jumps.append((jump, number))
+            elif jump > 0:
+                self._usual = min(jump, self._usual or jump)
+        if self._faults and number > self._end:
+            self._settle(self._first)
+        self._last = self._last if time is None else time
+
+    def close(self, count: int) -> None:
+        """The video has ended after `count` frames."""
+        if self._faults:
+            self._settle(count)
+
+    def _settle(self, otherwise: int) -> None:
+        usual = self._usual or min((ticks for ticks, _ in self._jumps), default=0)
+        wide = [jump for jump in self._jumps if jump[0] > 1.5 * usual]
+        wide.sort(key=lambda jump: (-jump[0], jump[1]))
+        starts = sorted(number for _, number in wide[: self._faults]) or [otherwise]
+        self._gaps += [Gap(start, self._reason) for start in starts]
+        self._faults, self._reason, self._jumps = 0, "", []

@@ -1,5 +1,6 @@
 """Films as they are meant: colours, orientation, and all frames that there are."""
 
+import itertools
 import os
 import struct
 
@@ -174,6 +175,26 @@ def test_a_film_goes_on_after_a_damaged_packet_and_says_so(tmp_path, capsys):
     assert {numbers(data.clip(i))[0] > 20 for i in range(len(data))} == {True, False}
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"{path}: frames are missing after 20, where it cannot be")
+
+
+@pytest.mark.parametrize("damaged", [20, 21, 22, 38])
+@pytest.mark.parametrize("codec, ending", [("libx264", "mp4"), ("mpeg4", "avi")])
+def test_the_gap_lies_where_the_frame_is_missing(tmp_path, codec, ending, damaged):
+    """H.264 shows frames in another order than it stores them."""
+    path = write_video(tmp_path / f"a.{ending}", rough(40), codec)
+    with av.open(str(path)) as container:
+        packets = [p for p in container.demux(video=0) if p.size]
+    place, size = packets[damaged].pos, packets[damaged].size
+    data = bytearray(path.read_bytes())
+    data[place + 8 : place + size] = b"\xff" * (size - 8)
+    path.write_bytes(data)
+    gaps: list[Gap] = []
+    shown = numbers(list(decode(Source(path), 16, 1, gaps=gaps))).astype(int).tolist()
+    edges = [0, *(gap.start for gap in gaps), len(shown)]
+    assert len(shown) >= 38 and gaps
+    for start, stop in itertools.pairwise(edges):
+        first = shown[start] if start < stop else 0
+        assert shown[start:stop] == list(range(first, first + stop - start))
 
 
 def test_frames_beyond_the_limit_are_refused(tmp_path, monkeypatch):
