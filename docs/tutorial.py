@@ -29,12 +29,14 @@ from torch import nn
 from torch.nn import functional as F
 
 import svg_pyro
-from svg_pyro import SVG, SVGConfig
+from svg_pyro import SVG, Sampler, SVGConfig
 from svg_pyro.data import MovingMNIST, find_digits, to_float
 from svg_pyro.data.simulated_push.dataset import simulated_clip
+from svg_pyro.data.simulated_push.simulator import simulate
 from svg_pyro.evaluation import frame_surprises
 from svg_pyro.evaluation.paper.prior import prior_statistics
 from svg_pyro.model.networks import DCGANDecoder, DCGANEncoder
+from svg_pyro.planning import ActionRange, GoalImage, Planner, PlannerSettings
 
 pyro.set_rng_seed(0)
 load_digits, words = find_digits(bundled=True)  # find_digits() fetches MNIST
@@ -392,3 +394,48 @@ draw_over_time(
     torch.tensor([16]),
     "the jump",
 )
+
+# %% [markdown]
+# **Actions.** Where it is known what a robot was told, the prior, the inference network
+# and the predictor see it: $p_\psi(z_t \mid x_{1:t-1}, a_{1:t-1})$. Then a future is
+# what a plan leads to. One clip of simulated pushing that the shipped model
+# `push-actions` has not seen, under its own actions, and under the same strokes the
+# other way:
+
+# %%
+acting = svg_pyro.load("push-actions").eval()
+seed = [0, 1, 4]  # as `simulated_clip(4)`: data seed 0, test, clip 4
+actions = torch.from_numpy(simulate(seed).actions)
+pushing = to_float(torch.from_numpy(simulated_clip(4)).permute(0, 3, 1, 2))
+given = pushing[None, :2]
+own = actions[None, :11]
+other = own.clone()
+other[:, 1:, :2] = -other[:, 1:, :2]
+led = {
+    name: acting.predict(given, horizon=10, num_samples=1, actions=plan, seed=0)[0, 0]
+    for name, plan in (("its actions", own), ("the opposite", other))
+}
+truth_led = pushing[2:12]
+show({"truth": truth_led, **led}, "ten frames after the two that are given")
+errors = {name: (future - truth_led).square().mean() for name, future in led.items()}
+print({name: f"{error:.4f}" for name, error in errors.items()})
+
+# %% [markdown]
+# **Planning** is search over such futures: draw action sequences, cost what the model
+# predicts, draw better ones. The goal is the clip's own sixth frame after the context;
+# the planner does not see the actions that led there.
+
+# %%
+goal = pushing[7]
+planner = Planner(
+    Sampler(acting),
+    ActionRange((-0.08, -0.08, 0, 0), (0.08, 0.08, 0, 0)),
+    PlannerSettings(budget=720, horizon=6, num_samples=2, rounds=2),
+)
+past = actions[:1]
+plan = planner.plan(given, GoalImage(goal), past=past)
+still = (given[0, -1] - goal).square().mean()
+print(f"cost of the plan {plan.cost:.4f}, of standing still {still:.4f}")
+ahead = torch.cat([past, plan.actions])[None]
+reached = acting.predict(given, horizon=6, actions=ahead, seed=0)[0, 0]
+show({"the plan": reached, "the goal": goal[None].expand(6, -1, -1, -1)})

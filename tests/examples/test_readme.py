@@ -9,9 +9,11 @@ import re
 import shlex
 
 import pytest
+import torch
+from pyro.infer.inspect import get_model_relations
 from support.places import EXAMPLES, ROOT
 
-from svg_pyro import SVGConfig
+from svg_pyro import SVG, SVGConfig
 from svg_pyro.commands import main as commands
 from svg_pyro.commands.parser import Parser
 from svg_pyro.data import BairPush  # noqa: F401  # slow to load: not in a test's time
@@ -27,10 +29,12 @@ def blocks_of(text):
     """The Python blocks of a page, and the lines of its shell blocks."""
     fenced = _FENCE.findall(text)
     python = [code for language, code in fenced if language == "python"]
-    shell = "".join(code for language, code in fenced if language in ("sh", "bash"))
+    shells = ("sh", "bash", "console")
+    shell = "".join(code for language, code in fenced if language in shells)
     indented = re.findall(r"^    (.*)$", _FENCE.sub("", text), re.M)
     joined = re.sub(r"\\\n\s*", " ", "\n".join([*indented, shell]))
-    return python, [line.strip() for line in joined.splitlines() if line.strip()]
+    lines = [re.sub(r"\s+# .*", "", line).strip() for line in joined.splitlines()]
+    return python, [line for line in lines if line]
 
 
 def commands_of(lines):
@@ -161,7 +165,11 @@ def test_the_commands_of_a_page_are_understood(page, monkeypatch):
 def test_a_page_names_what_there_is(page):
     text = page.read_text(encoding="utf-8")
     for path in re.findall(r"(?:python |`)((?:examples|docs)/\w+\.py)", text):
-        assert (ROOT / path).exists(), path
+        below_tests = path.startswith("examples/test_")
+        assert (ROOT / "tests" / path if below_tests else ROOT / path).exists(), path
+    for path, name in re.findall(r"`([\w/]+/test_\w+\.py)::(\w+)`", text):
+        test = ROOT / "tests" / path.removeprefix("tests/")
+        assert f"def {name}(" in test.read_text(encoding="utf-8"), f"{path}::{name}"
     for name in re.findall(r"`svg-pyro ([\w-]+)", text):
         assert name in commands.COMMANDS, name
     links = re.findall(r"\]\(([\w./-]+)(?:#[\w-]+)?\)", _FENCE.sub("", text))
@@ -188,6 +196,21 @@ def test_examples_are_thin_doors():
     assert len(doors) >= 9
     for path in doors:
         assert len(path.read_text().splitlines()) < 40, path.name
+
+
+def test_the_picture_of_the_plates_is_that_of_the_program(tiny):
+    svg = SVG(tiny)
+    relations = get_model_relations(svg.model, (torch.rand(2, 4, 1, 64, 64),))
+    drawn = (ROOT / "docs" / "pictures" / "plates.svg").read_text(encoding="utf-8")
+    titles = set(re.findall(r"<title>(.*?)</title>", drawn))
+    edges = {
+        f"{parent}&#45;&gt;{site}"
+        for site, parents in relations["sample_sample"].items()
+        for parent in parents
+    }
+    plates = {f"cluster_{name}" for name in relations["plate_sample"]}
+    named = {*relations["sample_sample"], *plates, *edges}
+    assert titles - {"%3", "distribution_description_node"} == named
 
 
 def test_a_command_that_is_wrong_would_be_noticed(monkeypatch, capsys):

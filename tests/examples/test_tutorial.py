@@ -31,7 +31,7 @@ def test_the_tutorial_shows_what_it_says(tmp_path, monkeypatch):
     start = time.process_time()
     names = runpy.run_path(str(ROOT / "docs" / "tutorial.py"))
     assert time.process_time() - start < _LONGEST
-    assert len(pictures) == 11 and min(pictures) > 5  # none is blank
+    assert len(pictures) == 13 and min(pictures) > 5  # none is blank
     # 1: the mean has less error than a sharp future.
     assert names["blur"] < 0.7 * names["sharp"]
     # 2: the codes of the variational autoencoder are those of its prior.
@@ -51,3 +51,7 @@ def test_the_tutorial_shows_what_it_says(tmp_path, monkeypatch):
     # 8: the jump stands out.
     surprise = [score.relative_surprise.item() for score in names["scores"]]
     assert int(np.nanargmax(surprise)) + 2 == 16
+    # Actions lead where they led, and a plan nearer to its goal than doing nothing.
+    errors = names["errors"]
+    assert errors["its actions"] < 0.8 * errors["the opposite"]
+    assert names["plan"].cost < names["still"]
