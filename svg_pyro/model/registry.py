@@ -1,6 +1,7 @@
 """Parts of a model by name: priors, guides, observation models, backbones."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from svg_pyro.errors import ConfigError
@@ -90,6 +91,35 @@ def registered(kind: str, name: str) -> Callable[..., Any]:
 def names(kind: str) -> list[str]:
     """The registered names of a kind, in the order in which they were registered."""
     return list(_factories[kind])
+
+
+def forget(kind: str, name: str) -> None:
+    """Take a name back, so that another part can have it.
+
+    Parameters
+    ----------
+    kind : str
+        One of `KINDS`.
+    name : str
+        As given to `register`.
+
+    Raises
+    ------
+    ConfigError
+        When no part of the kind has the name.
+    """
+    registered(kind, name)
+    del _factories[kind][name]
+
+
+@contextlib.contextmanager
+def restored() -> Iterator[None]:
+    """A context after which the names are again those that there were before."""
+    before = {kind: dict(parts) for kind, parts in _factories.items()}
+    try:
+        yield
+    finally:
+        _factories.update(before)
 
 
 def _origin(factory: Callable[..., Any]) -> tuple[str | None, str | None]:

@@ -30,16 +30,10 @@ CONFIG = SVGConfig(channels=1, width=2, g_dim=5, z_dim=2, rnn_size=6, n_past=2)
 
 
 @pytest.fixture(autouse=True)
-def without_parts_of_ones_own(monkeypatch):
-    kept = {
-        kind: {
-            name: part
-            for name, part in parts.items()
-            if part.__module__.startswith("svg_pyro.")
-        }
-        for kind, parts in registry._factories.items()
-    }
-    monkeypatch.setattr(registry, "_factories", kept)
+def without_parts_of_ones_own():
+    with registry.restored():
+        forgotten()
+        yield
 
 
 @pytest.fixture
@@ -68,17 +62,17 @@ def last_error(capsys, command, *arguments):
     return capsys.readouterr().err.splitlines()[-1]
 
 
-def forgotten(monkeypatch):
+def forgotten():
     """What another process knows, that was not given the file."""
-    names = {"memoryless", "two-frames", "fixed-sigma"}
-    for known in registry._factories.values():
-        for name in names & set(known):
-            monkeypatch.delitem(known, name)
+    own = {"prior": "memoryless", "guide": "two-frames", "observation": "fixed-sigma"}
+    for kind, name in own.items():
+        if name in registry.names(kind):
+            registry.forget(kind, name)
 
 
 @pytest.mark.slow
 def test_a_checkpoint_with_own_parts_loads_in_every_command(
-    trained, video, tmp_path, monkeypatch, capsys
+    trained, video, tmp_path, capsys
 ):
     push = make_simulated_push(
         tmp_path / "push", n_train=2, n_test=2, n_frames=6, workers=1
@@ -120,7 +114,7 @@ def test_a_checkpoint_with_own_parts_loads_in_every_command(
         ),
     }
     for name, command in commands.items():
-        forgotten(monkeypatch)
+        forgotten()
         line = last_error(capsys, command, [])
         assert "is 'fixed-sigma'; choose" in line and "--parts" in line, (name, line)
         command(parts())
@@ -132,16 +126,14 @@ def test_a_checkpoint_with_own_parts_loads_in_every_command(
     assert found["config"]["prior"] == "memoryless"
     assert "prior 'memoryless', guide 'two-frames'" in capsys.readouterr().out
     # Its frames are RGB: this model's are grey, which is said after it was loaded.
-    forgotten(monkeypatch)
+    forgotten()
     line = last_error(
         capsys, compare_elbos, [trained, "--data-root", str(push), *small, *parts()]
     )
     assert "--parts" not in line
 
 
-def test_a_part_that_was_given_as_an_object_is_found_by_its_class(
-    tmp_path, monkeypatch
-):
+def test_a_part_that_was_given_as_an_object_is_found_by_its_class(tmp_path):
     torch.manual_seed(0)
     svg = SVG(CONFIG, prior=parts_of_ones_own.MemorylessPrior(CONFIG))
     svg_pyro.save(svg, tmp_path / "svg.pt")

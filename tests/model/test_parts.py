@@ -29,9 +29,9 @@ from svg_pyro.training.trainer import Trainer
 
 
 @pytest.fixture(autouse=True)
-def registry_as_it_was(monkeypatch):
-    kept = {kind: dict(parts) for kind, parts in registry._factories.items()}
-    monkeypatch.setattr(registry, "_factories", kept)
+def registry_as_it_was():
+    with registry.restored():
+        yield
 
 
 class Drifting(Prior):
@@ -81,6 +81,17 @@ def test_names_are_given_once(tiny):
         svg_pyro.register("prior", "none")(Drifting)
     with pytest.raises(ConfigError, match="no kind of part 'priors'; choose one of"):
         svg_pyro.register("priors", "mine")
+
+
+def test_names_are_taken_back():
+    with registry.restored():
+        svg_pyro.register("guide", "drifting")(Drifting)
+        assert "drifting" in registry.names("guide")
+    assert "drifting" not in registry.names("guide")
+    svg_pyro.register("guide", "drifting")(Drifting)
+    registry.forget("guide", "drifting")
+    with pytest.raises(ConfigError, match="guide is 'drifting'; choose one of"):
+        registry.forget("guide", "drifting")
 
 
 @pytest.mark.parametrize(
