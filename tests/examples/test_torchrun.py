@@ -37,13 +37,14 @@ def data(tmp_path_factory):
     return tmp_path_factory.mktemp("push")
 
 
-def torchrun(*arguments):
+def torchrun(*arguments, options=()):
     command = [
         sys.executable,
         "-m",
         "torch.distributed.run",
         "--standalone",
         f"--nproc_per_node={RANKS}",
+        *options,
         EXAMPLE,
         *arguments,
     ]
@@ -104,3 +105,19 @@ def test_a_kill_ends_the_job_and_one_process_goes_on(tmp_path, data, capsys):
     )
     assert json.loads((out / "results.json").read_text())["step"] == steps
     assert f"{steps} steps" in capsys.readouterr().out
+
+
+def test_a_restart_by_torchrun_goes_on_from_the_last_checkpoint(tmp_path, data):
+    out = tmp_path / "run"
+    flags = [*FLAGS, "--workers", "0", "--steps", "12", "--simulated-root", data]
+    process = torchrun(*flags, "--out", out, options=["--max-restarts=1"])
+    until_saved(out, process)
+    os.kill(children(process)[1], signal.SIGKILL)
+    printed, err = process.communicate(timeout=600)
+    assert process.returncode == 0, err
+    assert "preset small" in printed and "preset of the resumed run" in printed
+    steps = [json.loads(x)["step"] for x in (out / "metrics.jsonl").open()]
+    assert steps == sorted(steps) and steps[-1] == 12  # none lost, none twice
+    assert (
+        torch.load(out / "checkpoint.pt", weights_only=True)["training"]["step"] == 12
+    )
