@@ -37,11 +37,7 @@ def trained_on(path: str) -> dict[str, Any]:
     CheckpointError
         If there is no such checkpoint.
     """
-    content = checkpoint.read(path)
-    if content["training"] is None:
-        stored = content.get("about", {}).get("trained_on", {})
-    else:
-        stored = content["training"].get("data", {})
+    stored = checkpoint.trained_on(checkpoint.read(path))
     kinds = [kind for name, kind in _KINDS.items() if name in stored]
     kind = stored.get("kind", kinds[0] if kinds else None)
     if kind not in DATA_OPTIONS:

@@ -67,6 +67,7 @@ def save(svg: SVG, path: str | Path, training: dict[str, Any] | None = None) -> 
         "observation": type(svg.observation).__name__,
         "weights": svg.state_dict(),
         "training": training,
+        "trained_on": (training or {}).get("data", svg.trained_on),
     }
     path = Path(path)
     try:
@@ -224,6 +225,20 @@ def _moved(content: dict[str, Any], where: str | torch.device) -> dict[str, Any]
     return {**content, "weights": weights}
 
 
+def trained_on(content: dict[str, Any]) -> dict[str, Any]:
+    """What a checkpoint, as `read` gives it, says of the training's data."""
+    training, about = content.get("training"), content.get("about")
+    for holder, name in (
+        (content, "trained_on"),
+        (training, "data"),
+        (about, "trained_on"),
+    ):
+        stored = (holder or {}).get(name)
+        if isinstance(stored, dict) and stored:
+            return dict(stored)
+    return {}
+
+
 def run_checkpoint(path: str | Path) -> Path:
     """The file of a checkpoint: the path itself, or the newest of a run's folder."""
     path = Path(path)
@@ -264,6 +279,7 @@ def from_content(content: dict[str, Any], path: str | Path, **parts: Part) -> SV
             return from_content(other, path, **parts)
         _check_structure(svg, content, path)
     restore_weights(svg, content, path)
+    svg.trained_on = trained_on(content)
     device = next(iter(content["weights"].values())).device
     return svg.to(device).eval()
 

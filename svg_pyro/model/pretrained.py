@@ -51,14 +51,14 @@ def save_pretrained(
     """
     from safetensors.torch import save as to_bytes
 
-    folder = Path(folder)
+    folder, known = Path(folder), svg.trained_on
     weights = {k: v.detach().cpu().contiguous() for k, v in svg.state_dict().items()}
     content = {
         "format": FORMAT,
         "version": 1,
         "config": dataclasses.asdict(svg.config),
         "parts": svg.names,
-        "about": about or {},
+        "about": {**({"trained_on": known} if known else {}), **(about or {})},
     }
     data = to_bytes(weights)
     content["sha256"] = {

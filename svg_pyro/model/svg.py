@@ -71,6 +71,9 @@ class SVG(Generative):
     names : dict of str to str
         Of "prior", "guide", "observation" and "backbone" the registered name, or the
         class of the object that was given.
+    trained_on : dict of str to Any
+        What a checkpoint says of the data: "kind", and settings and preprocessing such
+        as "fit" and "stride", which generation is to share. Empty of a new model.
     action_mean, action_std : torch.Tensor
         Of a model with actions, ``(action_dim,)``: what actions are normalised by, in
         the data's units. 0 and 1 until a training sets those of its clips.
@@ -121,6 +124,7 @@ class SVG(Generative):
             self.register_buffer("action_mean", torch.zeros(config.action_dim))
             self.register_buffer("action_std", torch.ones(config.action_dim))
         self.names = parts.names
+        self.trained_on: dict[str, Any] = {}
         self.frame_shape = parts.frame_shape
         # The first, so that stored optimisers find its weights where they were.
         self.observation = parts.observation

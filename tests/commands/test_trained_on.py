@@ -146,3 +146,17 @@ def test_a_fingerprint_tells_other_clips_and_not_another_place(tmp_path):
 def test_every_data_set_stores_the_name_that_it_is_known_by():
     for name, options in DATA_OPTIONS.items():
         assert options.kind == name
+
+
+@pytest.mark.parametrize("form", ["file", "folder"])
+def test_what_was_trained_on_is_kept_when_a_model_is_stored_again(tmp_path, form):
+    data = {"kind": "videos", "fit": "letterbox", "stride": 4}
+    saved(tmp_path / "run.pt", **data)
+    svg = svg_pyro.load(tmp_path / "run.pt")
+    assert svg.trained_on == data
+    store = {"file": svg_pyro.save, "folder": svg_pyro.save_pretrained}[form]
+    store(svg, tmp_path / "again")
+    assert svg_pyro.load(tmp_path / "again").trained_on == data
+    assert trained_on(str(tmp_path / "again"))["stride"] == 4
+    svg_pyro.save(svg_pyro.SVG(TINY), tmp_path / "new.pt")
+    assert svg_pyro.load(tmp_path / "new.pt").trained_on == {}
