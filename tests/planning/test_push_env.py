@@ -85,7 +85,16 @@ def test_a_block_is_found_by_its_colour_and_not_where_it_is_not():
         off.append(
             np.hypot(*(found.numpy() - task.pixels(scene, task.places[task.target])))
         )
-    assert np.nanmedian(off) < 0.7 and np.nanmax(off) < 2.5
+    # One may be hidden behind the arm.
+    assert np.nanmedian(off) < 0.7 and np.nanquantile(off, 0.8) < 1.5
+    # A thing that has melted half into the ground is where it was.
+    ground = torch.tensor([0.7, 0.5, 0.34])[:, None, None].expand(3, 64, 64)
+    melted = ground.clone()
+    blue = torch.tensor(FINDABLE[0])[:, None, None]
+    melted[:, 20:30, 40:50] = 0.5 * ground[:, :10, :10] + 0.5 * blue
+    finder = ColourFinder(FINDABLE[0])
+    torch.testing.assert_close(finder(melted[None])[0], torch.tensor([45.0, 25.0]))
+    assert finder(ground[None]).isnan().all()
     grey = torch.full((1, 3, 64, 64), 0.5)
     assert ColourFinder(FINDABLE[0])(grey).isnan().all()
 

@@ -187,3 +187,12 @@ def test_a_controller_that_needs_a_model_says_so(capsys):
     with pytest.raises(SystemExit):
         plan(["--controller", "risk-averse", "--tasks", "1"])
     assert "give a CHECKPOINT" in capsys.readouterr().err
+
+
+def test_the_benchmark_counts_the_frames_of_all_plans():
+    from svg_pyro.benchmarks import plans
+
+    (row,) = plans.frames_a_second(torch.device("cpu"), 1, plans=3, horizon=2)
+    rates = [value for name, value in row.items() if name.endswith("frames/s")]
+    assert row["plans"] == "3 x 2 frames, push-actions"
+    assert len(rates) == 3 and min(rates) > 0
