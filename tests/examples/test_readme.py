@@ -17,6 +17,7 @@ from svg_pyro import SVG, SVGConfig
 from svg_pyro.commands import main as commands
 from svg_pyro.commands.parser import Parser
 from svg_pyro.data import BairPush  # noqa: F401  # slow to load: not in a test's time
+from svg_pyro.model import registry
 
 PAGES = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
@@ -107,6 +108,9 @@ def test_the_python_of_a_page_runs(page, tmp_path, monkeypatch):
         return preset(cls, name, **changes)
 
     monkeypatch.setattr(SVGConfig, "preset", classmethod(small))
+    # What a page registers is not there for other tests.
+    for kind, found in registry._factories.items():
+        monkeypatch.setitem(registry._factories, kind, dict(found))
     names = {}
     for block in python:
         exec(block, names)
