@@ -10,6 +10,7 @@ from svg_pyro import Sampler
 from svg_pyro.commands.datasets import BairOptions
 from svg_pyro.commands.devices import choose_device
 from svg_pyro.commands.fields import option
+from svg_pyro.commands.own_parts import add_parts, use_parts
 from svg_pyro.commands.parser import Parser, one_line_errors
 from svg_pyro.data import BairPush
 from svg_pyro.errors import ConfigError
@@ -70,7 +71,10 @@ def score_hand(argv: Sequence[str] | None = None, *, prog: str | None = None) ->
     """
     parser = Parser(_DESCRIPTION, prog=prog)
     parser.add_fields(HandOptions)
-    options = parser.parse(argv).make(HandOptions)
+    add_parts(parser)
+    flags = parser.parse(argv)
+    options = flags.make(HandOptions)
+    use_parts(flags)
     device = choose_device(options.device)
     svg = svg_pyro.load(options.checkpoint, map_location=device).eval()
     if svg.frame_shape != (3, 64, 64):

@@ -13,6 +13,7 @@ import svg_pyro
 from svg_pyro import Sampler
 from svg_pyro.commands.devices import choose_device
 from svg_pyro.commands.fields import option
+from svg_pyro.commands.own_parts import add_parts, use_parts
 from svg_pyro.commands.parser import Parser, one_line_errors
 from svg_pyro.errors import ConfigError
 from svg_pyro.planning import (
@@ -128,7 +129,10 @@ def plan(argv: Sequence[str] | None = None, *, prog: str | None = None) -> None:
     """
     parser = Parser(_DESCRIPTION, prog=prog)
     parser.add_fields(PlanOptions)
-    options = parser.parse(argv).make(PlanOptions)
+    add_parts(parser)
+    flags = parser.parse(argv)
+    options = flags.make(PlanOptions)
+    use_parts(flags)
     need("gymnasium", "gymnasium", "planning in the pushing world")
     from svg_pyro.planning.push_env import PushEnv
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from svg_pyro.commands.devices import choose_device
 from svg_pyro.commands.fields import option
+from svg_pyro.commands.own_parts import add_parts, use_parts
 from svg_pyro.commands.parser import Parser, one_line_errors
 from svg_pyro.commands.viewer import Viewer
 from svg_pyro.errors import SVGError
@@ -57,7 +58,10 @@ def serve(argv: Sequence[str] | None = None, *, prog: str | None = None) -> None
     """
     parser = Parser(_DESCRIPTION, prog=prog)
     parser.add_fields(ServeOptions)
-    options = parser.parse(argv).make(ServeOptions)
+    add_parts(parser)
+    flags = parser.parse(argv)
+    options = flags.make(ServeOptions)
+    use_parts(flags)
     need("gradio", "gradio", "the web page")
     device = choose_device(options.device)
     with tempfile.TemporaryDirectory() as folder:

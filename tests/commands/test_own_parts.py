@@ -14,6 +14,9 @@ from svg_pyro.commands.compare_elbos import compare_elbos
 from svg_pyro.commands.evaluate import evaluate
 from svg_pyro.commands.figures import draw_figures
 from svg_pyro.commands.generate import generate
+from svg_pyro.commands.hand import score_hand
+from svg_pyro.commands.plan import plan
+from svg_pyro.commands.serve import serve
 from svg_pyro.commands.surprise import score_video
 from svg_pyro.commands.train import train
 from svg_pyro.data import make_simulated_push
@@ -186,3 +189,14 @@ def test_the_densities_of_the_example_are_those_of_its_steps():
         one, state = guide(h[:, t : t + 1], state)
         means.append(one.mean)
     torch.testing.assert_close(torch.cat(means, 1), whole.mean)
+
+
+@pytest.mark.parametrize("command", [plan, serve, score_hand])
+def test_commands_of_planning_and_serving_take_files_of_parts_too(
+    tmp_path, capsys, command
+):
+    (tmp_path / "mine.py").write_text("x = 1\n")
+    words = ["push"]
+    with pytest.raises(SystemExit):
+        command([*words, *parts(tmp_path / "mine.py")])
+    assert "registers no part" in capsys.readouterr().err.splitlines()[-1]
