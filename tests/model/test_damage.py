@@ -133,9 +133,7 @@ def test_a_configuration_asks_for_no_more_than_the_file_holds(saved, field, valu
 
 
 def test_sizes_of_a_configuration_are_bounded():
-    with pytest.raises(
-        ConfigError, match=r"width is 1\.09951e\+12; give 65536 or less"
-    ):
+    with pytest.raises(ConfigError, match="width is 1099511627776; give 65536 or less"):
         SVGConfig(width=2**40)
     with pytest.raises(ConfigError, match="prior_layers is 65; give 64 or less"):
         SVGConfig(prior_layers=65)
