@@ -43,7 +43,7 @@ def test_constant_flows_add():
 
 
 def test_one_move_along_a_composed_flow_is_two_moves():
-    """Of a ramp away from the edge, up to a quarter of a pixel: interpolation's error."""
+    """Of a ramp away from the edge, to a quarter of a pixel: interpolation errs."""
     torch.manual_seed(0)
     ramp = (torch.arange(32.0).double() / 31).expand(1, 1, 32, 32)
     first, second = (
