@@ -8,9 +8,9 @@ import torch
 
 from svg_pyro.commands.devices import choose_device, warn_of_useless_precision
 from svg_pyro.commands.fields import option
+from svg_pyro.commands.held_out_data import add_test_data, find_test_data, find_test_set
 from svg_pyro.commands.own_parts import add_parts, use_parts
 from svg_pyro.commands.parser import Flags, Parser, one_line_errors
-from svg_pyro.commands.sources import add_test_data, find_test_data, find_test_set
 from svg_pyro.config import PRECISIONS
 from svg_pyro.errors import ConfigError, EvaluationError
 from svg_pyro.evaluation import (

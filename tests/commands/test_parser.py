@@ -7,11 +7,12 @@ import pytest
 from svg_pyro.commands import compare_elbos, evaluate, figures, generate, paper_figures
 from svg_pyro.commands.datasets import DATA_OPTIONS
 from svg_pyro.commands.fields import fields_of, option
+from svg_pyro.commands.held_out_data import EvaluationData
 from svg_pyro.commands.main import main
 from svg_pyro.commands.parser import Parser, one_line_errors
 from svg_pyro.commands.presets import PRESETS
 from svg_pyro.commands.run_folder import RunOptions
-from svg_pyro.commands.sources import TRAINING_DATA, EvaluationData
+from svg_pyro.commands.sources import TRAINING_DATA
 from svg_pyro.commands.train import training_parser
 from svg_pyro.config import SVGConfig, TrainingConfig
 from svg_pyro.errors import ConfigError, TrainingError

@@ -16,8 +16,8 @@ from support.robot_files import (
 from support.video_files import folder_of
 
 import svg_pyro
+from svg_pyro.commands.held_out_data import add_test_data, find_test_data, find_test_set
 from svg_pyro.commands.parser import Parser
-from svg_pyro.commands.sources import add_test_data, find_test_data, find_test_set
 from svg_pyro.config import SVGConfig
 from svg_pyro.data import VideoFolder
 from svg_pyro.data.robots.kinds import robot_clips_class
