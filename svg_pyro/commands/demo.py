@@ -194,6 +194,6 @@ def _scores(clips: Tensor, futures: Tensor, n_past: int) -> str:
     best, mean, copy = (x[..., moving].mean() for x in (each.amax(0), each, still))
     return (
         f"PSNR over {truth.shape[1]} frames: {best:.1f} dB for the best of "
-        f"{len(futures)} futures of a clip, {mean:.1f} dB for the mean future, "
+        f"{len(futures)} futures of a clip, {mean:.1f} dB for one on average, "
         f"{copy:.1f} dB for the last given frame repeated."
     )
