@@ -116,7 +116,8 @@ def test_a_restart_by_torchrun_goes_on_from_the_last_checkpoint(tmp_path, data):
     printed, err = process.communicate(timeout=600)
     assert process.returncode == 0, err
     assert "preset small" in printed and "preset of the resumed run" in printed
-    steps = [json.loads(x)["step"] for x in (out / "metrics.jsonl").open()]
+    lines = (out / "metrics.jsonl").read_text().splitlines()
+    steps = [json.loads(line)["step"] for line in lines]
     assert steps == sorted(steps) and steps[-1] == 12  # none lost, none twice
     assert (
         torch.load(out / "checkpoint.pt", weights_only=True)["training"]["step"] == 12
