@@ -100,6 +100,8 @@ def check_all(svg, precision="float32"):
     draw = Predictive(svg.model, guide=svg.guide, num_samples=3)
     drawn = draw(x[:, :2], horizon=2)["x_future"]
     assert drawn.shape[0] == 3 and drawn.device.type == "cuda"
+    if svg.config.observation == "optimal-sigma":
+        return  # outside a loss it reads whether its sigma is known yet
     again = svg.reconstruct(x)
     assert again.shape == (2, 3, *shape) and again.device.type == "cuda"
 
@@ -117,6 +119,7 @@ def test_priors_guides_observations_and_dynamics(fake, changes):
     check_all(made(config))
 
 
+@pytest.mark.filterwarnings("ignore:Accessing the data pointer of FakeTensor")
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_precisions(fake, precision, monkeypatch):
     config = SVGConfig(channels=1, beta=1e-3, **SMALL)
