@@ -62,7 +62,10 @@ def test_every_shipped_model_predicts():
         svg = svg_pyro.load(name)
         shape = svg.frame_shape
         context = torch.rand(1, svg.config.n_past, *shape)
-        futures = svg.predict(context, 2, 2)
+        actions = None
+        if svg.config.action_dim:
+            actions = torch.zeros(1, svg.config.n_past + 1, svg.config.action_dim)
+        futures = svg.predict(context, 2, 2, actions=actions)
         assert futures.shape == (2, 1, 2, *shape) and futures.isfinite().all()
         folder = pretrained._SHIPPED / name
         assert sum(p.stat().st_size for p in folder.iterdir()) < 8e6
