@@ -399,6 +399,7 @@ def test_a_changed_file_is_an_error_of_one_line_or_read_right(kind, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_two_thousand_changed_files(kind, tmp_path):
