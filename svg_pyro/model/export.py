@@ -12,7 +12,7 @@ from torch import nn
 
 from svg_pyro.errors import ConfigError, FramesError
 from svg_pyro.model.checks import latents
-from svg_pyro.model.features import decode
+from svg_pyro.model.decoding import decode
 from svg_pyro.model.inputs import join, with_action
 from svg_pyro.model.streaming import State
 from svg_pyro.model.types import Part

@@ -9,7 +9,8 @@ from pyro.ops.provenance import get_provenance
 from svg_pyro.config import SVGConfig
 from svg_pyro.errors import ConfigError
 from svg_pyro.model.checks import latents
-from svg_pyro.model.features import Features, decode_next, source_of
+from svg_pyro.model.decoding import decode_next, source_of
+from svg_pyro.model.features import Features
 from svg_pyro.model.inputs import join, with_action
 from svg_pyro.model.skips import skips_of_future
 from svg_pyro.model.types import Part, RecurrentState

@@ -11,8 +11,8 @@ from torch.utils._pytree import tree_map
 
 from svg_pyro.errors import FramesError
 from svg_pyro.model.checks import check_count, check_frames, latents
+from svg_pyro.model.decoding import Source, decode_next, source_of
 from svg_pyro.model.divergence import closed_form_kl
-from svg_pyro.model.features import Source, decode_next, source_of
 from svg_pyro.model.inputs import check_action, join, with_action, with_action_before
 from svg_pyro.model.skips import last_skip_frame
 from svg_pyro.util.modes import evaluating

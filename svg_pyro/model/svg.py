@@ -16,7 +16,8 @@ from svg_pyro.errors import ConfigError
 from svg_pyro.model import streaming
 from svg_pyro.model.batch_norm import generating, training_statistics
 from svg_pyro.model.checks import check_conditioned, latents
-from svg_pyro.model.features import KEY, Features, decode, encode, replayed
+from svg_pyro.model.decoding import decode
+from svg_pyro.model.features import KEY, Features, encode, replayed
 from svg_pyro.model.generation import Generative
 from svg_pyro.model.guides import PriorGuide
 from svg_pyro.model.inference import mean_of, posterior_of

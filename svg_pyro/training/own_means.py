@@ -12,13 +12,8 @@ clip, so that time stays a plate.
 import torch
 
 from svg_pyro.config import TrainingConfig
-from svg_pyro.model.features import (
-    Features,
-    Source,
-    decode_next,
-    encode,
-    source_of,
-)
+from svg_pyro.model.decoding import Source, decode_next, source_of
+from svg_pyro.model.features import Features, encode
 from svg_pyro.model.inference import posterior_of
 from svg_pyro.model.inputs import join, with_action
 from svg_pyro.model.skips import skips_of_targets
