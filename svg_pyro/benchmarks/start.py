@@ -13,7 +13,9 @@ import torch, svg_pyro
 svg = svg_pyro.load({name!r})
 size = svg.config.image_size
 context = torch.rand(1, svg.config.n_past, svg.config.channels, size, size)
-svg_pyro.Sampler(svg).predict(context, horizon=10, num_samples=1)
+steps, size = svg.config.n_past - 1 + 10, svg.config.action_dim
+given = {{"actions": torch.zeros(1, steps, size)}} if size else {{}}
+svg_pyro.Sampler(svg).predict(context, horizon=10, num_samples=1, **given)
 """
 
 

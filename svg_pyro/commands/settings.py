@@ -219,10 +219,10 @@ def _resumed_data(
 ) -> dict[str, Any]:
     """What a resumed run is trained on: as it was, save for what was asked for."""
     data = {**request.data, **stored}
-    if data["kind"] != request.data["kind"]:
+    mine, asked = data.get("kind"), request.data.get("kind")
+    if mine != asked:
         raise ConfigError(
-            f"the run in {out} is one of {data['kind']}, not {request.data['kind']}; "
-            f"resume it by train {data['kind']}"
+            f"the run in {out} is one of {mine}, not {asked}; resume it by train {mine}"
         )
     for key in sorted(request.data_given):
         new, old = request.data[key], stored.get(key, request.data[key])

@@ -77,7 +77,7 @@ def sampled_futures(
     """
     count = candidate.count(sampling.num_samples)
     chunks = candidate.futures(
-        context, sampling.horizon, count, sampling.chunk_size, actions=actions
+        context, sampling.horizon, count, sampling.chunk_size, **_given(actions)
     )
     yield from _each_seeded(chunks, sampling.seed, first, context.device)
 
@@ -105,9 +105,14 @@ def noisy_futures(
     """
     count = candidate.count(sampling.num_samples)
     draws = candidate.noisy_futures(
-        context, sampling.horizon, count, sampling.chunk_size, actions=actions
+        context, sampling.horizon, count, sampling.chunk_size, **_given(actions)
     )
     yield from _each_seeded(draws, sampling.seed, first, context.device)
+
+
+def _given(actions: torch.Tensor | None) -> dict[str, torch.Tensor]:
+    """What is passed on: predictors of frames alone need not know of actions."""
+    return {} if actions is None else {"actions": actions}
 
 
 def _each_seeded(

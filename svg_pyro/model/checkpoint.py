@@ -377,7 +377,7 @@ def _load_state(svg: SVG, weights: dict[str, torch.Tensor], path: str | Path) ->
         details = str(error).splitlines()[1:] or [str(error)]
         more = f" (and {len(details) - 1} more)" if len(details) > 1 else ""
         raise CheckpointError(
-            f"{path} is of another architecture: {details[0].strip()[:120]}{more}; "
+            f"{path} is of another architecture: {details[0].strip()[:100]}{more}; "
             "build the model with the configuration in the checkpoint"
         ) from error
 

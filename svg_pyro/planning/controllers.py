@@ -197,7 +197,8 @@ class Planned(Controller):
         """As `Controller.act`."""
         frame = torch.from_numpy(observation["image"]).permute(2, 0, 1)
         self._seen.append(to_float(frame.contiguous(), self._device))
-        if self._plan is None or self._used == self._planning.every:
+        every = self._planning.every
+        if self._plan is None or self._used in (every, len(self._plan.actions)):
             self._plan = self._decide(self._cost_of(observation, info))
             self._used = 0
         action = self._plan.actions[self._used]

@@ -265,5 +265,5 @@ def test_totals_are_what_the_curves_sum_up():
 
 def test_a_shipped_model_is_a_candidate_by_its_name():
     model, last = load_candidates(["smmnist-1"], torch.device("cpu"))
-    assert model.step == 4500 and len(model.sha256) == 64
+    assert model.step == 8100 and len(model.sha256) == 64
     assert model.name == "SVG-LP" and last.name == "last frame repeated"

@@ -142,7 +142,7 @@ def test_every_table_can_be_made(small):
     work = [*benchmark.WORK, "--steps", "2", "--seeds", "1", "--repeats", "1"]
     args = benchmark.parse([*work, "--num-samples", "2"])
     made = dict(benchmark.tables(args, torch.device("cpu")))
-    assert len(made) == 14
+    assert len(made) == 15
     for rows in made.values():
         assert rows and all(row.keys() == rows[0].keys() for row in rows)
     peaks = {row["GFLOP/s in"]: row for row in made["Peaks"]}

@@ -232,7 +232,12 @@ def test_by_default_one_checkpoint_is_kept(tiny, tmp_path):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="has no such signals")
-def test_sigusr1_saves_and_goes_on_and_sighup_saves_and_leaves(tiny, tmp_path, capsys):
+def test_sigusr1_saves_and_goes_on_and_sighup_saves_and_leaves(
+    tiny, tmp_path, capsys, request
+):
+    # Under nohup the tests themselves ignore it.
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    request.addfinalizer(lambda: signal.signal(signal.SIGHUP, before))
     trainer = make(tiny, tmp_path)
     seen = []
 

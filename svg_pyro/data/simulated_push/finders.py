@@ -146,7 +146,7 @@ class ColourFinder:
     --------
     >>> frames = torch.full((1, 3, 64, 64), 0.5)
     >>> frames[0, :, 10:14, 20:26] = torch.tensor([0.1, 0.2, 0.9])[:, None, None]
-    >>> ColourFinder((0.1, 0.2, 0.9))(frames)
+    >>> ColourFinder((0.1, 0.2, 0.9))(frames).round()
     tensor([[23., 12.]])
     """
 

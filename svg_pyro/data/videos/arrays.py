@@ -219,7 +219,8 @@ def _archive(path: Path, mtime_ns: int) -> zipfile.ZipFile:
 def _member(archive: zipfile.ZipFile, name: str) -> IO[bytes]:
     try:
         return archive.open(name)
-    except (KeyError, RuntimeError) as error:  # gone, encrypted, an unknown method
+    # Gone, encrypted, an unknown method, a name that is no text.
+    except (KeyError, RuntimeError, ValueError) as error:
         raise DataError(f"cannot be unpacked: {error}") from None
 
 

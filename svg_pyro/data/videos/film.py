@@ -140,7 +140,9 @@ def _pictures(
                 f"has frames of {stream.width}x{stream.height} pixels; at most "
                 f"{MOST_PIXELS} are read"
             )
-        stream.thread_type = "AUTO"
+        # By frame, threads would say of a damaged packet later or not at all, so that
+        # what is read of a broken film would depend on the number of processors.
+        stream.thread_type = "SLICE"
         aspect = float(stream.sample_aspect_ratio or 1) or 1.0
         # One of each frame's own would be slow to make.
         reformatter = VideoReformatter()
@@ -176,12 +178,16 @@ class _Packets:
         """Whether they reach the end that the header gives: then no frame is missing.
 
         An edit list shows a part of a file's frames, and a dropped frame is an empty
-        packet: of both the header counts more frames than there are.
+        packet: of both the header counts more frames than there are. An AVI's times
+        count frames, and its length is none of a header's: of a file that breaks off
+        FFmpeg finds it by the size.
         """
         if not self.stream.duration or self._end is None:
             return False
         length = self._end - (self.stream.start_time or 0)
-        return length >= _SHORTER * self.stream.duration
+        avi = self.container.format.name == "avi"
+        whole = self.stream.frames if avi else self.stream.duration
+        return length >= _SHORTER * whole
 
 
 def _check_promise(packets: _Packets, count: int, last: int) -> None:
