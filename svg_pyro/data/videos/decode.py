@@ -211,7 +211,12 @@ def _reason(error: Exception, done: int) -> str:
 
 def _printable(text: str) -> str:
     """A text, perhaps of a file's name, such as every terminal and file takes."""
-    return text.encode("utf-8", "backslashreplace").decode().replace("\n", "\\n")
+    text = text.encode("utf-8", "backslashreplace").decode()
+    # A control character may clear the screen, or forge a line.
+    shown = (
+        c if c.isprintable() else c.encode("unicode_escape").decode() for c in text
+    )
+    return "".join(shown)
 
 
 def _opaque(picture: Image.Image) -> Image.Image:
