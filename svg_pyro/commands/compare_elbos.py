@@ -11,8 +11,8 @@ import svg_pyro
 from svg_pyro import SVG
 from svg_pyro.commands.datasets import BairOptions, ClipRequest, first_clips
 from svg_pyro.commands.fields import option
-from svg_pyro.commands.own_parts import add_parts, use_parts
-from svg_pyro.commands.parser import Parser, one_line_errors
+from svg_pyro.commands.own_parts import parsed
+from svg_pyro.commands.parser import one_line_errors
 from svg_pyro.training.elbos import ELBOS
 from svg_pyro.util.progress import progress
 from svg_pyro.util.tensors import to_float
@@ -63,12 +63,7 @@ def compare_elbos(
     prog : str, optional
         The command's name in its help.
     """
-    parser = Parser(_DESCRIPTION, prog=prog)
-    parser.add_fields(CompareOptions)
-    add_parts(parser)
-    flags = parser.parse(argv)
-    options = flags.make(CompareOptions)
-    use_parts(flags)
+    options = parsed(CompareOptions, _DESCRIPTION, argv, prog=prog)
     svg = svg_pyro.load(options.checkpoint)
     request = ClipRequest("test", options.n_frames, svg.config)
     data = BairOptions().clips(request, options.data_root)

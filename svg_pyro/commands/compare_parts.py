@@ -19,8 +19,8 @@ from svg_pyro.commands.datasets import (
 )
 from svg_pyro.commands.devices import choose_device
 from svg_pyro.commands.fields import option
-from svg_pyro.commands.own_parts import add_parts, use_parts
-from svg_pyro.commands.parser import Parser, one_line_errors
+from svg_pyro.commands.own_parts import parsed
+from svg_pyro.commands.parser import one_line_errors
 from svg_pyro.commands.presets import PRESETS, RunPreset
 from svg_pyro.data import ClipDataset, find_digits, make_simulated_push
 from svg_pyro.errors import ConfigError
@@ -153,12 +153,7 @@ def compare_parts(
     prog : str, optional
         The command's name in its help.
     """
-    parser = Parser(_DESCRIPTION, prog=prog)
-    parser.add_fields(ComparePartsOptions)
-    add_parts(parser)
-    flags = parser.parse(argv)
-    options = flags.make(ComparePartsOptions)
-    use_parts(flags)
+    options = parsed(ComparePartsOptions, _DESCRIPTION, argv, prog=prog)
     rows = Path(options.out) / ROWS
     if not options.table:
         _check(options)

@@ -10,8 +10,8 @@ from svg_pyro import Sampler
 from svg_pyro.commands.datasets import BairOptions
 from svg_pyro.commands.devices import choose_device
 from svg_pyro.commands.fields import option
-from svg_pyro.commands.own_parts import add_parts, use_parts
-from svg_pyro.commands.parser import Parser, one_line_errors
+from svg_pyro.commands.own_parts import parsed
+from svg_pyro.commands.parser import one_line_errors
 from svg_pyro.data import BairPush
 from svg_pyro.errors import ConfigError
 from svg_pyro.evaluation.hand import HandTest, hand_errors
@@ -69,12 +69,7 @@ def score_hand(argv: Sequence[str] | None = None, *, prog: str | None = None) ->
     prog : str, optional
         The command's name in its help.
     """
-    parser = Parser(_DESCRIPTION, prog=prog)
-    parser.add_fields(HandOptions)
-    add_parts(parser)
-    flags = parser.parse(argv)
-    options = flags.make(HandOptions)
-    use_parts(flags)
+    options = parsed(HandOptions, _DESCRIPTION, argv, prog=prog)
     device = choose_device(options.device)
     svg = svg_pyro.load(options.checkpoint, map_location=device).eval()
     if svg.frame_shape != (3, 64, 64):

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 from svg_pyro.commands.fields import option
 from svg_pyro.commands.parser import Flags, Parser
@@ -17,6 +17,8 @@ from svg_pyro.errors import ConfigError, SVGError
 from svg_pyro.model.registry import KINDS, names, registered
 
 _ADVICE = ("parts",)
+
+Options = TypeVar("Options")
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,40 @@ def use_parts(flags: Flags) -> None:
     for path in flags.make(PartsOptions).parts or ():
         entered = register_from(path)
         print(f"parts of {path}: {', '.join(entered)}")
+
+
+def parsed(
+    options: type[Options],
+    description: str,
+    argv: Sequence[str] | None = None,
+    *,
+    prog: str | None = None,
+) -> Options:
+    """The options of a command that takes parts, once it has run their files.
+
+    Parameters
+    ----------
+    options : type
+        Dataclass of the command's flags.
+    description : str
+        Head of its help.
+    argv : sequence of str, optional
+        Flags; `sys.argv` where they are not given.
+    prog : str, optional
+        The command's name in its help.
+
+    Raises
+    ------
+    ConfigError
+        As `register_from`; or a value is out of range.
+    """
+    parser = Parser(description, prog=prog)
+    parser.add_fields(options)
+    add_parts(parser)
+    flags = parser.parse(argv)
+    made = flags.make(options)
+    use_parts(flags)
+    return made
 
 
 def register_from(path: str | Path) -> Sequence[str]:

@@ -13,8 +13,8 @@ import svg_pyro
 from svg_pyro import Sampler
 from svg_pyro.commands.devices import choose_device
 from svg_pyro.commands.fields import option
-from svg_pyro.commands.own_parts import add_parts, use_parts
-from svg_pyro.commands.parser import Parser, one_line_errors
+from svg_pyro.commands.own_parts import parsed
+from svg_pyro.commands.parser import one_line_errors
 from svg_pyro.errors import ConfigError
 from svg_pyro.planning import (
     CrossEntropy,
@@ -127,12 +127,7 @@ def plan(argv: Sequence[str] | None = None, *, prog: str | None = None) -> None:
     prog : str, optional
         The command's name in its help.
     """
-    parser = Parser(_DESCRIPTION, prog=prog)
-    parser.add_fields(PlanOptions)
-    add_parts(parser)
-    flags = parser.parse(argv)
-    options = flags.make(PlanOptions)
-    use_parts(flags)
+    options = parsed(PlanOptions, _DESCRIPTION, argv, prog=prog)
     need("gymnasium", "gymnasium", "planning in the pushing world")
     from svg_pyro.planning.push_env import PushEnv
 

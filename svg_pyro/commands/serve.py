@@ -8,8 +8,8 @@ from typing import Any
 
 from svg_pyro.commands.devices import choose_device
 from svg_pyro.commands.fields import option
-from svg_pyro.commands.own_parts import add_parts, use_parts
-from svg_pyro.commands.parser import Parser, one_line_errors
+from svg_pyro.commands.own_parts import parsed
+from svg_pyro.commands.parser import one_line_errors
 from svg_pyro.commands.viewer import Viewer
 from svg_pyro.errors import SVGError
 from svg_pyro.util.optional import need
@@ -56,12 +56,7 @@ def serve(argv: Sequence[str] | None = None, *, prog: str | None = None) -> None
     prog : str, optional
         The command's name in its help.
     """
-    parser = Parser(_DESCRIPTION, prog=prog)
-    parser.add_fields(ServeOptions)
-    add_parts(parser)
-    flags = parser.parse(argv)
-    options = flags.make(ServeOptions)
-    use_parts(flags)
+    options = parsed(ServeOptions, _DESCRIPTION, argv, prog=prog)
     need("gradio", "gradio", "the web page")
     device = choose_device(options.device)
     with tempfile.TemporaryDirectory() as folder:

@@ -11,11 +11,9 @@ from svg_pyro.metrics.moments import Running
 from svg_pyro.model.checkpoint import load
 from svg_pyro.model.checks import check_count
 from svg_pyro.model.features import clips_of
-from svg_pyro.model.generation import Draw, gathered
+from svg_pyro.model.generation import Draw, gathered, usual_chunk
 from svg_pyro.model.svg import SVG
 from svg_pyro.util.seeds import seed_of
-
-_FRAMES_A_STEP = 256  # of all samples and clips together, where no chunk size is given
 
 
 class Spread(NamedTuple):
@@ -163,7 +161,7 @@ class Ensemble:
         """What `futures` gives, each with its means; see `SVG.draws`."""
         check_count("num_samples", num_samples)
         if chunk_size is None:
-            chunk_size = max(1, _FRAMES_A_STEP // max(1, clips_of(context, actions)))
+            chunk_size = usual_chunk(clips_of(context, actions))
         check_count("chunk_size", chunk_size)
         count = len(self.members)
         # Where no member takes any, the first one says so.

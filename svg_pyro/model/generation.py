@@ -31,6 +31,11 @@ from svg_pyro.util.seeds import seed_of
 _FRAMES_A_STEP = 256  # of all samples and clips together, where no chunk size is given
 
 
+def usual_chunk(clips: int) -> int:
+    """Samples held at a time where no number is given, of as many clips or plans."""
+    return max(1, _FRAMES_A_STEP // max(1, clips))
+
+
 class Draw(NamedTuple):
     """Some futures of each clip of a batch, ``(chunk_size, B, horizon, C, H, W)``.
 
@@ -286,7 +291,7 @@ class Generative(Root):
         """
         clips, draw = features.clips, None
         if chunk_size is None:
-            chunk_size = max(1, _FRAMES_A_STEP // clips)
+            chunk_size = usual_chunk(clips)
         for number, start in enumerate(range(0, num_samples, chunk_size)):
             count = min(chunk_size, num_samples - start)
             drawn = min(chunk_size, num_samples) if even else count
