@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 from svg_pyro.data.base import ClipDataset
 from svg_pyro.errors import ConfigError, DataError, SVGError
 from svg_pyro.util.checks import check_whole
+from svg_pyro.util.tensors import to_float
 
 
 class Batch(NamedTuple):
@@ -127,6 +128,33 @@ def clips_of(dataset: ClipDataset, indices: Iterable[int]) -> Batch:
     if dataset.action_dim:
         actions = torch.stack([_checked_actions(dataset, i, 0) for i in numbers])
     return Batch(frames, numbers, actions)
+
+
+def in_parts(
+    frames: torch.Tensor,
+    actions: torch.Tensor | None,
+    batch_size: int,
+    device: torch.device,
+) -> Iterator[tuple[torch.Tensor, dict[str, torch.Tensor]]]:
+    """Clips as model and guide take them: frames, and what goes with them by name.
+
+    Parameters
+    ----------
+    frames : torch.Tensor
+        Clips, uint8 ``(B, T, C, H, W)``.
+    actions : torch.Tensor or None
+        Theirs, ``(B, T - 1, A)``.
+    batch_size : int
+        Clips at a time.
+    device : torch.device
+        Where they are put.
+    """
+    for start in range(0, len(frames), batch_size):
+        part = slice(start, start + batch_size)
+        given = {}
+        if actions is not None:
+            given["actions"] = actions[part].to(device)
+        yield to_float(frames[part], device), given
 
 
 def _checked_actions(dataset: ClipDataset, index: int, epoch: int) -> torch.Tensor:

@@ -1,9 +1,11 @@
 """How good sampled futures are, beside repeating the last frame that was seen."""
 
+import math
 from dataclasses import dataclass, replace
 
 import torch
 
+from svg_pyro.data.batches import in_parts
 from svg_pyro.errors import DataError
 from svg_pyro.metrics import clip_mse, psnr
 from svg_pyro.metrics.ensembles import spread_skill_of
@@ -120,13 +122,11 @@ def score_futures(
     device = next(svg.parameters()).device
     columns: list[tuple[torch.Tensor, ...]] = []
     with seeded(seed, device):
-        starts = range(0, len(clips), batch_size)
-        for start in progress(starts, desc="scoring", unit="batch"):
-            part = slice(start, start + batch_size)
-            batch = to_float(clips[part], device)
+        parts = in_parts(clips, actions, batch_size, device)
+        count = math.ceil(len(clips) / batch_size)
+        for batch, given in progress(parts, total=count, desc="scoring", unit="batch"):
             context, truth = batch[:, :n_past], batch[:, n_past:]
-            given = None if actions is None else actions[part].to(device)
-            futures = svg.predict(context, horizon, num_samples, actions=given)
+            futures = svg.predict(context, horizon, num_samples, **given)
             scores = psnr(clip_mse(futures, truth))
             copy = psnr(clip_mse(context[:, -1:], truth))
             variance = torch.full_like(copy, torch.nan)

@@ -9,40 +9,12 @@ from pyro.infer import Trace_ELBO
 from torch import nn
 
 from svg_pyro.data.base import ClipDataset
-from svg_pyro.data.batches import Batch
+from svg_pyro.data.batches import Batch, in_parts
 from svg_pyro.model.precision import autocast
 from svg_pyro.model.svg import SVG
 from svg_pyro.util.modes import seeded
-from svg_pyro.util.tensors import to_float
 
 _ACTION_CLIPS = 1000
-
-
-def in_parts(
-    frames: torch.Tensor,
-    actions: torch.Tensor | None,
-    batch_size: int,
-    device: torch.device,
-) -> Iterator[tuple[torch.Tensor, dict[str, torch.Tensor]]]:
-    """Clips as model and guide take them: frames, and what goes with them by name.
-
-    Parameters
-    ----------
-    frames : torch.Tensor
-        Clips, uint8 ``(B, T, C, H, W)``.
-    actions : torch.Tensor or None
-        Theirs, ``(B, T - 1, A)``.
-    batch_size : int
-        Clips at a time.
-    device : torch.device
-        Where they are put.
-    """
-    for start in range(0, len(frames), batch_size):
-        part = slice(start, start + batch_size)
-        given = {}
-        if actions is not None:
-            given["actions"] = actions[part].to(device)
-        yield to_float(frames[part], device), given
 
 
 def fit_actions(svg: SVG, data: ClipDataset, seed: int = 0) -> None:

@@ -6,10 +6,10 @@ import torch
 from pyro.infer import Trace_ELBO
 from pyro.poutine.messenger import Messenger
 
+from svg_pyro.data.batches import in_parts
 from svg_pyro.model.divergence import kl_at
 from svg_pyro.model.svg import SVG
 from svg_pyro.training.elbos import weighed
-from svg_pyro.training.statistics import in_parts
 from svg_pyro.util.modes import evaluating, seeded
 
 
