@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -20,6 +20,9 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from svg_pyro.errors import ConfigError, SVGError, TrainingError
+
+if TYPE_CHECKING:  # a PyTorch built without torch.distributed has none
+    from torch.distributed.distributed_c10d import Store
 
 _VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 # The others wait while the first process downloads a data set. That a process has
@@ -64,10 +67,32 @@ def start() -> None:
     if joined() or not all(name in os.environ for name in _VARIABLES):
         return
     with reporting_lost_processes():
-        dist.init_process_group("gloo", timeout=_PATIENCE)
+        store, number, count = next(dist.rendezvous("env://", timeout=_PATIENCE))
+        dist.init_process_group(
+            "gloo",
+            timeout=_PATIENCE,
+            store=_of_this_attempt(store),
+            rank=number,
+            world_size=count,
+        )
     if rank() > 0:
         # Open for as long as the process prints.
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+
+
+def _of_this_attempt(store: "Store") -> "Store":
+    """`store`, without what processes of an earlier attempt have left in it.
+
+    torchrun gives every attempt the same store. A process that comes first would find
+    the address of one that was killed, and wait for it in vain. Machines count their
+    attempts each for itself, so that several share the names as PyTorch has them.
+    """
+    if os.environ.get("GROUP_WORLD_SIZE", "1") != "1":
+        return store
+    from torch.distributed.distributed_c10d import PrefixStore
+
+    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    return PrefixStore(f"attempt {attempt}", store)
 
 
 def launched() -> bool:

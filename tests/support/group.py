@@ -228,3 +228,21 @@ def their_runs(rank, root):
     except TrainingError as error:
         found["bad"] = str(error), bad.step
     return found
+
+
+def of_attempt(attempt, port, rank, wait, out):
+    """Join in an attempt of torchrun's, whose store at `port` outlives attempts."""
+    os.environ.update(
+        environment(port),
+        RANK=str(rank),
+        WORLD_SIZE=str(RANKS),
+        LOCAL_RANK=str(rank),
+        GROUP_WORLD_SIZE="1",
+        TORCHELASTIC_USE_AGENT_STORE="True",
+        TORCHELASTIC_RESTART_COUNT=str(attempt),
+    )
+    time.sleep(wait)
+    distributed.start()
+    assert distributed.mean([float(rank)]) == [0.5]
+    (out / f"{attempt} {rank}").touch()
+    os._exit(0)  # as a process that is killed leaves: its address stays in the store

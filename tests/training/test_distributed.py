@@ -7,6 +7,8 @@ import json
 
 import pytest
 import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
 from pyro.infer import Trace_ELBO, TraceMeanField_ELBO
 from support.group import (
     CASES,
@@ -16,6 +18,7 @@ from support.group import (
     Seen,
     a_group_of_one,
     in_two_processes,
+    of_attempt,
     stop_at,
     their_work,
     trainer,
@@ -179,6 +182,24 @@ def test_a_group_of_one_changes_nothing(capsys):
         torch.testing.assert_close(
             found[1][name], value, rtol=1e-12, atol=1e-12, msg=name
         )
+
+
+def test_a_restart_does_not_look_for_the_processes_before(tmp_path):
+    store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    for attempt in range(2):
+        # The second process comes later, when the first one has looked for it.
+        processes = [
+            mp.get_context("spawn").Process(
+                target=of_attempt, args=(attempt, store.port, rank, 2 * rank, tmp_path)
+            )
+            for rank in range(RANKS)
+        ]
+        for process in processes:
+            process.start()
+        for process in processes:
+            process.join(120)
+            process.kill()
+    assert len(list(tmp_path.iterdir())) == 2 * RANKS
 
 
 def test_weights_that_no_step_uses_are_named():
