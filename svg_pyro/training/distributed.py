@@ -66,8 +66,10 @@ def start() -> None:
     """
     if joined() or not all(name in os.environ for name in _VARIABLES):
         return
+    from torch.distributed.rendezvous import rendezvous
+
     with reporting_lost_processes():
-        store, number, count = next(dist.rendezvous("env://", timeout=_PATIENCE))
+        store, number, count = next(rendezvous("env://", timeout=_PATIENCE))
         dist.init_process_group(
             "gloo",
             timeout=_PATIENCE,
