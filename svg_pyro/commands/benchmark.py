@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from svg_pyro.benchmarks import (
+from svg_pyro.commands.benchmarks import (
     costs,
     data,
     metrics,
@@ -15,8 +15,8 @@ from svg_pyro.benchmarks import (
     speed,
     start,
 )
-from svg_pyro.benchmarks import precision as precisions
-from svg_pyro.benchmarks.tables import Row, print_table
+from svg_pyro.commands.benchmarks import precision as precisions
+from svg_pyro.commands.benchmarks.tables import Row, print_table
 from svg_pyro.commands.devices import choose_device
 from svg_pyro.commands.fields import option
 from svg_pyro.commands.parser import Parser, one_line_errors
@@ -44,10 +44,10 @@ Measure svg_pyro on this machine, and print tables.
 
 `start` is the time from a shell to the first future of weights that ship. `data` reads
 random clips from data sets that it makes in a temporary folder. `train` and `generate`
-run the paper's own loop in plain PyTorch (svg_pyro/benchmarks/baseline.py) and svg_pyro
-in turn, at the paper's settings; `plans` predicts 200 plans of one context in a model
-with actions; `overhead` runs the Pyro program and the same
-mathematics without Pyro; `memory` and `scaling` show what work takes and how it grows;
+run the paper's own loop in plain PyTorch (svg_pyro/commands/benchmarks/baseline.py)
+and svg_pyro in turn, at the paper's settings; `plans` predicts 200 plans of one context
+in a model with actions; `overhead` runs the Pyro program and the same mathematics
+without Pyro; `memory` and `scaling` show what work takes and how it grows;
 `processes` trains with one process and with two, one thread each; `metrics` scores
 56,000 images. Only where they are asked for: `precision` compares what a small model
 learns in float32 and in bfloat16, and `compile` times futures from compiled networks

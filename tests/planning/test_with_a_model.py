@@ -190,7 +190,7 @@ def test_a_controller_that_needs_a_model_says_so(capsys):
 
 
 def test_the_benchmark_counts_the_frames_of_all_plans():
-    from svg_pyro.benchmarks import plans
+    from svg_pyro.commands.benchmarks import plans
 
     (row,) = plans.frames_a_second(torch.device("cpu"), 1, plans=3, horizon=2)
     rates = [value for name, value in row.items() if name.endswith("frames/s")]

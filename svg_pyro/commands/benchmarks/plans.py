@@ -5,8 +5,8 @@ import torch
 
 import svg_pyro
 from svg_pyro import Sampler
-from svg_pyro.benchmarks.speed import alternately
-from svg_pyro.benchmarks.tables import Row
+from svg_pyro.commands.benchmarks.speed import alternately
+from svg_pyro.commands.benchmarks.tables import Row
 
 PLANS, HORIZON = 200, 10
 _ALONE = 10  # plans that are predicted one by one

@@ -11,7 +11,7 @@ import av
 import numpy as np
 import torch
 
-from svg_pyro.benchmarks.tables import Row, rate
+from svg_pyro.commands.benchmarks.tables import Row, rate
 from svg_pyro.data import KTH, BairPush, MovingMNIST, VideoFolder
 from svg_pyro.data.bair.tfrecord import encode_example, write_records
 from svg_pyro.data.base import ClipDataset

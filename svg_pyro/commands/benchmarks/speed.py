@@ -12,9 +12,9 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from svg_pyro import Sampler
-from svg_pyro.benchmarks.baseline import PaperLoop
-from svg_pyro.benchmarks.tables import Row
-from svg_pyro.benchmarks.workloads import (
+from svg_pyro.commands.benchmarks.baseline import PaperLoop
+from svg_pyro.commands.benchmarks.tables import Row
+from svg_pyro.commands.benchmarks.workloads import (
     DCGAN,
     GENERATE,
     TRAIN,

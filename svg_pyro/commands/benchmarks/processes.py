@@ -12,8 +12,8 @@ from torch import multiprocessing
 from torch.multiprocessing.spawn import spawn
 
 from svg_pyro import SVGConfig
-from svg_pyro.benchmarks.tables import Row
-from svg_pyro.benchmarks.workloads import DCGAN, Ours
+from svg_pyro.commands.benchmarks.tables import Row
+from svg_pyro.commands.benchmarks.workloads import DCGAN, Ours
 from svg_pyro.training import distributed
 
 BATCH = 8

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 
 from svg_pyro import SVGConfig
-from svg_pyro.benchmarks.speed import alternately, synchronise
-from svg_pyro.benchmarks.tables import Row
-from svg_pyro.benchmarks.workloads import DCGAN, Ours
+from svg_pyro.commands.benchmarks.speed import alternately, synchronise
+from svg_pyro.commands.benchmarks.tables import Row
+from svg_pyro.commands.benchmarks.workloads import DCGAN, Ours
 from svg_pyro.training import recompute as memory
 from svg_pyro.util.allocator import keep_freed_memory
 

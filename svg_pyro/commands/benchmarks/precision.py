@@ -5,8 +5,8 @@ import statistics
 import torch
 
 from svg_pyro import SVG, SVGConfig, TrainingConfig
-from svg_pyro.benchmarks.tables import Row
-from svg_pyro.benchmarks.workloads import Ours
+from svg_pyro.commands.benchmarks.tables import Row
+from svg_pyro.commands.benchmarks.workloads import Ours
 from svg_pyro.data import MovingMNIST, to_float
 from svg_pyro.data.batches import batch_of
 from svg_pyro.data.digits import load_scikit_digits

@@ -11,7 +11,8 @@ import torch
 from support.places import ROOT
 
 import svg_pyro
-from svg_pyro.benchmarks import (
+from svg_pyro.commands import benchmark
+from svg_pyro.commands.benchmarks import (
     baseline,
     costs,
     data,
@@ -23,7 +24,6 @@ from svg_pyro.benchmarks import (
     tables,
     workloads,
 )
-from svg_pyro.commands import benchmark
 from svg_pyro.metrics import PROTOCOLS
 
 PIXELS = "training, pixels"
@@ -85,7 +85,7 @@ def test_memory_at_the_peak_is_seen():
     # In a process of its own: what other tests have freed would be taken again.
     code = (
         "import torch\n"
-        "from svg_pyro.benchmarks import costs\n"
+        "from svg_pyro.commands.benchmarks import costs\n"
         "call = lambda: torch.ones(400_000_000, dtype=torch.uint8).add_(1)\n"
         "print(costs.peak_bytes(call, torch.device('cpu')))"
     )

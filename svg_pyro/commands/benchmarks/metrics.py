@@ -2,7 +2,7 @@
 
 import torch
 
-from svg_pyro.benchmarks.tables import Row, rate
+from svg_pyro.commands.benchmarks.tables import Row, rate
 from svg_pyro.metrics import PROTOCOLS, Protocol
 
 CLIPS, FRAMES, AT_ONCE = 20, 28, 10

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 
-from svg_pyro.benchmarks.tables import Row
+from svg_pyro.commands.benchmarks.tables import Row
 from svg_pyro.model.pretrained import shipped
 
 _FIRST_FUTURE = """

@@ -8,7 +8,7 @@ from pyro.infer import SVI, Trace_ELBO
 from torch.nn import functional as F
 
 from svg_pyro import SVG, SVGConfig, TrainingConfig
-from svg_pyro.benchmarks.baseline import PaperLoop
+from svg_pyro.commands.benchmarks.baseline import PaperLoop
 from svg_pyro.model.features import encode
 from svg_pyro.model.precision import autocast
 from svg_pyro.model.skips import skips_of_targets
