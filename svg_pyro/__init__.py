@@ -7,6 +7,7 @@ from svg_pyro.errors import (
     DataError,
     EvaluationError,
     FramesError,
+    ProcessError,
     SVGError,
     TrainingError,
 )
@@ -41,6 +42,7 @@ __all__ = [
     "LearnedPrior",
     "Observation",
     "Prior",
+    "ProcessError",
     "SVGConfig",
     "SVGError",
     "Sampler",

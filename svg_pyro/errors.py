@@ -52,3 +52,7 @@ class TrainingError(SVGError, RuntimeError):
 
 class EvaluationError(SVGError, ValueError):
     """Predictions cannot be scored, or a file that a score needs is missing."""
+
+
+class ProcessError(SVGError, RuntimeError):
+    """Processes that work together cannot reach each other."""

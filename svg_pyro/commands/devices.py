@@ -3,7 +3,7 @@
 import torch
 
 from svg_pyro.errors import ConfigError
-from svg_pyro.training import distributed
+from svg_pyro.util import distributed
 from svg_pyro.util.allocator import keep_freed_memory
 from svg_pyro.util.words import one_line
 

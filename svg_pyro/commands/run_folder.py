@@ -8,7 +8,7 @@ from pathlib import Path
 
 from svg_pyro.commands.fields import option
 from svg_pyro.errors import ConfigError
-from svg_pyro.training import distributed
+from svg_pyro.util import distributed
 from svg_pyro.util.locks import FolderLock
 
 _MARK = ".job"

@@ -15,9 +15,9 @@ from svg_pyro.config import SVGConfig, TrainingConfig
 from svg_pyro.errors import ConfigError
 from svg_pyro.model import checkpoint
 from svg_pyro.model.parts import check_names
-from svg_pyro.training import distributed
 from svg_pyro.training.state import check_state
 from svg_pyro.training.step import check_batch
+from svg_pyro.util import distributed
 from svg_pyro.util.locks import FolderLock
 
 # May change when a run is resumed: they do not touch what a step computes, save for

@@ -30,11 +30,11 @@ from svg_pyro.model.pretrained import start_from
 from svg_pyro.model.svg import SVG
 from svg_pyro.plots.strips import draw_gif, draw_strip
 from svg_pyro.plots.training import draw_training
-from svg_pyro.training import distributed
 from svg_pyro.training.elbos import ELBOS
 from svg_pyro.training.log import TRACKERS, Tracker
 from svg_pyro.training.terms import held_out_terms
 from svg_pyro.training.trainer import Trainer, Validation
+from svg_pyro.util import distributed
 from svg_pyro.util.files import write_json
 
 

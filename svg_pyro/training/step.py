@@ -11,8 +11,9 @@ from svg_pyro.config import TrainingConfig
 from svg_pyro.errors import ConfigError, TrainingError
 from svg_pyro.model.precision import autocast, tf32
 from svg_pyro.model.svg import SVG
-from svg_pyro.training import distributed
+from svg_pyro.training.averaging import averaging_gradients, without_averaging
 from svg_pyro.training.terms import ELBOTerms
+from svg_pyro.util import distributed
 from svg_pyro.util.seeds import seed_of
 
 
@@ -78,9 +79,7 @@ class LossAndGrads:
     ) -> None:
         device = next(svg.parameters()).device
         self._svg = svg
-        self._objective = distributed.averaging_gradients(
-            _Objective(svg, elbo, precision), device
-        )
+        self._objective = averaging_gradients(_Objective(svg, elbo, precision), device)
         self._accumulate, self._precision = accumulate, precision
         self.terms: tuple[torch.Tensor, ...] = ()
 
@@ -131,7 +130,7 @@ class LossAndGrads:
         )
         *first, last = zip(chunks, *given, strict=True)
         # Gradients are exchanged once a step, with those of the last chunk.
-        with distributed.without_averaging(self._objective):
+        with without_averaging(self._objective):
             parts = [self._add(scored, *chunk) for chunk in first]
         parts.append(self._add(scored, *last))
         if not self.terms:

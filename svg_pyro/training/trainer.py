@@ -24,7 +24,7 @@ from svg_pyro.errors import DataError, SVGError, TrainingError
 from svg_pyro.model import checkpoint
 from svg_pyro.model.precision import autocast
 from svg_pyro.model.svg import SVG
-from svg_pyro.training import distributed, recompute
+from svg_pyro.training import recompute
 from svg_pyro.training.elbos import ELBOS
 from svg_pyro.training.kept import KeptCheckpoints
 from svg_pyro.training.log import Records, Tracker, TrainingLog
@@ -44,6 +44,7 @@ from svg_pyro.training.statistics import (
 from svg_pyro.training.step import LossAndGrads, check_batch, latents_seed
 from svg_pyro.training.svi import TorchSVI
 from svg_pyro.training.terms import held_out_terms
+from svg_pyro.util import distributed
 from svg_pyro.util.interrupts import Interrupts
 from svg_pyro.util.locks import FolderLock
 from svg_pyro.util.memory import is_exhausted
@@ -89,7 +90,7 @@ class Trainer:
     `keep_last` of the configuration keeps earlier ones. One process at a time trains
     in a folder.
 
-    Where several processes have joined (`svg_pyro.training.distributed`), each has a
+    Where several processes have joined (`svg_pyro.util.distributed`), each has a
     Trainer and trains on its part of every batch; the first one alone writes and
     validates.
 

@@ -15,11 +15,18 @@ import torch.multiprocessing as mp
 from support.squares import Squares
 from support.steady import frames_of, gradients, steady
 
-from svg_pyro import SVG, ConfigError, SVGConfig, TrainingConfig, TrainingError
-from svg_pyro.training import distributed
+from svg_pyro import (
+    SVG,
+    ConfigError,
+    ProcessError,
+    SVGConfig,
+    TrainingConfig,
+    TrainingError,
+)
 from svg_pyro.training.elbos import ELBOS
 from svg_pyro.training.step import LossAndGrads, check_batch
 from svg_pyro.training.trainer import Trainer, Validation
+from svg_pyro.util import distributed
 
 RANKS = 2
 TINY = SVGConfig(
@@ -185,7 +192,7 @@ def their_work(root):
     if rank == 0:
         torch.save(found, root / "0.pt")
         os._exit(0)
-    with pytest.raises(TrainingError) as error:
+    with pytest.raises(ProcessError) as error:
         distributed.true_in_any(True)
     torch.save({**found, "lost": str(error.value)}, root / "1.pt")
     os._exit(0)

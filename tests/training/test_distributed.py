@@ -27,8 +27,9 @@ from support.steady import frames_of, gradients, steady
 
 from svg_pyro import SVG, ConfigError, FilteringGuide, TrainingError
 from svg_pyro.data.batches import batch_of
-from svg_pyro.training import distributed
+from svg_pyro.training.averaging import averaging_gradients
 from svg_pyro.training.step import LossAndGrads, latents_seed
+from svg_pyro.util import distributed
 
 
 @pytest.fixture(scope="module")
@@ -239,7 +240,7 @@ def test_without_torchrun_there_is_one_process(monkeypatch):
     assert distributed.true_in_any(True) and not distributed.true_in_any(False)
     assert distributed.mean([1.5]) == [1.5]
     module = torch.nn.Linear(1, 1)
-    assert distributed.averaging_gradients(module, torch.device("cpu")) is module
+    assert averaging_gradients(module, torch.device("cpu")) is module
     distributed.wait_turn()
     distributed.pass_turn()
     distributed.end()

@@ -14,7 +14,7 @@ from torch.multiprocessing.spawn import spawn
 from svg_pyro import SVGConfig
 from svg_pyro.commands.benchmarks.tables import Row
 from svg_pyro.commands.benchmarks.workloads import DCGAN, Ours
-from svg_pyro.training import distributed
+from svg_pyro.util import distributed
 
 BATCH = 8
 STEPS = 4

@@ -1,9 +1,9 @@
-"""Several processes that train together, as ``torchrun`` starts them.
+"""Several processes that work together, as ``torchrun`` starts them.
 
-PyTorch's DistributedDataParallel averages their gradients. All else that they tell
-each other (settings, a request to stop, a loss that is not finite) goes by way of the
-CPU over gloo, so that no process waits for its device to say it. Without torchrun
-there is one process, and every function here does the obvious at no cost.
+What they tell each other (settings, a request to stop, a loss that is not finite,
+scores) goes by way of the CPU over gloo, so that no process waits for its device to say
+it. Gradients do not: see `svg_pyro.training.averaging`. Without torchrun there is one
+process, and every function here does the obvious at no cost.
 """
 
 import contextlib
@@ -11,15 +11,12 @@ import datetime
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 import torch.distributed as dist
-from torch import nn
-from torch.nn.parallel import DistributedDataParallel
 
-from svg_pyro.errors import ConfigError, SVGError, TrainingError
+from svg_pyro.errors import ConfigError, ProcessError, SVGError
 
 if TYPE_CHECKING:  # a PyTorch built without torch.distributed has none
     from torch.distributed.distributed_c10d import Store
@@ -45,7 +42,7 @@ def rank() -> int:
 
 
 def ranks() -> int:
-    """How many processes train together."""
+    """How many processes work together."""
     return dist.get_world_size() if joined() else 1
 
 
@@ -61,7 +58,7 @@ def start() -> None:
 
     Raises
     ------
-    TrainingError
+    ProcessError
         If the others cannot be reached.
     """
     if joined() or not all(name in os.environ for name in _VARIABLES):
@@ -151,39 +148,6 @@ def own_device(device: torch.device) -> torch.device:
     return device
 
 
-def averaging_gradients(module: nn.Module, device: torch.device) -> nn.Module:
-    """`module`, whose backward pass averages the gradients over the processes.
-
-    Their parameters become the first process's, and before each forward pass their
-    buffers (BatchNorm's statistics) too. Without a group it is `module` itself.
-
-    Parameters
-    ----------
-    module : torch.nn.Module
-        With its parameters on `device`.
-    device : torch.device
-        Of this process.
-
-    Returns
-    -------
-    torch.nn.Module
-        Called as `module` is.
-    """
-    if not joined():
-        return module
-    if device.type == "cuda":
-        group = dist.new_group(backend="nccl")
-        return DistributedDataParallel(module, device_ids=[device], process_group=group)
-    return DistributedDataParallel(module)
-
-
-def without_averaging(module: nn.Module) -> AbstractContextManager[Any]:
-    """A context in which backward passes of such a module only add to its gradients."""
-    if isinstance(module, DistributedDataParallel):
-        return module.no_sync()
-    return contextlib.nullcontext()
-
-
 def from_first(make: Callable[[], T]) -> T:
     """What ``make()`` gives in the first process, in all; only that one calls it."""
     if ranks() == 1:
@@ -193,6 +157,22 @@ def from_first(make: Callable[[], T]) -> T:
         dist.broadcast_object_list(box, src=0)
     made: T = box[0]
     return made
+
+
+def gathered(value: T) -> list[T]:
+    """The processes' values in their order, in the first process; in others none.
+
+    Parameters
+    ----------
+    value : Any
+        Of this process; what pickle can take. Tensors are to be on the CPU.
+    """
+    if ranks() == 1:
+        return [value]
+    box: list[Any] | None = [None] * ranks() if rank() == 0 else None
+    with reporting_lost_processes():
+        dist.gather_object(value, box, dst=0)
+    return box or []
 
 
 def true_in_any(flag: bool) -> bool:
@@ -251,7 +231,7 @@ def reporting_lost_processes() -> Iterator[None]:
 
     Raises
     ------
-    TrainingError
+    ProcessError
         If what runs inside cannot reach another process.
     """
     try:
@@ -259,10 +239,10 @@ def reporting_lost_processes() -> Iterator[None]:
     except RuntimeError as error:
         if isinstance(error, SVGError) or not _is_of_the_group(error):
             raise
-        raise TrainingError(
+        raise ProcessError(
             f"process {os.environ.get('RANK', '?')} has lost contact with the others; "
-            "one has most likely ended: see what it says; resume from the last "
-            "checkpoint",
+            "one has most likely ended: see what it says; resume from what was saved "
+            "last",
             advice=("resume",),
         ) from error
 
