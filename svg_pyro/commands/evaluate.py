@@ -27,6 +27,7 @@ from svg_pyro.evaluation import (
 from svg_pyro.evaluation.runner import STATE
 from svg_pyro.metrics import PROTOCOLS, Lpips, published_test
 from svg_pyro.plots.report import score_rows
+from svg_pyro.util import distributed
 from svg_pyro.util.files import free_folder
 
 _OWN_HORIZON = 20  # predicted frames of data on which nothing is published
@@ -36,7 +37,9 @@ Score checkpoints on test clips by published protocols, and write a report.
 Each CHECKPOINT is a path or NAME=PATH; all are scored on the same clips, beside the
 last context frame repeated: for instance SVG-LP, SVG-FP and the deterministic
 predictor. Writes results.json, curves.csv, figures, pictures and report.html. Ctrl-C
-saves and leaves; the same command with --out DIR --resume goes on."""
+saves and leaves; the same command with --out DIR --resume goes on. Under torchrun
+--nproc_per_node=N the processes share the clips; results do not depend on N, and a
+run may be resumed with another N."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +111,9 @@ def evaluate(argv: Sequence[str] | None = None, *, prog: str | None = None) -> N
     flags = evaluation_parser(prog=prog).parse(argv)
     options = flags.make(EvaluateOptions)
     use_parts(flags)
-    device, out = choose_device(options.device), evaluation_folder(options)
+    distributed.start()
+    device = choose_device(options.device)
+    out = distributed.from_first(lambda: evaluation_folder(options))
     candidates = _candidates(flags, options, device)
     test_data = find_test_data(flags, [c for c in candidates if c.config is not None])
     if options.ensemble:
@@ -116,7 +121,9 @@ def evaluate(argv: Sequence[str] | None = None, *, prog: str | None = None) -> N
     settings = settings_of(flags, options, candidates, test_data.kind)
     lpips = find_lpips(options, device)
     model = next(c.config for c in candidates if c.config is not None)
+    distributed.wait_turn()
     data, source = find_test_set(test_data, model, settings.n_frames)
+    distributed.pass_turn()
     evaluation = Evaluation(
         candidates,
         TestSet(data, source),
@@ -125,14 +132,17 @@ def evaluate(argv: Sequence[str] | None = None, *, prog: str | None = None) -> N
         device=device,
         perceptual=Perceptual(lpips, options.fvd_network),
     )
-    print(f"{source}; {evaluation.clips} clips, device {device}, out {out}")
+    ranks = distributed.ranks()
+    where = f"device {device}" if ranks == 1 else f"{ranks} processes on {device.type}"
+    print(f"{source}; {evaluation.clips} clips, {where}, out {out}")
     if options.resume:
         evaluation.resume()
     if not evaluation.run():
         print(f"stopped; the same command with --out {out} --resume goes on")
-        return
-    print_scores(publish(evaluation))
-    print(f"open {out / 'report.html'}")
+    elif distributed.rank() == 0:
+        print_scores(publish(evaluation))
+        print(f"open {out / 'report.html'}")
+    distributed.end()
 
 
 def _candidates(

@@ -4,6 +4,7 @@ A density of values in [0, 1] has no natural unit; in bits a dimension it is mad
 probability of one of 256 levels, each 1/256 wide: -log2(p) / D + 8.
 """
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -56,6 +57,15 @@ class Likelihood:
     dimensions: int
     exact: bool = False
     is_density: bool = True
+
+    def cpu(self) -> "Likelihood":
+        """The same with all tensors on the CPU."""
+        moved: dict[str, Any] = {
+            field.name: value.cpu()
+            for field in dataclasses.fields(self)
+            if isinstance(value := getattr(self, field.name), torch.Tensor)
+        }
+        return dataclasses.replace(self, **moved)
 
 
 def likelihood(

@@ -1,4 +1,9 @@
-"""The pass over a test set: all candidates on the same clips, resumable at any time."""
+"""The pass over a test set: all candidates on the same clips, resumable at any time.
+
+Where several processes have joined (`svg_pyro.util.distributed`), each scores other
+batches of clips, and the first one takes in what all have found, in the clips' order:
+its sums, and what is saved, are those of one process to the last digit.
+"""
 
 import dataclasses
 import time
@@ -15,13 +20,16 @@ from svg_pyro.errors import EvaluationError
 from svg_pyro.evaluation.candidates import Candidate
 from svg_pyro.evaluation.scorer import Perceptual, Scorer
 from svg_pyro.evaluation.settings import EvaluationSettings
+from svg_pyro.util import distributed
 from svg_pyro.util.files import written_beside
-from svg_pyro.util.interrupts import Interrupts
+from svg_pyro.util.interrupts import LAUNCHER_PATIENCE, Interrupts
 from svg_pyro.util.progress import progress
 from svg_pyro.util.tensors import to_float
 
 STATE = "state.pt"
 _SECONDS = 30  # between saves
+# The first clip's number, frames and actions.
+_Batch = tuple[int, torch.Tensor, torch.Tensor | None]
 # What evaluations did before they stored it.
 _EARLIER = {"precision": "float32", "compile": False}
 
@@ -102,6 +110,12 @@ class Evaluation:
         EvaluationError
             There is none, it cannot be read, or it is of another evaluation.
         """
+        state = distributed.from_first(self._read)
+        for scorer, sums in zip(self.scorers, state, strict=True):
+            scorer.load_state_dict(sums)
+
+    def _read(self) -> list[dict[str, Any]]:
+        """The scorers' sums in the folder, once they are of this evaluation."""
         path = self.out / STATE
         if not path.is_file():
             raise EvaluationError(f"no evaluation to resume at {path}")
@@ -120,8 +134,7 @@ class Evaluation:
                     f"{path} is of another evaluation: {key} was {stored!r}, "
                     f"now it is {value!r}; give the same, or another folder"
                 )
-        for scorer, sums in zip(self.scorers, scorers, strict=True):
-            scorer.load_state_dict(sums)
+        return list(scorers)
 
     def run(self) -> bool:
         """Score what is not yet scored.
@@ -136,16 +149,27 @@ class Evaluation:
         SVGError
             A prediction cannot be scored.
         """
+        ranks = distributed.ranks()
         count = sum(self.clips - s.done for s in self.scorers)
         saved = time.monotonic()
-        bar = progress(total=count, desc="evaluating", unit="clip")
-        with Interrupts() as interrupts, bar:
-            for (frames, actions), scorer in self._work():
-                if interrupts.requested:
+        bar = progress(
+            total=count,
+            desc="evaluating",
+            unit="clip",
+            disable=distributed.rank() > 0,
+        )
+        with Interrupts(LAUNCHER_PATIENCE if ranks > 1 else 0.0) as interrupts, bar:
+            for scorer, last, own in self._work():
+                if distributed.true_in_any(interrupts.requested):
                     break
                 bar.set_postfix_str(scorer.candidate.name, refresh=False)
-                scorer.update(frames, actions)
-                bar.update(len(frames))
+                before = scorer.done
+                mine = None if own is None else scorer.find(*own)
+                for found in distributed.gathered(mine):
+                    if found is not None:
+                        scorer.take(found)
+                scorer.done = last  # in every process
+                bar.update(last - before)
                 if time.monotonic() - saved > _SECONDS:
                     self.save()
                     saved = time.monotonic()
@@ -153,7 +177,9 @@ class Evaluation:
         return self.done
 
     def save(self) -> None:
-        """Write the state beside the results."""
+        """Write the state beside the results; the first process does."""
+        if distributed.rank() > 0:
+            return
         scorers = [s.state_dict() for s in self.scorers]
         with written_beside(self.out / STATE) as beside:
             torch.save({"about": self._about(), "scorers": scorers}, beside)
@@ -165,15 +191,22 @@ class Evaluation:
         actions = None if clips.actions is None else clips.actions.to(self.device)
         return to_float(clips.frames, self.device), actions
 
-    def _work(
-        self,
-    ) -> Iterator[tuple[tuple[torch.Tensor, torch.Tensor | None], Scorer]]:
-        """Batches and the scorers that have not seen them."""
-        for first in range(0, self.clips, self.settings.batch_size):
-            waiting = [s for s in self.scorers if s.done <= first]
-            if waiting:
-                batch = self.batch(first)
-                yield from ((batch, scorer) for scorer in waiting)
+    def _work(self) -> Iterator[tuple[Scorer, int, _Batch | None]]:
+        """Scorers, the clip that they will have come to, and this process's batch.
+
+        Each process has one of as many batches as there are processes; none where
+        there is none left for it, or the scorer has seen it before an interruption.
+        """
+        size = self.settings.batch_size
+        step = size * distributed.ranks()
+        begin = min(s.done for s in self.scorers)
+        for first in range(begin, self.clips, step):
+            own, last = first + size * distributed.rank(), min(first + step, self.clips)
+            waiting = [s for s in self.scorers if s.done < last]
+            unseen = [s for s in waiting if s.done <= own < self.clips]
+            batch = (own, *self.batch(own)) if unseen else None
+            for scorer in waiting:
+                yield scorer, last, batch if scorer in unseen else None
 
     def _about(self) -> dict[str, Any]:
         """What must be the same when a run is resumed."""

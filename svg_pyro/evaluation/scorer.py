@@ -1,4 +1,8 @@
-"""All that is learnt of one candidate, clip by clip: sums of a fixed size."""
+"""All that is learnt of one candidate, clip by clip: sums of a fixed size.
+
+What a batch of clips says is found first, perhaps in another process, and taken into
+the sums then, in the order of the clips: so the sums do not depend on who found it.
+"""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -10,10 +14,12 @@ import torch
 from svg_pyro.errors import EvaluationError, SVGError
 from svg_pyro.evaluation.candidates import Candidate
 from svg_pyro.evaluation.held_out import HeldOut
+from svg_pyro.evaluation.likelihood import Likelihood
 from svg_pyro.evaluation.sampling import latents_of, noisy_futures, sampled_futures
 from svg_pyro.evaluation.settings import EvaluationSettings
 from svg_pyro.evaluation.totals import ScoreTotals
 from svg_pyro.metrics import Calibration, Curves, Fvd, Lpips
+from svg_pyro.metrics.calibration import JudgedClip, judged
 from svg_pyro.metrics.moments import Running
 from svg_pyro.model.ensemble import spread_of
 from svg_pyro.model.generation import Draw
@@ -35,6 +41,35 @@ class Perceptual:
 
     lpips: Lpips | None = None
     fvd_network: str | Path | None = None
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a batch of clips says of a candidate; tensors are on the CPU.
+
+    Attributes
+    ----------
+    first, clips : int
+        The batch's first clip, and how many there are.
+    curves : dict of str to torch.Tensor
+        Of `Curves.state_dict`.
+    judged : list of JudgedClip
+        Empty where no samples are judged as a distribution.
+    features : tuple of torch.Tensor or None
+        See `Fvd.features`.
+    spread : torch.Tensor or None
+        Aleatoric and epistemic variance of an ensemble, ``(B, 2, T)``.
+    likelihood : Likelihood or None
+        None without a density, or where no clip's is to be bounded.
+    """
+
+    first: int
+    clips: int
+    curves: dict[str, torch.Tensor]
+    judged: list[JudgedClip]
+    features: tuple[torch.Tensor, torch.Tensor] | None
+    spread: torch.Tensor | None
+    likelihood: Likelihood | None
 
 
 class Scorer:
@@ -87,11 +122,15 @@ class Scorer:
         self.spread = Running() if shared else None
 
     @torch.no_grad()
-    def update(self, frames: torch.Tensor, actions: torch.Tensor | None = None) -> None:
-        """Score the next clips.
+    def find(
+        self, first: int, frames: torch.Tensor, actions: torch.Tensor | None = None
+    ) -> Findings:
+        """Score clips; the sums stay as they are.
 
         Parameters
         ----------
+        first : int
+            The first clip's number in the test set.
         frames : torch.Tensor
             Context and truth, ``(B, T, C, H, W)``, floats in [0, 1].
         actions : torch.Tensor, optional
@@ -103,12 +142,10 @@ class Scorer:
             A prediction cannot be scored, or memory does not suffice; with the
             candidate and the clips in the message.
         """
-        last = self.done + len(frames) - 1
-        where = f"{self.candidate.name}, test clips {self.done} to {last}"
+        last = first + len(frames) - 1
+        where = f"{self.candidate.name}, test clips {first} to {last}"
         try:
-            self._score(frames, actions)
-            few = max(0, self.settings.likelihood_clips - self.done)
-            self._bound(frames[:few], None if actions is None else actions[:few])
+            return self._find(first, frames, actions)
         except SVGError as error:
             raise type(error)(f"{where}: {error}") from error
         except (RuntimeError, MemoryError) as error:
@@ -119,7 +156,26 @@ class Scorer:
                 f"{self.settings.chunk_size}), batch_size ({self.settings.batch_size}) "
                 f"or calibration_samples ({self.settings.calibration_samples})"
             ) from error
-        self.done = last + 1
+
+    def take(self, found: Findings) -> None:
+        """Add what the next clips say to the sums.
+
+        Parameters
+        ----------
+        found : Findings
+            Of the clips from `done` on, by `find`, here or in another process.
+        """
+        self.totals.add(found.curves)
+        if self.calibration is not None:
+            self.calibration.take(found.judged)
+        if self.fvd is not None and found.features is not None:
+            self.fvd.take(*found.features)
+        if self.spread is not None and found.spread is not None:
+            self.spread.update(found.spread)
+        if found.likelihood is not None:
+            self.held_out.update(found.likelihood)
+        self._choose(found)
+        self.done = found.first + found.clips
 
     def state_dict(self) -> dict[str, Any]:
         """All that `load_state_dict` needs to go on: tensors, numbers and text."""
@@ -139,49 +195,62 @@ class Scorer:
         for name in state.keys() - {"done", "chosen"}:
             getattr(self, name).load_state_dict(state[name])
 
-    def _score(self, frames: torch.Tensor, actions: torch.Tensor | None) -> None:
+    def _find(
+        self, first: int, frames: torch.Tensor, actions: torch.Tensor | None
+    ) -> Findings:
         settings = self.settings
         context, truth = frames[:, : settings.n_past], frames[:, settings.n_past :]
         held = truth.new_empty(self._judged, *truth.shape)
-        given = self.candidate, context, settings.sampling, self.done, actions
-        noisy = None
+        given = self.candidate, context, settings.sampling, first, actions
+        samples = held
         if self.calibration is not None and settings.intervals == "noisy":
-            noisy = torch.empty_like(held)
-            chunks = _held_with_noise(noisy_futures(*given), held, noisy)
+            samples = torch.empty_like(held)
+            chunks = _held_with_noise(noisy_futures(*given), held, samples)
         else:
             chunks = _held(sampled_futures(*given), held)
         curves = Curves(settings.protocols, self._distances)
         curves.update(truth, chunks)
-        if self.calibration is not None:
-            self.calibration.update(truth, held if noisy is None else noisy)
-        if self.spread is not None:
-            samples = held if noisy is None else noisy
-            parts = spread_of(samples, self.candidate.members)
-            both = torch.stack([parts.aleatoric, parts.epistemic], 1)
-            self.spread.update(both.mean((-3, -2, -1)))
-        if self.fvd is not None:
-            self.fvd.update(frames, torch.cat([context, held[0]], 1))
-        self.totals.add(curves)
-        self._choose(curves)
+        videos = frames, torch.cat([context, held[0]], 1)
+        return Findings(
+            first=first,
+            clips=len(frames),
+            curves=curves.state_dict(),
+            judged=[] if self.calibration is None else judged(truth, samples),
+            features=None if self.fvd is None else self.fvd.features(*videos),
+            spread=None if self.spread is None else self._spread(samples),
+            likelihood=self._bound(first, frames, actions),
+        )
 
-    def _choose(self, curves: Curves) -> None:
+    def _spread(self, samples: torch.Tensor) -> torch.Tensor:
+        parts = spread_of(samples, self.candidate.members)
+        both = torch.stack([parts.aleatoric, parts.epistemic], 1)
+        return both.mean((-3, -2, -1)).cpu()
+
+    def _choose(self, found: Findings) -> None:
+        protocol = self.settings.protocols[0]
         best, worst = (
-            curves.curves(self.settings.protocols[0], "ssim", f"{kind}_sample").tolist()
+            found.curves[f"{protocol}/ssim/{kind}_sample"].tolist()
             for kind in ("best", "worst")
         )
-        for clip, chosen in enumerate(zip(best, worst, strict=True), self.done):
+        for clip, chosen in enumerate(zip(best, worst, strict=True), found.first):
             if clip < self.settings.pictures:
                 self.chosen[clip] = chosen
 
-    def _bound(self, frames: torch.Tensor, actions: torch.Tensor | None) -> None:
+    def _bound(
+        self, first: int, frames: torch.Tensor, actions: torch.Tensor | None
+    ) -> Likelihood | None:
+        """Importance weights of those clips whose likelihood is to be bounded."""
+        few = max(0, self.settings.likelihood_clips - first)
+        frames = frames[:few]
         if not len(frames):
-            return
-        with latents_of(self.settings.seed, self.done, frames.device):
-            bounded = self.candidate.likelihood(
-                frames, max(self.settings.particles), actions=actions
+            return None
+        with latents_of(self.settings.seed, first, frames.device):
+            found = self.candidate.likelihood(
+                frames,
+                max(self.settings.particles),
+                actions=None if actions is None else actions[:few],
             )
-        if bounded is not None:
-            self.held_out.update(bounded)
+        return None if found is None else found.cpu()
 
 
 def _held_with_noise(

@@ -1,8 +1,11 @@
 """Means over clips and their intervals, from a stream of clips that is forgotten."""
 
+from collections.abc import Mapping
 from typing import Any
 
-from svg_pyro.metrics import PROTOCOLS, Curves, Estimate
+import torch
+
+from svg_pyro.metrics import PROTOCOLS, Estimate
 from svg_pyro.metrics.curves import KINDS, CurveTotal
 
 
@@ -15,15 +18,11 @@ class ScoreTotals:
     def __init__(self) -> None:
         self._totals: dict[str, CurveTotal] = {}
 
-    def add(self, curves: Curves) -> None:
-        """Take in the `Curves` of a few clips."""
-        metrics = ("mse", "psnr", "ssim", *curves.distances)
-        for protocol in curves.protocols:
-            for metric in metrics:
-                for kind in KINDS:
-                    key = f"{protocol.name}/{metric}/{kind}"
-                    total = self._totals.setdefault(key, CurveTotal())
-                    total.add(curves.curves(protocol.name, metric, kind))
+    def add(self, curves: Mapping[str, torch.Tensor]) -> None:
+        """Take in the `Curves.state_dict` of a few clips."""
+        for key, values in curves.items():
+            if key.rpartition("/")[2] in KINDS:
+                self._totals.setdefault(key, CurveTotal()).add(values)
 
     def summary(self) -> dict[str, dict[str, dict[str, Estimate]]]:
         """Of `Estimate`, by protocol, metric and "best", "mean" or "worst"."""

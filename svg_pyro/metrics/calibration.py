@@ -14,7 +14,8 @@ from svg_pyro.metrics.checks import (
 )
 from svg_pyro.metrics.ensembles import (
     crps_of_sorted,
-    ranks_of_sorted,
+    places_of_sorted,
+    ranks_of_places,
     reliability,
     spread_skill_of,
 )
@@ -51,6 +52,31 @@ class CalibrationSummary:
     observed: torch.Tensor
     spread_skill: torch.Tensor
     diversity: torch.Tensor
+
+
+@dataclass(frozen=True)
+class JudgedClip:
+    """What `Calibration` takes in of a clip of T frames of P values; on the CPU.
+
+    Attributes
+    ----------
+    num_samples : int
+        N.
+    below, ties : torch.Tensor
+        How many samples lie below the truth, and how many equal it; int32, ``(T, P)``.
+    crps : torch.Tensor
+        Of each value, float64, ``(T, C, H, W)``.
+    variance, error : torch.Tensor
+        Mean variance of the samples, and mean squared error of their mean; float64,
+        ``(T,)``.
+    """
+
+    num_samples: int
+    below: torch.Tensor
+    ties: torch.Tensor
+    crps: torch.Tensor
+    variance: torch.Tensor
+    error: torch.Tensor
 
 
 class Calibration:
@@ -90,22 +116,37 @@ class Calibration:
             Shapes do not fit each other or the clips before, or values are not in
             [0, 1].
         """
-        check_frames(truth, "true frames")
-        check_samples(samples, truth.shape)
-        check_spread(samples)
-        count, shape = len(samples), tuple(truth.shape[1:])
-        if not self._sums:
-            self._start(count, shape)
-        before = tuple(self._sums["crps"].shape)
-        check_alike(
-            count, f"frames {shape}", before=(self.num_samples, f"frames {before}")
-        )
-        for b, clip in enumerate(truth):
-            curve = [
-                self._add_frame(t, samples[:, b, t].flatten(1), frame)
-                for t, frame in enumerate(clip)
-            ]
-            self._curve.update(torch.stack(curve)[None])
+        self.take(judged(truth, samples))
+
+    def take(self, clips: Sequence[JudgedClip]) -> None:
+        """Take in clips that `judged` has judged, here or in another process.
+
+        Parameters
+        ----------
+        clips : sequence of JudgedClip
+            The next ones; ties are drawn in their order.
+
+        Raises
+        ------
+        EvaluationError
+            They do not fit the clips before.
+        """
+        for clip in clips:
+            count, shape = clip.num_samples, tuple(clip.crps.shape)
+            if not self._sums:
+                self._start(count, shape)
+            before = tuple(self._sums["crps"].shape)
+            check_alike(
+                count, f"frames {shape}", before=(self.num_samples, f"frames {before}")
+            )
+            for t, places in enumerate(zip(clip.below, clip.ties, strict=True)):
+                self._sums["ranks"][t] += ranks_of_places(
+                    *places, count, self._generator
+                )
+            for name in ("crps", "variance", "error"):
+                self._sums[name] += getattr(clip, name)
+            curve = torch.stack([scores.mean() for scores in clip.crps])
+            self._curve.update(curve[None])
 
     def summary(self) -> CalibrationSummary:
         """The scores of all clips so far.
@@ -166,19 +207,32 @@ class Calibration:
         }
         self._sums["ranks"] = torch.zeros(steps, count + 1, dtype=torch.int64)
 
-    def _add_frame(
-        self,
-        t: int,
-        samples: torch.Tensor,
-        frame: torch.Tensor,
-    ) -> torch.Tensor:
-        """Add one frame's scores, sorting its samples once for all; its mean CRPS."""
-        sums, truth = self._sums, frame.flatten()
-        ordered = samples.T.contiguous().sort(-1).values
-        sums["ranks"][t] += ranks_of_sorted(ordered, truth, self._generator).cpu()
+
+@torch.no_grad()
+def judged(truth: torch.Tensor, samples: torch.Tensor) -> list[JudgedClip]:
+    """What `Calibration.take` needs of a batch of clips; arguments of its `update`.
+
+    Raises
+    ------
+    EvaluationError
+        Shapes do not fit each other, or values are not in [0, 1].
+    """
+    check_frames(truth, "true frames")
+    check_samples(samples, truth.shape)
+    check_spread(samples)
+    return [_judged_clip(clip, samples[:, b]) for b, clip in enumerate(truth)]
+
+
+def _judged_clip(clip: torch.Tensor, samples: torch.Tensor) -> JudgedClip:
+    found: list[tuple[torch.Tensor, ...]] = []
+    for t, frame in enumerate(clip):
+        truth = frame.flatten()
+        # Sorted once for all.
+        ordered = samples[:, t].flatten(1).T.contiguous().sort(-1).values
+        places = places_of_sorted(ordered, truth)
         ordered = ordered.double() - truth[:, None].double()
-        scores = crps_of_sorted(ordered, fair=True).cpu()
-        sums["crps"][t] += scores.view(frame.shape)
-        sums["variance"][t] += ordered.var(-1).mean().cpu()
-        sums["error"][t] += ordered.mean(-1).square().mean().cpu()
-        return scores.mean()
+        scores = crps_of_sorted(ordered, fair=True).view(frame.shape)
+        error = ordered.mean(-1).square().mean()
+        found.append((*places, scores, ordered.var(-1).mean(), error))
+    stacked = (torch.stack(parts).cpu() for parts in zip(*found, strict=True))
+    return JudgedClip(len(samples), *stacked)

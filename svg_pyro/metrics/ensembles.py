@@ -72,7 +72,8 @@ def rank_histogram(
         int64, shape ``(N + 1,)``.
     """
     ordered = samples.flatten(1).T.contiguous().sort(-1).values
-    return ranks_of_sorted(ordered, truth.flatten(), generator)
+    below, ties = places_of_sorted(ordered, truth.flatten())
+    return ranks_of_places(below, ties, len(samples), generator)
 
 
 def reliability(histogram: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -164,21 +165,37 @@ def crps_of_sorted(differences: torch.Tensor, *, fair: bool) -> torch.Tensor:
     return differences.abs().mean(-1) - pairs / (n * (n - 1) if fair else n * n)
 
 
-def ranks_of_sorted(
-    ordered: torch.Tensor,
-    truth: torch.Tensor,
-    generator: torch.Generator | None,
-) -> torch.Tensor:
-    """Histogram of the ranks of values ``(P,)`` among sorted samples ``(P, N)``."""
+def places_of_sorted(
+    ordered: torch.Tensor, truth: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """How many of the sorted samples ``(P, N)`` are below values ``(P,)``, and equal.
+
+    Returns
+    -------
+    below, ties : torch.Tensor
+        int32, ``(P,)``.
+    """
     kind = torch.promote_types(ordered.dtype, truth.dtype)
     ordered, truth = ordered.to(kind), truth[:, None].to(kind).contiguous()
-    low = torch.searchsorted(ordered, truth, right=False)
-    high = torch.searchsorted(ordered, truth, right=True)
+    below = torch.searchsorted(ordered, truth, right=False, out_int32=True)[:, 0]
+    above = torch.searchsorted(ordered, truth, right=True, out_int32=True)[:, 0]
+    return below, above - below
+
+
+def ranks_of_places(
+    below: torch.Tensor,
+    ties: torch.Tensor,
+    count: int,
+    generator: torch.Generator | None,
+) -> torch.Tensor:
+    """Histogram of ranks among `count` samples, of what `places_of_sorted` found."""
     # Drawn where the generator lives, so that every device breaks ties alike.
-    where = ordered.device if generator is None else generator.device
-    draw = torch.rand(low.shape, generator=generator, dtype=torch.float64, device=where)
-    ranks = low + (draw.to(low.device) * (high - low + 1)).long()
-    return ranks.flatten().bincount(minlength=ordered.shape[-1] + 1)
+    where = below.device if generator is None else generator.device
+    draw = torch.rand(
+        below.shape, generator=generator, dtype=torch.float64, device=where
+    )
+    ranks = below + (draw.to(below.device) * (ties + 1)).long()
+    return ranks.bincount(minlength=count + 1)
 
 
 def spread_skill_of(

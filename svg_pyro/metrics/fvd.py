@@ -72,11 +72,21 @@ class Fvd:
         EvaluationError
             Shapes differ, or values are not in [0, 1].
         """
+        self.take(*self.features(truth, prediction))
+
+    @torch.no_grad()
+    def features(
+        self, truth: torch.Tensor, prediction: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """What `take` needs of videos, ``(B, F)`` on the CPU; arguments of `update`."""
         check_frames(truth, "true frames")
         check_samples(prediction[None], truth.shape)
-        features = self._features(truth), self._features(prediction)
-        self.true.update(features[0])
-        self.predicted.update(features[1])
+        return self._features(truth).cpu(), self._features(prediction).cpu()
+
+    def take(self, true: torch.Tensor, predicted: torch.Tensor) -> None:
+        """Take in the features of videos, computed here or in another process."""
+        self.true.update(true)
+        self.predicted.update(predicted)
 
     @torch.no_grad()
     def check_length(self, n_frames: int) -> None:

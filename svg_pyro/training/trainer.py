@@ -45,7 +45,7 @@ from svg_pyro.training.step import LossAndGrads, check_batch, latents_seed
 from svg_pyro.training.svi import TorchSVI
 from svg_pyro.training.terms import held_out_terms
 from svg_pyro.util import distributed
-from svg_pyro.util.interrupts import Interrupts
+from svg_pyro.util.interrupts import LAUNCHER_PATIENCE, Interrupts
 from svg_pyro.util.locks import FolderLock
 from svg_pyro.util.memory import is_exhausted
 from svg_pyro.util.progress import progress
@@ -54,8 +54,6 @@ from svg_pyro.util.tensors import to_float
 _PREVIEWS = (50, 100, 200)  # steps
 # What the processes ask each other for at every step.
 _GO_ON, _SAVE, _LEAVE = 0, 1, 2
-# A launcher sends its processes what the terminal has sent them already.
-_PATIENCE = 5.0  # seconds
 # Training clips from which BatchNorm's statistics are fitted.
 _STATISTICS_CLIPS = 32
 
@@ -245,7 +243,7 @@ class Trainer:
         # Frames come from uint8, so they are in range: looking at them (and at each
         # distribution's parameters) would wait for the device at every step.
         with (
-            Interrupts(_PATIENCE if self.ranks > 1 else 0.0) as interrupts,
+            Interrupts(LAUNCHER_PATIENCE if self.ranks > 1 else 0.0) as interrupts,
             bar,
             pyro.validation_enabled(False),
             self._explaining_errors(),

@@ -12,6 +12,8 @@ _LEAVING = tuple(
     for name in ("SIGINT", "SIGTERM", "SIGHUP")
     if hasattr(signal, name)
 )
+# Seconds: a launcher sends its processes what the terminal has sent them already.
+LAUNCHER_PATIENCE = 5.0
 _SAVING = tuple(getattr(signal, n) for n in ("SIGUSR1",) if hasattr(signal, n))
 
 

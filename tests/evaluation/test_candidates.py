@@ -243,7 +243,7 @@ def test_totals_are_what_the_curves_sum_up():
     for batch in (slice(0, 2), slice(2, 5)):
         part = Curves()
         part.update(truth[batch], samples[:, batch])
-        totals.add(part)
+        totals.add(part.state_dict())
         state = totals.state_dict()
         totals = ScoreTotals()
         totals.load_state_dict(state)
