@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import statistics
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -21,10 +20,11 @@ from svg_pyro.commands.devices import choose_device
 from svg_pyro.commands.fields import option
 from svg_pyro.commands.own_parts import parsed
 from svg_pyro.commands.parser import one_line_errors
+from svg_pyro.commands.part_rows import columns_of, read_rows, table_of, words_of
 from svg_pyro.commands.presets import PRESETS, RunPreset
 from svg_pyro.data import ClipDataset, find_digits, make_simulated_push
 from svg_pyro.errors import ConfigError
-from svg_pyro.evaluation.part_scores import PartScores, PartSettings, part_scores
+from svg_pyro.evaluation.part_scores import PartSettings, part_scores
 from svg_pyro.model.checkpoint import load
 from svg_pyro.model.parts import check_names
 from svg_pyro.model.pretrained import take_what_fits
@@ -166,75 +166,9 @@ def compare_parts(
                 return
             with rows.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")
-            print(_words(row))
+            print(words_of(row))
     print("\n".join(table_of(read_rows(rows))))
     print(f"rows in {rows}")
-
-
-def read_rows(path: Path) -> list[dict[str, Any]]:
-    """The rows that earlier calls wrote; none without a file."""
-    if not path.is_file():
-        return []
-    lines = path.read_text(encoding="utf-8").splitlines()
-    try:
-        return [json.loads(line) for line in lines if line.strip()]
-    except ValueError as error:
-        raise ConfigError(f"{path} is no file of rows ({error})") from error
-
-
-def table_of(rows: Sequence[dict[str, Any]]) -> list[str]:
-    """Lines of a table: a row for each data set, steps and part, means over seeds."""
-    groups: dict[tuple[str, int, str, str], list[dict[str, Any]]] = {}
-    for row in rows:
-        key = row["data"], row["steps"], row["init"] or "", row["part"]
-        groups.setdefault(key, []).append(row)
-    lines = [["data", "steps", "part", "seeds", *(column[0] for column in _COLUMNS)]]
-    for (data, steps, init, part), of_part in groups.items():
-        name = part + (f" from {init}" if init else "")
-        cells = [
-            _cell([row[key] for row in of_part], form) for _, key, form in _COLUMNS
-        ]
-        lines.append([data, str(steps), name, str(len(of_part)), *cells])
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-        for line in lines
-    ]
-
-
-# Head, key of a row, and form of its number.
-_COLUMNS = (
-    ("bound/frame", "bound", ".0f"),
-    ("bits/dim", "bits", ".2f"),
-    ("KL", "kl", ".2f"),
-    ("CRPS means", "crps_means", ".4f"),
-    ("CRPS noise", "crps", ".4f"),
-    ("spread/skill", "spread_skill_means", ".2f"),
-    ("best dB", "psnr_best", ".2f"),
-    ("mean dB", "psnr_mean", ".2f"),
-    ("90% low", "coverage_low", ".3f"),
-    ("90% high", "coverage_high", ".3f"),
-    ("90% of means", "coverage_means", ".3f"),
-    ("chi2/n", "chi_square", ".3f"),
-    ("s", "seconds", ".0f"),
-)
-
-
-def _cell(values: Sequence[float | None], form: str) -> str:
-    known = [value for value in values if value is not None]
-    if not known:
-        return "-"
-    mean = f"{statistics.fmean(known):{form}}"
-    if len(known) == 1:
-        return mean
-    return f"{mean} ± {statistics.stdev(known):{form}}"
-
-
-def _words(row: dict[str, Any]) -> str:
-    shown = ", ".join(
-        f"{head} {_cell([row[key]], form)}" for head, key, form in _COLUMNS
-    )
-    return f"{row['data']}, {row['part']}, seed {row['seed']}: {shown}"
 
 
 def _jobs(options: ComparePartsOptions) -> Iterator[_Job]:
@@ -319,7 +253,7 @@ def _row(job: _Job, options: ComparePartsOptions) -> dict[str, Any] | None:
     scores = part_scores(svg, test, settings)
     return {
         **dataclasses.asdict(job),
-        **_flat(scores),
+        **columns_of(scores),
         # Of a training that was stopped once only the last part is known.
         "seconds": None if resumed else round(wall, 1),
         "cpu_seconds": None if resumed else round(cpu, 1),
@@ -354,27 +288,3 @@ def _clips(
         digit = DigitOptions(num_digits=1)
         sets = digit.clips(train, load_digits), digit.clips(held_out, load_digits)
     return sets[0], first_clips(sets[1], options.clips).frames
-
-
-def _flat(scores: PartScores) -> dict[str, Any]:
-    """The columns of the table, and the coverage at each predicted frame."""
-    noisy = scores.noisy
-    covered = None if noisy is None else noisy.coverage
-    means = scores.means.coverage
-    return {
-        "bound": scores.bound,
-        "bits": scores.bits,
-        "kl": scores.kl,
-        "psnr_best": scores.psnr_best,
-        "psnr_mean": scores.psnr_mean,
-        "crps_means": scores.means.crps,
-        "crps": None if noisy is None else noisy.crps,
-        "spread_skill_means": scores.means.spread_skill,
-        "spread_skill": None if noisy is None else noisy.spread_skill,
-        "coverage": covered,
-        "coverage_low": None if covered is None else min(covered),
-        "coverage_high": None if covered is None else max(covered),
-        "coverage_means": sum(means) / len(means),
-        "chi_square": None if noisy is None else noisy.chi_square,
-        "chi_square_means": scores.means.chi_square,
-    }

@@ -7,7 +7,6 @@ from pathlib import Path
 import torch
 
 from svg_pyro.commands.datasets import first_clips
-from svg_pyro.commands.fields import flag_of
 from svg_pyro.commands.own_parts import add_parts, use_parts
 from svg_pyro.commands.parser import Parser, one_line_errors
 from svg_pyro.commands.presets import PRESETS
@@ -15,27 +14,24 @@ from svg_pyro.commands.run_folder import RunOptions
 from svg_pyro.commands.settings import Run, RunRequest, plan
 from svg_pyro.commands.sources import TRAINING_DATA, MakeClips
 from svg_pyro.commands.threads import begin_with_patient_threads
+from svg_pyro.commands.train_report import (
+    draw_futures,
+    draw_stopped,
+    print_concerns,
+    report,
+    scored,
+)
 from svg_pyro.commands.trained_on import check_same_clips, options_of
 from svg_pyro.config import SVGConfig, TrainingConfig
 from svg_pyro.data.batches import Batch
-from svg_pyro.evaluation import (
-    FutureScores,
-    concerns,
-    picture_rows,
-    score_futures,
-    verdict,
-)
 from svg_pyro.model.checkpoint import load
 from svg_pyro.model.pretrained import start_from
 from svg_pyro.model.svg import SVG
-from svg_pyro.plots.strips import draw_gif, draw_strip
 from svg_pyro.plots.training import draw_training
-from svg_pyro.training.elbos import ELBOS
 from svg_pyro.training.log import TRACKERS, Tracker
-from svg_pyro.training.terms import held_out_terms
-from svg_pyro.training.trainer import Trainer, Validation
+from svg_pyro.training.trainer import Trainer
+from svg_pyro.training.validation import Validation
 from svg_pyro.util import distributed
-from svg_pyro.util.files import write_json
 
 
 @dataclass(frozen=True)
@@ -201,25 +197,6 @@ def run_training(run: Run, make_clips: MakeClips) -> None:
     print(f"open {_first_picture(run)}")
 
 
-def draw_stopped(trainer: Trainer, test: Batch, run: Run) -> None:
-    """Draw what a run has come to that was told to leave; once more leaves at once.
-
-    Parameters
-    ----------
-    trainer : Trainer
-        Of the run, which is saved.
-    test : Batch
-        The first clip is drawn.
-    run : Run
-        Its settings.
-    """
-    if trainer.step == 0 or run.options.pictures == 0:
-        return
-    draw_training(trainer.log_path, run.out / "training.png")
-    draw_futures(trainer, test.first(1), run.options, "stopped")
-    print(f"open {run.out / 'pictures' / 'stopped_clip_1.gif'}")
-
-
 def trackers_of(run: Run) -> list[Tracker]:
     """What the options ask to get the log besides its file, in the first process."""
     if distributed.rank() > 0:
@@ -232,101 +209,6 @@ def _first_picture(run: Run) -> Path:
     return run.out / ("pictures/final_clip_1.gif" if drawn else "training.png")
 
 
-def draw_futures(
-    trainer: Trainer, clips: Batch, options: RunOptions, name: str
-) -> None:
-    """Strips and animations of some clips' futures.
-
-    Parameters
-    ----------
-    trainer : Trainer
-        Its model is drawn, into "pictures" of its folder.
-    clips : Batch
-        The first ``options.pictures`` are drawn.
-    options : RunOptions
-        Number of pictures and of samples.
-    name : str
-        How the files' names begin.
-    """
-    n_past = trainer.svg.config.n_past
-    scale = 128 // trainer.svg.config.image_size  # so that 64 pixels can be seen
-    for i, clip in enumerate(clips.frames[: options.pictures], 1):
-        actions = None if clips.actions is None else clips.actions[i - 1]
-        rows = picture_rows(
-            trainer.svg,
-            clip,
-            n_past,
-            num_samples=options.num_samples,
-            actions=actions,
-        )
-        path = trainer.out / "pictures" / f"{name}_clip_{i}"
-        draw_strip(rows, path.with_suffix(".png"), scale=scale)
-        draw_gif(rows, path.with_suffix(".gif"), scale=scale)
-
-
-def report(
-    trainer: Trainer, validation: Batch, test: Batch, options: RunOptions
-) -> None:
-    """Print and store the held-out KL, and the scores beside the baseline's.
-
-    Parameters
-    ----------
-    trainer : Trainer
-        Its model is scored, into "results.json" of its folder.
-    validation, test : Batch
-        Clips of the training's length, and of the context's and the predicted frames'.
-    options : RunOptions
-        Number of samples.
-    """
-    svg, num_samples = trainer.svg, options.num_samples
-    elbo = ELBOS[trainer.config.elbo]()
-    nll, kl = held_out_terms(svg, elbo, validation.frames, actions=validation.actions)
-    scores = scored(svg, test, num_samples=num_samples)
-    best, mean, copy = scores.averages()
-    motionless = len(test.frames) - int(scores.moving.sum())
-    results = {
-        "clips": len(test.frames),
-        "horizon": test.frames.shape[1] - svg.config.n_past,
-        "num_samples": num_samples,
-        "psnr_best": best,
-        "psnr_mean": mean,
-        "psnr_copy_last_frame": copy,
-        "gain": scores.gain,
-        "motionless_clips": motionless,
-        "spread_skill": scores.spread_skill,
-        "nll": nll,
-        "kl": kl,
-        "step": trainer.step,
-    }
-    write_json(trainer.out / "results.json", results)
-    if motionless < len(test.frames):
-        print(
-            f"held-out PSNR over {results['horizon']} predicted frames, "
-            f"{len(test.frames)} clips: best of {num_samples} samples {best:.2f} "
-            f"dB, mean sample {mean:.2f} dB, last context frame repeated {copy:.2f} "
-            f"dB; gain {scores.gain:+.2f} dB"
-        )
-    if motionless:
-        print(
-            f"{motionless} of the {len(test.frames)} clips, where nothing moves, are "
-            "left out"
-        )
-    print(f"held-out KL {kl:.2f} nats a frame")
-    judged = verdict(scores, stochastic=svg.prior is not None)
-    print(f"{judged.words} (See {', '.join(map(flag_of, judged.advice))}.)")
-
-
-def scored(svg: SVG, clips: Batch, *, num_samples: int) -> FutureScores:
-    """Scores of the futures of held-out clips; see `score_futures`."""
-    return score_futures(
-        svg,
-        clips.frames,
-        svg.config.n_past,
-        num_samples=num_samples,
-        actions=clips.actions,
-    )
-
-
 def held_out(
     clips: Batch,
     then: Callable[[Trainer], object],
@@ -335,17 +217,3 @@ def held_out(
     """What a training is validated on: 64 of the clips."""
     few = clips.first(64)
     return Validation(few.frames, then, few.actions, preview)
-
-
-def print_concerns(scores: FutureScores, svg: SVG) -> None:
-    """Say in words what is plainly wrong with futures, and which flags may mend it.
-
-    Parameters
-    ----------
-    scores : FutureScores
-        Of held-out clips.
-    svg : SVG
-        Whose futures they are.
-    """
-    for concern in concerns(scores, stochastic=svg.prior is not None):
-        print(f"{concern.words} (See {', '.join(map(flag_of, concern.advice))}.)")

@@ -10,7 +10,7 @@ from svg_pyro.commands.parser import Flags
 from svg_pyro.commands.settings import Run
 from svg_pyro.data import ClipDataset
 from svg_pyro.errors import ConfigError, EvaluationError
-from svg_pyro.model import checkpoint
+from svg_pyro.model import checkpoint, restoring
 
 _T = TypeVar("_T")
 # By what earlier checkpoints stored of their data it is known which data set it was.
@@ -37,7 +37,7 @@ def trained_on(path: str) -> dict[str, Any]:
     CheckpointError
         If there is no such checkpoint.
     """
-    stored = checkpoint.trained_on(checkpoint.read(path))
+    stored = restoring.trained_on(checkpoint.read(path))
     kinds = [kind for name, kind in _KINDS.items() if name in stored]
     kind = stored.get("kind", kinds[0] if kinds else None)
     if kind not in DATA_OPTIONS:

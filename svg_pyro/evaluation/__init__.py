@@ -7,15 +7,11 @@ memory, and can be interrupted; `results_of` gives its figures, `publish` writes
 with pictures and a report.
 """
 
-from svg_pyro.evaluation.candidates import (
-    LAST_FRAME,
-    Candidate,
-    EnsembleCandidate,
-    ModelCandidate,
-)
+from svg_pyro.evaluation.candidates import LAST_FRAME, Candidate
 from svg_pyro.evaluation.collect import results_of
 from svg_pyro.evaluation.judgement import Concern, concerns, verdict
 from svg_pyro.evaluation.loading import joined, load_candidates
+from svg_pyro.evaluation.model_candidates import EnsembleCandidate, ModelCandidate
 from svg_pyro.evaluation.publish import publish
 from svg_pyro.evaluation.quick import FutureScores, picture_rows, score_futures
 from svg_pyro.evaluation.result_files import read_results

@@ -8,13 +8,9 @@ from pathlib import Path
 import torch
 
 from svg_pyro.errors import EvaluationError
-from svg_pyro.evaluation.candidates import (
-    LAST_FRAME,
-    Candidate,
-    EnsembleCandidate,
-    ModelCandidate,
-)
-from svg_pyro.model import checkpoint
+from svg_pyro.evaluation.candidates import LAST_FRAME, Candidate
+from svg_pyro.evaluation.model_candidates import EnsembleCandidate, ModelCandidate
+from svg_pyro.model import checkpoint, restoring
 from svg_pyro.model.ensemble import Ensemble
 from svg_pyro.model.sampler import Sampler
 from svg_pyro.model.svg import SVG
@@ -172,7 +168,7 @@ def _name_of(svg: SVG) -> str:
 def _load(spec: str, device: torch.device) -> ModelCandidate:
     name, path = _split(spec)
     content = checkpoint.read(path, device)
-    svg = checkpoint.from_content(content, path)
+    svg = restoring.from_content(content, path)
     # A folder or the name of a shipped model stands for a file.
     file = content.get("file", path)
     step = (content["training"] or {}).get("step")

@@ -12,7 +12,7 @@ import torch
 
 from svg_pyro.errors import EvaluationError, SVGError
 from svg_pyro.evaluation.candidates import Candidate
-from svg_pyro.model.generation import Draw
+from svg_pyro.model.draws import Draw
 from svg_pyro.util.modes import seeded
 from svg_pyro.util.seeds import seed_of
 

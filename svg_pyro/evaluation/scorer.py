@@ -21,8 +21,8 @@ from svg_pyro.evaluation.totals import ScoreTotals
 from svg_pyro.metrics import Calibration, Curves, Fvd, Lpips
 from svg_pyro.metrics.calibration import JudgedClip, judged
 from svg_pyro.metrics.moments import Running
+from svg_pyro.model.draws import Draw
 from svg_pyro.model.ensemble import spread_of
-from svg_pyro.model.generation import Draw
 from svg_pyro.util.memory import is_exhausted
 
 

@@ -10,8 +10,8 @@ from svg_pyro.errors import ConfigError
 from svg_pyro.metrics.moments import Running
 from svg_pyro.model.checkpoint import load
 from svg_pyro.model.checks import check_count
+from svg_pyro.model.draws import Draw, gathered, usual_chunk
 from svg_pyro.model.features import clips_of
-from svg_pyro.model.generation import Draw, gathered, usual_chunk
 from svg_pyro.model.svg import SVG
 from svg_pyro.util.seeds import seed_of
 

@@ -1,57 +1,25 @@
 """What is drawn from a model: futures in bounded memory, and reconstructions."""
 
-import contextlib
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator
 
 import torch
-from pyro.infer.util import is_validation_enabled
 
-from svg_pyro.config import SVGConfig
-from svg_pyro.errors import ConfigError, FramesError
+from svg_pyro.errors import FramesError
 from svg_pyro.model.batch_norm import generating
+from svg_pyro.model.checked import Checked
 from svg_pyro.model.checks import (
     check_count,
-    check_frames,
     check_reparametrised,
-    check_values,
 )
+from svg_pyro.model.draws import Draw, drawn_from, gathered, usual_chunk
 from svg_pyro.model.features import Features, clips_of, encode
 from svg_pyro.model.fed_back import fed_back
-from svg_pyro.model.inputs import check_actions
-from svg_pyro.model.lengths import Lengths, lengths_of
 from svg_pyro.model.networks import folded
 from svg_pyro.model.precision import autocast_dtype
-from svg_pyro.model.rollout import check_noise
-from svg_pyro.model.root import Root
 from svg_pyro.model.types import Part, Trace
-from svg_pyro.util.modes import seeded
-from svg_pyro.util.seeds import seed_of
-
-_FRAMES_A_STEP = 256  # of all samples and clips together, where no chunk size is given
 
 
-def usual_chunk(clips: int) -> int:
-    """Samples held at a time where no number is given, of as many clips or plans."""
-    return max(1, _FRAMES_A_STEP // max(1, clips))
-
-
-class Draw(NamedTuple):
-    """Some futures of each clip of a batch, ``(chunk_size, B, horizon, C, H, W)``.
-
-    Attributes
-    ----------
-    means : torch.Tensor
-        The means of their frames.
-    frames : torch.Tensor
-        Frames drawn around them; the means where no noise was asked for.
-    """
-
-    means: torch.Tensor
-    frames: torch.Tensor
-
-
-class Generative(Root):
+class Generative(Checked):
     """A model of clips from whose traces futures can be drawn.
 
     Attributes
@@ -64,11 +32,7 @@ class Generative(Root):
         None where all futures of a clip are the same.
     """
 
-    config: SVGConfig
-    frame_shape: tuple[int, int, int]
-    encoder: Part
     decoder: Part
-    observation: Part
     prior: Part | None
 
     def sample_traces(
@@ -298,7 +262,7 @@ class Generative(Root):
             # A predictor without latents has one future.
             if draw is None or noise or self.prior is not None:
                 draw = None  # before the next one is drawn
-                with _drawn_from(seed, number, features.h.device):
+                with drawn_from(seed, number, features.h.device):
                     draw = self._draw(features, drawn, horizon, noise=noise, grad=grad)
             shape = drawn, clips, horizon, *self.frame_shape
             yield Draw(*(part.expand(shape)[:count] for part in draw))
@@ -325,28 +289,6 @@ class Generative(Root):
         return Draw(
             means, frames.clamp(0, 1) if self.observation.is_density else frames
         )
-
-    def check_request(
-        self,
-        context: torch.Tensor,
-        horizon: int,
-        num_samples: int,
-        chunk_size: int | None,
-        actions: torch.Tensor | None = None,
-    ) -> None:
-        """Raise FramesError unless `futures` can be drawn with these arguments."""
-        check_count("horizon", horizon)
-        check_count("num_samples", num_samples)
-        if chunk_size is not None:
-            check_count("chunk_size", chunk_size)
-        self.check(context, horizon, 1, actions=actions)
-
-    def check_draws(self, *, noise: bool, seed: int | None) -> None:
-        """Raise FramesError or ConfigError unless `futures` can be drawn so."""
-        if noise:
-            check_noise(self.observation)
-        if seed is not None:
-            check_count("seed", seed, least=0)
 
     def reconstruct(
         self,
@@ -396,90 +338,3 @@ class Generative(Root):
             model = self.sample_traces(features)[1]
         mean: torch.Tensor = model.nodes["x"]["fn"].mean
         return mean
-
-    def check(
-        self,
-        frames: torch.Tensor,
-        horizon: int,
-        shortest: int,
-        lengths: Sequence[int] | torch.Tensor | None = None,
-        actions: torch.Tensor | None = None,
-    ) -> Lengths | None:
-        """Refuse what the model cannot take.
-
-        Parameters
-        ----------
-        frames : torch.Tensor
-            To be ``(B, T, C, H, W)``, floats in [0, 1].
-        horizon : int
-            Frames to generate, 0 or more.
-        shortest : int
-            Least T.
-        lengths : sequence of int or torch.Tensor, optional
-            Of padded clips, ``(B,)``; what lies beyond is not looked at.
-        actions : torch.Tensor, optional
-            See `svg_pyro.model.inputs.check_actions`.
-
-        Returns
-        -------
-        Lengths or None
-
-        Raises
-        ------
-        FramesError
-            When the frames, the horizon, the lengths or the actions are not what is
-            said above, or padded clips are to have a future.
-        ConfigError
-            As `check_contiguous`; or padded clips are to be normalised by time.
-        """
-        check_count("horizon", horizon, least=0)
-        self.check_contiguous()
-        # Looking at values waits for the device, as Pyro's own validation does.
-        values = is_validation_enabled()
-        if lengths is None:
-            check_frames(frames, self.frame_shape, shortest, values=values)
-            check_actions(self.config, actions, frames, horizon, values=values)
-            return None
-        check_frames(frames, self.frame_shape, shortest, values=False)
-        check_actions(self.config, actions, frames, horizon, values=values)
-        if horizon:
-            raise FramesError(
-                "a future follows the last frame of a clip, not its padding; leave "
-                "lengths out, and give contexts of one length"
-            )
-        if self.config.batch_norm == "time" and self.encoder.training:
-            raise ConfigError(
-                "BatchNorm by time needs as many frames of every time; leave lengths "
-                'out, or set batch_norm to "frames"'
-            )
-        checked = lengths_of(lengths, frames)
-        if checked is not None and values:
-            check_values(frames.detach(), checked.places().mask)
-        return checked
-
-
-def _drawn_from(
-    seed: int | None, number: int, device: torch.device
-) -> contextlib.AbstractContextManager[None]:
-    """Where a chunk of samples is drawn: from a seed of its own, if there is any."""
-    if seed is None:
-        return contextlib.nullcontext()
-    return seeded(seed_of(seed, number), device)
-
-
-def gathered(
-    chunks: Iterator[torch.Tensor],
-    context: torch.Tensor,
-    horizon: int,
-    count: tuple[int, int],
-) -> torch.Tensor:
-    """All chunks of samples in one tensor, ``(*count, horizon, C, H, W)``.
-
-    `count`: samples, and clips or plans.
-    """
-    shape = *count, horizon, *context.shape[2:]
-    means, start = context.new_empty(shape), 0
-    for chunk in chunks:
-        means[start : start + len(chunk)] = chunk
-        start += len(chunk)
-    return means

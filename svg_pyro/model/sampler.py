@@ -13,8 +13,8 @@ from torch.utils._pytree import tree_map
 from svg_pyro.config import check_precision
 from svg_pyro.errors import ConfigError
 from svg_pyro.model.batch_norm import generating
+from svg_pyro.model.draws import Draw, gathered
 from svg_pyro.model.features import clips_of, encode
-from svg_pyro.model.generation import Draw, gathered
 from svg_pyro.model.networks import Networks, folded
 from svg_pyro.model.precision import autocast, autocast_dtype
 from svg_pyro.model.svg import SVG

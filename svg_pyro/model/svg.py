@@ -15,21 +15,18 @@ from svg_pyro.config import SVGConfig
 from svg_pyro.errors import ConfigError
 from svg_pyro.model import streaming
 from svg_pyro.model.batch_norm import generating, training_statistics
-from svg_pyro.model.checks import check_conditioned, latents
-from svg_pyro.model.decoding import decode
+from svg_pyro.model.checks import check_conditioned
 from svg_pyro.model.features import KEY, Features, encode, replayed
 from svg_pyro.model.generation import Generative
 from svg_pyro.model.guides import PriorGuide
 from svg_pyro.model.inference import mean_of, posterior_of
-from svg_pyro.model.inputs import join, with_action
-from svg_pyro.model.lengths import Places
+from svg_pyro.model.observed import observe, teacher_forced, without_padding
 from svg_pyro.model.parts import make_parts
 from svg_pyro.model.pyro_internals import conditioned_sites
 from svg_pyro.model.rollout import roll_out
 from svg_pyro.model.root import program
-from svg_pyro.model.skips import skips_of_targets
 from svg_pyro.model.streaming import State
-from svg_pyro.model.types import Distribution, Part, RecurrentState, Trace
+from svg_pyro.model.types import Distribution, Part, Trace
 from svg_pyro.util.modes import evaluating
 
 # Of each clip, ``(B,)``; None where all frames are real.
@@ -360,7 +357,7 @@ class SVG(Generative):
         posterior = features.once(name, infer)
         with pyro.plate("batch", batch, dim=-2), pyro.plate("time", steps, dim=-1):
             kept: Part = {KEY: features}
-            with _of_real(features):
+            with without_padding(features):
                 pyro.sample("z", posterior, infer=kept)
 
     def _model(
@@ -371,55 +368,12 @@ class SVG(Generative):
         states = None, None
         with pyro.plate("batch", batch, dim=-2):
             if steps:
-                g, states = self._teacher_forced(features)
+                g, states = teacher_forced(self, features)
                 if score:
-                    self._observe(features, g)
+                    observe(self, features, g)
             if not horizon:
                 return None
             return roll_out(self, features, states, horizon, noise=noise)
-
-    def _teacher_forced(
-        self, features: Features
-    ) -> tuple[torch.Tensor, tuple[RecurrentState, RecurrentState]]:
-        """g_2..g_T and the states after frame T-1, from h_1..h_{T-1}."""
-        steps = features.h.shape[1] - 1
-        actions = features.actions_from(0, steps)
-        h = with_action(self, features.h[:, :-1], actions)
-        prior_network = self.prior
-        if prior_network is None:
-            g, state = self.frame_predictor(h)
-            return g, (None, state)
-        # The guide's latents lead to the true x_t, which only true frames foretell.
-        seen = with_action(self, features.true_h[:, :-1], actions)
-        prior, prior_state = features.once(
-            "prior", lambda: latents("prior", prior_network(seen), self.config.z_dim)
-        )
-        with pyro.plate("time", steps, dim=-1), _of_real(features):
-            z = pyro.sample("z", prior)
-        g, state = self.frame_predictor(join(h, z))
-        return g, (prior_state, state)
-
-    def _observe(self, features: Features, g: torch.Tensor) -> None:
-        """x_2..x_T, scored under what the decoder makes of g_2..g_T."""
-        target = features.frames[:, 1:]
-        skips = features.once(
-            "skips", lambda: skips_of_targets(self.decoder, features, self.config)
-        )
-        given = g, skips, features.inputs[:, :-1]
-        # In the frames' own precision: a likelihood in bfloat16 would be useless.
-        if features.lengths is None:
-            decoded = decode(self.decoder, *given).to(target.dtype)
-            x_dist = self.observation(*self.observation.split(decoded), target)
-        else:
-            real = features.lengths.places(1)
-            target = target.where(real.mask[..., None, None, None], 0)
-            decoded = _decode_real(self.decoder, real, *given).to(target.dtype)
-            mean, extra = self.observation.split(decoded)
-            x_dist = self.observation.of_real(mean, extra, target, real.mask)
-        # Not z's plate: x_t depends on all of z_{2:t}, so that per-time weights
-        # of a shared plate would be wrong.
-        with pyro.plate("frames", target.shape[1], dim=-1), _of_real(features):
-            pyro.sample("x", x_dist, obs=target)
 
     @pyro_method
     def sample_traces(
@@ -444,25 +398,3 @@ class SVG(Generative):
             return guide, poutine.trace(replay).get_trace(
                 features, horizon, score=score, noise=noise
             )
-
-
-def _of_real(features: Features) -> contextlib.AbstractContextManager[object]:
-    """A context whose sites, one value for each of frames 2..T, leave padding out."""
-    if features.lengths is None:
-        return contextlib.nullcontext()
-    real: Any = features.lengths.places(1).mask  # declared as a BoolTensor by Pyro
-    mask: contextlib.AbstractContextManager[object] = poutine.mask(mask=real)
-    return mask
-
-
-def _decode_real(
-    decoder: Part,
-    real: Places,
-    g: torch.Tensor,
-    skips: list[torch.Tensor],
-    previous: torch.Tensor,
-) -> torch.Tensor:
-    """Decode real frames alone; 0 in place of the others."""
-    rows = [real.take(skip, 3) for skip in skips]
-    decoded = decode(decoder, real.take(g, 1), rows, real.take(previous, 3))
-    return real.put(decoded, 3)

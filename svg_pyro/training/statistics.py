@@ -8,13 +8,17 @@ import torch
 from pyro.infer import Trace_ELBO
 from torch import nn
 
+from svg_pyro.config import TrainingConfig
 from svg_pyro.data.base import ClipDataset
-from svg_pyro.data.batches import Batch, in_parts
+from svg_pyro.data.batches import Batch, batch_of, in_parts
 from svg_pyro.model.precision import autocast
 from svg_pyro.model.svg import SVG
+from svg_pyro.util import distributed
 from svg_pyro.util.modes import seeded
 
 _ACTION_CLIPS = 1000
+# Training clips from which BatchNorm's statistics are fitted.
+_STATISTICS_CLIPS = 32
 
 
 def fit_actions(svg: SVG, data: ClipDataset, seed: int = 0) -> None:
@@ -89,3 +93,60 @@ def refit_statistics(
         for layer, (momentum, count) in zip(layers, before, strict=True):
             layer.momentum = momentum
             layer.num_batches_tracked.copy_(count)
+
+
+class FittedStatistics:
+    """What evaluation mode uses of BatchNorm during a run: refitted, and put back.
+
+    Parameters
+    ----------
+    svg : SVG
+        The model.
+    elbo : pyro.infer.ELBO
+        Runs guide and model.
+    config : TrainingConfig
+        Of the run.
+
+    Attributes
+    ----------
+    clips : Batch or None
+        Training clips; without them nothing is refitted.
+    moving : dict of str to torch.Tensor, or None
+        The statistics of the steps themselves, while refitted ones are in the model.
+    """
+
+    def __init__(self, svg: SVG, elbo: Trace_ELBO, config: TrainingConfig) -> None:
+        self._svg, self._elbo, self._config = svg, elbo, config
+        self._ranks, self._step = distributed.ranks(), -1
+        self.clips: Batch | None = None
+        self.moving: dict[str, torch.Tensor] | None = None
+
+    def take_clips(self, data: ClipDataset) -> None:
+        """Take some of the training clips to refit from."""
+        self.clips = batch_of(data, _STATISTICS_CLIPS, 0, self._config.seed)
+
+    def refit(self, step: int) -> None:
+        """Let what evaluation mode uses fit the weights, once for each step.
+
+        Parameters
+        ----------
+        step : int
+            Steps done.
+        """
+        if self.clips is None or self._step == step:
+            return
+        config, mode = self._config, self._svg.training
+        size = max(1, config.batch_size // (self._ranks * config.accumulate))
+        self._svg.train()
+        if self.moving is None:
+            self.moving = {k: v.clone() for k, v in moving_statistics(self._svg)}
+        refit_statistics(self._svg, self._elbo, self.clips, size, config.precision)
+        self._svg.train(mode)
+        self._step = step
+
+    def undo(self) -> None:
+        """Undo a refit: a step's own means must not depend on when a run is saved."""
+        if self.moving is not None:
+            for name, value in moving_statistics(self._svg):
+                value.copy_(self.moving[name])
+            self.moving = None

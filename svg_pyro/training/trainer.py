@@ -4,8 +4,7 @@ import contextlib
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +13,18 @@ import torch
 
 from svg_pyro.config import TrainingConfig
 from svg_pyro.data.base import ClipDataset
-from svg_pyro.data.batches import (
-    Batch,
-    batch_of,
-    batches,
-    leave_imported_script,
-)
-from svg_pyro.errors import DataError, SVGError, TrainingError
-from svg_pyro.model import checkpoint
+from svg_pyro.data.batches import batches, leave_imported_script
+from svg_pyro.errors import SVGError, TrainingError
+from svg_pyro.model import checkpoint, restoring
 from svg_pyro.model.precision import autocast
 from svg_pyro.model.svg import SVG
 from svg_pyro.training import recompute
+from svg_pyro.training.checks import (
+    check_data,
+    check_finite,
+    check_weights,
+    out_of_memory,
+)
 from svg_pyro.training.elbos import ELBOS
 from svg_pyro.training.kept import KeptCheckpoints
 from svg_pyro.training.log import Records, Tracker, TrainingLog
@@ -37,13 +37,14 @@ from svg_pyro.training.state import (
     explaining_damage,
 )
 from svg_pyro.training.statistics import (
+    FittedStatistics,
     fit_actions,
     moving_statistics,
-    refit_statistics,
 )
 from svg_pyro.training.step import LossAndGrads, check_batch, latents_seed
 from svg_pyro.training.svi import TorchSVI
 from svg_pyro.training.terms import held_out_terms
+from svg_pyro.training.validation import Validation
 from svg_pyro.util import distributed
 from svg_pyro.util.interrupts import LAUNCHER_PATIENCE, Interrupts
 from svg_pyro.util.locks import FolderLock
@@ -54,31 +55,6 @@ from svg_pyro.util.tensors import to_float
 _PREVIEWS = (50, 100, 200)  # steps
 # What the processes ask each other for at every step.
 _GO_ON, _SAVE, _LEAVE = 0, 1, 2
-# Training clips from which BatchNorm's statistics are fitted.
-_STATISTICS_CLIPS = 32
-
-
-@dataclass(frozen=True)
-class Validation:
-    """Held-out clips, and what follows when they have been scored.
-
-    Attributes
-    ----------
-    clips : torch.Tensor
-        uint8, shape ``(B, T, C, H, W)``.
-    then : callable, optional
-        Called as ``then(trainer)`` after each validation, for pictures.
-    actions : torch.Tensor, optional
-        Of a model with actions, ``(B, T - 1, A)``.
-    preview : callable, optional
-        Called as ``preview(trainer)`` after steps 50, 100 and 200, where no validation
-        is due: a run that goes wrong shows it early.
-    """
-
-    clips: torch.Tensor
-    then: Callable[["Trainer"], object] | None = None
-    actions: torch.Tensor | None = None
-    preview: Callable[["Trainer"], object] | None = None
 
 
 class Trainer:
@@ -146,7 +122,7 @@ class Trainer:
                 "Pyro's setting module_local_params is on, with which SVI cannot "
                 "train modules; switch it off before the model is made"
             )
-        _check_data(data, svg)
+        check_data(data, svg)
         check_batch(config)
         if config.workers:
             leave_imported_script()
@@ -171,13 +147,11 @@ class Trainer:
         self._log = TrainingLog(self.log_path, trackers)
         self._kept = KeptCheckpoints(self.out, config.keep_last)
         self._records = Records()
-        self._statistics_clips: Batch | None = None
+        self._statistics = FittedStatistics(svg, self._elbo, config)
         if self.rank == 0:
-            self._statistics_clips = batch_of(data, _STATISTICS_CLIPS, 0, config.seed)
+            self._statistics.take_clips(data)
         if svg.config.action_dim and not svg.knows_actions:
             fit_actions(svg, data, config.seed)
-        self._statistics_at = -1
-        self._moving: dict[str, torch.Tensor] | None = None
         self._clock = time.monotonic()
         self.step = 0
 
@@ -288,7 +262,7 @@ class Trainer:
         if self.rank > 0:
             # The checkpoint holds the first process's random state alone.
             torch.manual_seed(latents_seed(self.config.seed, self.rank, self.step))
-        self._take_up_moving_statistics()
+        self._statistics.undo()
         frames = to_float(frames, self.device)
         given = {}
         if actions is not None:
@@ -312,15 +286,8 @@ class Trainer:
         except (RuntimeError, MemoryError) as error:
             if isinstance(error, SVGError) or not is_exhausted(error):
                 raise
-            config = self.config
-            smaller = f"raise accumulate (now {config.accumulate})"
-            if not config.checkpoint_activations:
-                smaller += ", switch checkpoint_activations on"
-            raise TrainingError(
-                f"out of memory on {self.device} at step {self.step}; {smaller}, or "
-                f"lower batch_size (now {config.batch_size}); "
-                f"{self._last_good_state()}",
-                advice=("accumulate", "checkpoint_activations", "batch_size"),
+            raise out_of_memory(
+                self.config, self.device, self.step, self.checkpoint_path
             ) from error
 
     def _at_intervals(self, bar: Any) -> None:
@@ -342,36 +309,7 @@ class Trainer:
             self._preview()
 
     def _check_finite(self) -> None:
-        """Raise in every process if the loss is not finite in any."""
-        record = self._records.first_not_finite()
-        if not distributed.true_in_any(record is not None):
-            return
-        if record is None:
-            raise TrainingError("the loss is not finite in another process; see there")
-        finite = (record.nll + record.kl).isfinite().tolist()
-        bad = [c for c, fine in zip(record.clips, finite, strict=True) if not fine]
-        more = f" and {len(bad) - 1} more" if len(bad) > 1 else ""
-        raise TrainingError(
-            f"the loss is not finite at step {record.step} ({self.data.name(bad[0])}"
-            f"{more} of {len(record.clips)} clips); {self._last_good_state()}; lower "
-            "lr, set clip_norm, or look at the clip",
-            advice=("lr", "clip_norm"),
-        )
-
-    def _check_weights(self) -> None:
-        """Raise if a weight is not finite: the last step's loss may still have been."""
-        for name, weight in self.svg.named_parameters():
-            if not weight.isfinite().all():
-                raise TrainingError(
-                    f"{name} is not finite after step {self.step}; "
-                    f"{self._last_good_state()}; lower lr, or set clip_norm",
-                    advice=("lr", "clip_norm"),
-                )
-
-    def _last_good_state(self) -> str:
-        if self.checkpoint_path.exists():
-            return f"the last good state is {self.checkpoint_path}"
-        return "no checkpoint had been saved"
+        check_finite(self._records, self.data, self.checkpoint_path)
 
     def _report(self, bar: Any) -> None:
         """Move what the steps since the last line recorded into the log."""
@@ -394,7 +332,7 @@ class Trainer:
     def _validate(self, bar: Any) -> None:
         if self.validation is None or self.rank > 0:
             return
-        self._refit_statistics()
+        self._statistics.refit(self.step)
         held_out = self.validation
         nll, kl = held_out_terms(
             self.svg, self._elbo, held_out.clips, actions=held_out.actions
@@ -411,31 +349,9 @@ class Trainer:
     def _preview(self) -> None:
         if self.validation is None or self.validation.preview is None or self.rank > 0:
             return
-        self._refit_statistics()
+        self._statistics.refit(self.step)
         self.validation.preview(self)
         self._clock = time.monotonic()
-
-    def _refit_statistics(self) -> None:
-        """Let what evaluation mode uses fit the weights, once for each step."""
-        if self._statistics_clips is None or self._statistics_at == self.step:
-            return
-        config, mode = self.config, self.svg.training
-        size = max(1, config.batch_size // (self.ranks * config.accumulate))
-        self.svg.train()
-        if self._moving is None:
-            self._moving = {k: v.clone() for k, v in moving_statistics(self.svg)}
-        refit_statistics(
-            self.svg, self._elbo, self._statistics_clips, size, config.precision
-        )
-        self.svg.train(mode)
-        self._statistics_at = self.step
-
-    def _take_up_moving_statistics(self) -> None:
-        """Undo a refit: a step's own means must not depend on when a run is saved."""
-        if self._moving is not None:
-            for name, value in moving_statistics(self.svg):
-                value.copy_(self._moving[name])
-            self._moving = None
 
     def save(self) -> None:
         """Write the checkpoint, and everything that the run needs to go on.
@@ -455,8 +371,8 @@ class Trainer:
         self._write()
 
     def _write(self) -> None:
-        self._check_weights()
-        self._refit_statistics()
+        check_weights(self.svg, self.step, self.checkpoint_path)
+        self._statistics.refit(self.step)
         cuda = self.device.type == "cuda"
         state = {
             "config": dataclasses.asdict(self.config),
@@ -465,7 +381,7 @@ class Trainer:
             "optimiser": self.optimiser.state_dict(),
             "rng": torch.get_rng_state(),
             "cuda_rng": torch.cuda.get_rng_state(self.device) if cuda else None,
-            "moving_statistics": self._moving,
+            "moving_statistics": self._statistics.moving,
         }
         self._kept.save(self.svg, state)
 
@@ -485,10 +401,11 @@ class Trainer:
         # The folder may be on another machine than this process.
         content = distributed.from_first(lambda: checkpoint.read(self.checkpoint_path))
         state = check_state(content, self.checkpoint_path)
-        checkpoint.restore_weights(self.svg, content, self.checkpoint_path)
+        restoring.restore_weights(self.svg, content, self.checkpoint_path)
         with explaining_damage(self.checkpoint_path):
-            moving = dict(moving_statistics(self.svg))
-            self._moving = checked_statistics(state.get("moving_statistics"), moving)
+            self._statistics.moving = checked_statistics(
+                state.get("moving_statistics"), dict(moving_statistics(self.svg))
+            )
             check_adam(state["optimiser"]["adam"], self.optimiser.optimiser)
             self.optimiser.load_state_dict(state["optimiser"])
             torch.set_rng_state(state["rng"])
@@ -504,32 +421,3 @@ def _asked_by(interrupts: Interrupts) -> int:
     if interrupts.requested:
         return _LEAVE
     return _SAVE if interrupts.take_save() else _GO_ON
-
-
-def _check_data(data: ClipDataset, svg: SVG) -> None:
-    if len(data) == 0:
-        raise DataError("the data set is empty: it holds no video to train on")
-    have, want = data.action_dim, svg.config.action_dim
-    if have != want:
-        raise DataError(
-            f"the data's action_dim is {have}, the model's {want}; build the model "
-            f"with action_dim={have}",
-            advice=("action_dim",),
-        )
-    shape, taken = tuple(data.frame_shape), tuple(svg.frame_shape)
-    if shape == taken:
-        return
-    square = svg.config.channels, svg.config.image_size, svg.config.image_size
-    for name in ("channels", "image_size"):
-        have, want = getattr(data, name), getattr(svg.config, name)
-        # A backbone of another shape of frames has its own.
-        if have != want and taken == square:
-            raise DataError(
-                f"the data's {name} is {have}, the model's {want}; "
-                f"build the model with {name}={have}",
-                advice=(name,),
-            )
-    raise DataError(
-        f"the data's frames are {shape} (C, H, W), the model's encoder takes {taken}; "
-        "give frames of that shape, or another backbone"
-    )

@@ -5,7 +5,7 @@ import json
 import compare_parts
 import pytest
 
-from svg_pyro.commands.compare_parts import read_rows, table_of
+from svg_pyro.commands.part_rows import read_rows, table_of
 
 TINY = (
     "--bundled-digits --steps 1 --width 2 --rnn-size 3 --batch-size 2 --clips 2 "

@@ -25,7 +25,8 @@ from svg_pyro import (
 )
 from svg_pyro.training.elbos import ELBOS
 from svg_pyro.training.step import LossAndGrads, check_batch
-from svg_pyro.training.trainer import Trainer, Validation
+from svg_pyro.training.trainer import Trainer
+from svg_pyro.training.validation import Validation
 from svg_pyro.util import distributed
 
 RANKS = 2

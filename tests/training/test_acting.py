@@ -10,7 +10,8 @@ from svg_pyro.data import ClipDataset
 from svg_pyro.data.batches import batch_of, clips_of
 from svg_pyro.errors import DataError
 from svg_pyro.training.terms import held_out_terms
-from svg_pyro.training.trainer import Trainer, Validation
+from svg_pyro.training.trainer import Trainer
+from svg_pyro.training.validation import Validation
 
 CONFIG = SVGConfig(
     channels=1, width=2, g_dim=4, z_dim=2, rnn_size=6, norm="group", action_dim=2

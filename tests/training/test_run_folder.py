@@ -19,7 +19,8 @@ from svg_pyro import SVG, CheckpointError, ConfigError, TrainingConfig, Training
 from svg_pyro.commands.run_folder import RunOptions, choose_folder
 from svg_pyro.plots.training import draw_training
 from svg_pyro.training import trainer as trainer_module
-from svg_pyro.training.trainer import Trainer, Validation
+from svg_pyro.training.trainer import Trainer
+from svg_pyro.training.validation import Validation
 from svg_pyro.util import distributed
 from svg_pyro.util.files import copy_of, written_beside
 from svg_pyro.util.interrupts import Interrupts

@@ -30,7 +30,8 @@ from svg_pyro.evaluation import picture_rows
 from svg_pyro.training.optim import Schedule, make_adam
 from svg_pyro.training.step import LossAndGrads
 from svg_pyro.training.svi import TorchSVI
-from svg_pyro.training.trainer import Trainer, Validation
+from svg_pyro.training.trainer import Trainer
+from svg_pyro.training.validation import Validation
 
 SHORT = TrainingConfig(
     steps=6,
@@ -454,7 +455,7 @@ def test_evaluation_mode_fits_the_weights_from_the_first_steps_on(tiny, tmp_path
             validation=Validation(clips[:2], compare),
         )
         if not fitted:
-            trainer._statistics_clips = None
+            trainer._statistics.clips = None
         assert trainer.run() and list(ratios) == list(range(10, 101, 10))
         if fitted:
             assert all(0.98 < ratio < 1.04 for ratio in ratios.values()), ratios
