@@ -1,4 +1,4 @@
-"""``torchrun examples/train_bair.py`` as a user calls it: stopped, and with a kill."""
+"""``torchrun`` with examples as a user calls it: trainings, with kills, and scores."""
 
 import json
 import os
@@ -8,9 +8,11 @@ import subprocess
 import sys
 import time
 
+import evaluate
 import pytest
 import torch
 import train_bair
+from support.evaluations import TINY, awake
 from support.group import RANKS, environment
 from support.places import EXAMPLES
 
@@ -37,7 +39,7 @@ def data(tmp_path_factory):
     return tmp_path_factory.mktemp("push")
 
 
-def torchrun(*arguments, options=()):
+def torchrun(*arguments, options=(), example=EXAMPLE):
     command = [
         sys.executable,
         "-m",
@@ -45,7 +47,7 @@ def torchrun(*arguments, options=()):
         "--standalone",
         f"--nproc_per_node={RANKS}",
         *options,
-        EXAMPLE,
+        example,
         *arguments,
     ]
     return subprocess.Popen(
@@ -122,3 +124,29 @@ def test_a_restart_by_torchrun_goes_on_from_the_last_checkpoint(tmp_path, data):
     assert (
         torch.load(out / "checkpoint.pt", weights_only=True)["training"]["step"] == 12
     )
+
+
+def test_an_evaluation_is_shared_and_its_results_are_those_of_one_process(
+    tmp_path, capsys
+):
+    checkpoint = tmp_path / "lp.pt"
+    svg_pyro.save(awake(TINY), checkpoint)
+    flags = (
+        f"{checkpoint} --device cpu --threads 1 --clips 3 --num-samples 2 --horizon 3 "
+        "--particles 1 2 --likelihood-clips 2 --pictures 1 --batch-size 1 "
+        "--protocol svg --data smmnist --bundled-digits --out"
+    ).split()
+    process = torchrun(*flags, tmp_path / "two", example=EXAMPLES / "evaluate.py")
+    printed, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    evaluate.main([*flags, str(tmp_path / "one")])
+    alone = capsys.readouterr().out
+    swapped = printed.replace("2 processes on cpu", "device cpu")
+    swapped = swapped.replace(str(tmp_path / "two"), str(tmp_path / "one"))
+    assert swapped == alone  # each line once, the same scores
+    for name in ("results.json", "curves.csv"):
+        found, want = (
+            (tmp_path / folder / name).read_text() for folder in ("two", "one")
+        )
+        assert found == want
+    assert (tmp_path / "two" / "report.html").exists()
