@@ -26,7 +26,7 @@ from svg_pyro.evaluation import (
 )
 from svg_pyro.evaluation.runner import STATE
 from svg_pyro.metrics import PROTOCOLS, Lpips, published_test
-from svg_pyro.plots.report import score_rows
+from svg_pyro.plots.report_tables import score_rows
 from svg_pyro.util import distributed
 from svg_pyro.util.files import free_folder
 

@@ -14,7 +14,6 @@ from svg_pyro.plots.strips import draw_gif, draw_strip
 from svg_pyro.util.progress import progress
 
 _FIGURES = {
-    "scores": draw_scores,
     "calibration": draw_calibration,
     "latents": draw_latents,
 }
@@ -38,6 +37,10 @@ def publish(evaluation: Evaluation) -> EvaluationResults:
     write_results(results, out / "results.json")
     write_curves(results, out / "curves.csv")
     figures = {}
+    for protocol in results.settings.protocols:
+        path = out / "figures" / f"scores_{protocol}.svg"
+        draw_scores(results, path, protocol)
+        figures[protocol] = path
     for name, draw in _FIGURES.items():
         path = out / "figures" / f"{name}.svg"
         if draw(results, path):
@@ -71,14 +74,9 @@ def _draw_pictures(evaluation: Evaluation) -> list[ReportPicture]:
 def _entry(
     evaluation: Evaluation, picture: Picture, gif: Path, png: Path
 ) -> ReportPicture:
-    words = "Context framed green, the true future blue, predicted frames orange."
+    words = ""
     if picture.scale is not None:
-        protocol = evaluation.settings.protocols[0]
-        words += (
-            f" Best and worst of {evaluation.settings.num_samples} samples by SSIM, as "
-            f"protocol {protocol} has it. Spread: standard deviation over the samples; "
-            "error: distance of the mean sample from the truth; both from 0 (dark) to "
-            f"{picture.scale:.3f} and more (bright)."
-        )
-    title = f"{evaluation.data.name(picture.clip)}, {picture.name}"
-    return ReportPicture(title, words, gif, png)
+        words = f"Spread and error are brightest from {picture.scale:.3f} on."
+    # The folders are those of all clips, which the page's first lines name.
+    name = re.sub(r".*[/\\]", "", evaluation.data.name(picture.clip))
+    return ReportPicture(picture.clip, name, picture.name, words, gif, png)

@@ -29,7 +29,13 @@ if TYPE_CHECKING:
         Score,
     )
 
-_LABELS = {"mse": "MSE", "psnr": "PSNR [dB]", "ssim": "SSIM", "lpips": "LPIPS"}
+# In this order; and which way is better.
+_TITLES = {
+    "psnr": "PSNR [dB], higher is better",
+    "ssim": "SSIM, higher is better",
+    "mse": "MSE, lower is better",
+    "lpips": "LPIPS, lower is better",
+}
 _LEAST = 1e-6  # nats; less is drawn as this on a logarithmic axis
 _STYLES = {"best": "-", "mean": "--"}
 _DIMENSION = "latent dimension, largest first"
@@ -41,10 +47,8 @@ _CALIBRATION = {
 
 
 @styled
-def draw_scores(results: EvaluationResults, path: str | Path) -> bool:
-    """Each protocol's metrics against time: best sample and mean sample, 95 % bands.
-
-    Returns True: there always are scores.
+def draw_scores(results: EvaluationResults, path: str | Path, protocol: str) -> None:
+    """A protocol's metrics against time: best sample and mean sample, 95 % bands.
 
     Parameters
     ----------
@@ -52,28 +56,28 @@ def draw_scores(results: EvaluationResults, path: str | Path) -> bool:
         What is drawn.
     path : str or Path
         SVG to write; a PNG and a PDF of the same name are written beside it.
+    protocol : str
+        One of the settings' protocols.
     """
     candidates = results.candidates
-    scores = candidates[0].scores
-    metrics = list(next(iter(scores.values())))
-    figure, axes = new_figure(len(scores), len(metrics))
-    for row, protocol in zip(axes, scores, strict=True):
-        for axis, metric in zip(row, metrics, strict=True):
-            for place, candidate in enumerate(candidates):
-                kinds = candidate.scores[protocol][metric]
-                alone = candidate.num_samples == 1
-                _draw_metric(axis, results, kinds, colour_of(place), alone=alone)
-            axis.set_title(f"{_LABELS.get(metric, metric)}, protocol {protocol}")
+    scored = candidates[0].scores[protocol]
+    metrics = sorted(scored, key=[*_TITLES, *scored].index)
+    figure, (axes,) = new_figure(1, len(metrics))
+    for axis, metric in zip(axes, metrics, strict=True):
+        for place, candidate in enumerate(candidates):
+            kinds = candidate.scores[protocol][metric]
+            alone = candidate.num_samples == 1
+            _draw_metric(axis, results, kinds, colour_of(place), alone=alone)
+        axis.set_title(_TITLES.get(metric, metric))
     handles = [_line(colour_of(i), _words(c)) for i, c in enumerate(candidates)]
     if any(candidate.num_samples > 1 for candidate in candidates):
         handles += [
-            _line("0.3", f"{kind} of the samples", linestyle=style)
+            _line("0.5", f"{kind} of the samples", linestyle=style)
             for kind, style in _STYLES.items()
         ]
     if results.clips > 1:
         handles.append(_band("95 % interval of the mean over clips"))
-    _finish(figure, [axis for row in axes for axis in row], path, handles)
-    return True
+    _finish(figure, axes, path, handles)
 
 
 @styled
@@ -82,7 +86,17 @@ def draw_calibration(results: EvaluationResults, path: str | Path) -> bool:
 
     The map is the CRPS of the first candidate that has one, by pixel.
 
-    Returns whether there was anything to draw. Parameters as in `draw_scores`.
+    Parameters
+    ----------
+    results : svg_pyro.evaluation.EvaluationResults
+        What is drawn.
+    path : str or Path
+        See `draw_scores`.
+
+    Returns
+    -------
+    bool
+        Whether there was anything to draw.
     """
     judged = [
         (colour_of(place), candidate, candidate.calibration)
@@ -128,7 +142,7 @@ def draw_calibration(results: EvaluationResults, path: str | Path) -> bool:
 def draw_latents(results: EvaluationResults, path: str | Path) -> bool:
     """KL of each frame's latent against time, and of each latent dimension.
 
-    Returns whether there was anything to draw. Parameters as in `draw_scores`.
+    Parameters and what it returns are those of `draw_calibration`.
     """
     bounded = [
         (colour_of(place), candidate, candidate.likelihood.kl)
@@ -232,7 +246,7 @@ def _line(colour: str, label: str, **style: Any) -> Artist:
 def _band(label: str) -> Artist:
     from matplotlib.patches import Patch
 
-    return Patch(color="0.3", alpha=0.15, linewidth=0, label=label)
+    return Patch(color="0.5", alpha=0.3, linewidth=0, label=label)
 
 
 def _finish(

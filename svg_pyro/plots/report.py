@@ -4,31 +4,31 @@ from __future__ import annotations
 
 import base64
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from svg_pyro.plots.report_tables import (
+    best_cells,
+    calibration_rows,
+    coverage,
+    likelihood_rows,
+    score_rows,
+)
+from svg_pyro.plots.strips import CONTEXT, PREDICTED, TRUTH
 from svg_pyro.plots.style import model_words
 from svg_pyro.util.files import written_beside
 
 if TYPE_CHECKING:
     from svg_pyro.evaluation.results import (
-        CalibrationResult,
         CandidateResult,
         EvaluationResults,
-        LikelihoodResult,
-        Score,
     )
 
-_FIGURES = ("scores", "calibration", "latents")
-_METRICS = {
-    "psnr": ("PSNR [dB]", 2),
-    "ssim": ("SSIM", 4),
-    "mse": ("MSE", 5),
-    "lpips": ("LPIPS", 4),
-}
-_HIGHER = ("psnr", "ssim")  # of which more is better
+_FIGURES = ("calibration", "latents")
+_COVERAGE = 0.9  # of the interval that the summary speaks of, or what is nearest
 _PROTOCOLS = {
     "svg": "The first code of SVG (Denton and Fergus 2018): SSIM by a 7x7 uniform "
     "window; best and worst sample by the mean SSIM over time, for all metrics.",
@@ -45,13 +45,19 @@ class ReportPicture:
 
     Attributes
     ----------
-    title, caption : str
-        Heading, and what the rows and colours mean.
+    clip : int
+        Its number in the test set.
+    clip_name, predictor : str
+        Words that name the clip, and who predicts.
+    caption : str
+        What holds of this picture only; may be empty.
     gif, png : Path
         The moving picture and the strip; they become part of the page.
     """
 
-    title: str
+    clip: int
+    clip_name: str
+    predictor: str
     caption: str
     gif: Path
     png: Path
@@ -73,9 +79,10 @@ def write_report(
     path : str or Path
         HTML to write.
     figures : dict of str to Path
-        SVG files by "scores", "calibration" and "latents", of what there is.
+        SVG files by "calibration", "latents" and the names of protocols, whose scores
+        they show; of what there is.
     pictures : sequence of ReportPicture
-        Shown last, in this order.
+        Shown in the order of their clips.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
@@ -88,160 +95,95 @@ def write_report(
         lstrip_blocks=True,
     )
     bounded = (c.likelihood for c in results.candidates)
+    # Of matplotlib, which escapes names itself: markup as it is.
+    drawn = {name: Markup(_svg(path, name)) for name, path in figures.items()}
+    protocols = [
+        {**_protocol(results, name), "figure": drawn.get(name, "")}
+        for name in results.settings.protocols
+    ]
     page = environment.get_template("report.html.j2").render(
         results=results,
         settings=results.settings,
         summary=summary_of(results),
         candidates=[_candidate_row(c) for c in results.candidates],
-        protocols=[_protocol(results, name) for name in results.settings.protocols],
-        calibration=_calibration_rows(results),
-        likelihood=_likelihood_rows(results),
+        protocols=protocols,
+        calibration=calibration_rows(results),
+        likelihood=likelihood_rows(results),
         held_out=next((held_out for held_out in bounded if held_out), None),
-        # Of matplotlib, which escapes names itself: markup as it is.
-        figures={k: Markup(_svg(figures[k])) if k in figures else "" for k in _FIGURES},
-        pictures=[_picture(p) for p in pictures],
+        figures={name: drawn.get(name, "") for name in _FIGURES},
+        pictures=_by_clip(pictures),
+        frames=[
+            ("context", _hexadecimal(CONTEXT)),
+            ("true future", _hexadecimal(TRUTH)),
+            ("predicted", _hexadecimal(PREDICTED)),
+        ],
     )
     with written_beside(path) as beside:
         beside.write_text(page, encoding="utf-8", errors="backslashreplace")
 
 
 def summary_of(results: EvaluationResults) -> str:
-    """Who predicts best by the first protocol's PSNR, and by how much; a sentence.
+    """Who predicts best by the first protocol's PSNR, how surely, and how calibrated.
 
     Parameters
     ----------
     results : svg_pyro.evaluation.EvaluationResults
         What is summed up.
-    """
-    protocol = results.settings.protocols[0]
-    scored = {
-        c.name: score.mean
-        for c in results.candidates
-        if math.isfinite((score := c.scores[protocol]["psnr"]["best"]).mean)
-    }
-    ranked = sorted(scored, key=lambda name: scored[name], reverse=True)
-    if not ranked:
-        return f"No predictor has a finite PSNR by protocol {protocol}."
-    first, *others = ranked
-    count = next(c.num_samples for c in results.candidates if c.name == first)
-    words = (
-        f"By protocol {protocol}, {first} is nearest to the truth, with a PSNR of "
-        f"{scored[first]:.2f} dB for the best of {count}"
-    )
-    if others:
-        rest = ", ".join(f"{scored[name]:.2f} dB ({name})" for name in others)
-        words += f", before {rest}"
-    return words + "."
-
-
-def number(value: float | None, digits: int) -> str:
-    """A number of the results as text: infinity and what is undefined have signs.
-
-    Parameters
-    ----------
-    value : float or None
-        A number, infinity, or what is not defined: NaN or None.
-    digits : int
-        After the decimal point.
 
     Returns
     -------
     str
-        "∞" and "-∞" for infinity, "-" for what is not defined.
+        One to three sentences.
     """
-    if value is None or math.isnan(value):
-        return "-"
-    if math.isinf(value):
-        return "∞" if value > 0 else "-∞"
-    return f"{value:.{digits}f}"
-
-
-def score_rows(
-    results: EvaluationResults,
-    protocol: str,
-) -> tuple[list[str], list[list[str]]]:
-    """A protocol's table: headline figures of every candidate.
-
-    Parameters
-    ----------
-    results : svg_pyro.evaluation.EvaluationResults
-        What is shown.
-    protocol : str
-        One of the settings' protocols.
-
-    Returns
-    -------
-    head : list of str
-        Titles of the columns.
-    rows : list of list of str
-        A row of cells for each candidate.
-    """
-    candidates = results.candidates
-    metrics = [m for m in _METRICS if m in candidates[0].scores[protocol]]
-    head = ["", "samples"]
-    for metric in metrics:
-        name = _METRICS[metric][0]
-        head += [f"{name}, best", "mean", "worst"]
-    with_fvd = any(c.fvd is not None for c in candidates)
-    if with_fvd:
-        head.append("FVD")
-    rows = []
-    for candidate in candidates:
-        row = [candidate.name, str(candidate.num_samples)]
-        for metric in metrics:
-            kinds, digits = candidate.scores[protocol][metric], _METRICS[metric][1]
-            row.append(_interval(kinds["best"], digits))
-            row += [number(kinds[k].mean, digits) for k in ("mean", "worst")]
-        if with_fvd:
-            row.append(number(candidate.fvd, 1))
-        rows.append(row)
-    return head, rows
-
-
-def best_cells(
-    results: EvaluationResults, protocol: str, columns: Sequence[str]
-) -> set[tuple[int, int]]:
-    """Row and column of the best figure of each column of a protocol's table.
-
-    None is marked where all candidates, or all but one, have no finite figure.
-
-    Parameters
-    ----------
-    results : svg_pyro.evaluation.EvaluationResults
-        What is shown.
-    protocol : str
-        One of the settings' protocols.
-    columns : sequence of str
-        The head of `score_rows`.
-    """
-    candidates = results.candidates
-    metrics = [m for m in _METRICS if m in candidates[0].scores[protocol]]
-    # In the order of the columns, after name and number of samples.
-    values = [
-        ([c.scores[protocol][m][kind].mean for c in candidates], m in _HIGHER)
-        for m in metrics
-        for kind in ("best", "mean", "worst")
+    protocol = results.settings.protocols[0]
+    scored = [
+        (score.mean, score.half_width, c)
+        for c in results.candidates
+        if math.isfinite((score := c.scores[protocol]["psnr"]["best"]).mean)
     ]
-    if columns[-1] == "FVD":
-        values.append(
-            ([math.nan if c.fvd is None else c.fvd for c in candidates], False)
-        )
-    found = set()
-    for column, (figures, higher) in enumerate(values, 2):
-        finite = [x for x in figures if math.isfinite(x)]
-        if len(finite) > 1:
-            best = max(finite) if higher else min(finite)
-            found |= {(row, column) for row, x in enumerate(figures) if x == best}
-    return found
+    ranked = sorted(scored, key=lambda one: one[0], reverse=True)
+    if not ranked:
+        return f"No predictor has a finite PSNR by protocol {protocol}."
+    best, *others = (_scored(mean, c) for mean, _, c in ranked)
+    words = f"Nearest to the truth by protocol {protocol}: {best}"
+    if others:
+        words += f"; then {', '.join(others)}"
+    sentences = [words, _surely(ranked), _calibrated(results)]
+    return " ".join(f"{sentence}." for sentence in sentences if sentence)
 
 
-def _interval(score: Score, digits: int) -> str:
-    text = number(score.mean, digits)
-    if not math.isnan(score.half_width):
-        text += f" ± {number(score.half_width, digits)}"
-    if score.infinite_clips:
-        text += f" ({score.infinite_clips} clips ∞)"
-    return text
+def _scored(mean: float, candidate: CandidateResult) -> str:
+    count = candidate.num_samples
+    chosen = "one prediction" if count == 1 else f"best of {count} samples"
+    return f"{candidate.name}, PSNR {mean:.2f} dB ({chosen})"
+
+
+def _surely(ranked: Sequence[tuple[float, float, CandidateResult]]) -> str:
+    """Whether the intervals of the first two overlap; empty if that is not known."""
+    if len(ranked) < 2:
+        return ""
+    (mean, half, first), (other, other_half, second), *_ = ranked
+    names = f"{first.name} and {second.name}"
+    if math.isnan(half) or math.isnan(other_half):
+        return ""
+    if mean - half > other + other_half:
+        return f"The 95 % intervals of {names} lie apart"
+    return (
+        f"The 95 % intervals of {names} overlap: more clips would tell them apart more "
+        "surely"
+    )
+
+
+def _calibrated(results: EvaluationResults) -> str:
+    """How often intervals of the first predictor that has any cover the truth."""
+    for candidate in results.candidates:
+        if candidate.calibration is not None:
+            nominal, observed = coverage(candidate.calibration, _COVERAGE)
+            return (
+                f"The intervals of {candidate.name}'s samples that should hold "
+                f"{100 * nominal:.0f} % of the true pixels hold {100 * observed:.0f} %"
+            )
+    return ""
 
 
 def _candidate_row(candidate: CandidateResult) -> list[str]:
@@ -261,74 +203,36 @@ def _protocol(results: EvaluationResults, name: str) -> dict[str, object]:
     return {"name": name, "words": words, "head": head, "rows": rows, "best": best}
 
 
-def _calibration_rows(results: EvaluationResults) -> list[list[str]]:
-    return [
-        [
-            candidate.name,
-            str(judged.samples),
-            number(judged.crps_mean, 5),
-            number(_mean(judged.spread_skill), 3),
-            number(_mean(judged.diversity), 4),
-            *_coverage(judged, 0.9),
-        ]
-        for candidate in results.candidates
-        if (judged := candidate.calibration) is not None
-    ]
-
-
-def _coverage(calibration: CalibrationResult, wanted: float) -> list[str]:
-    """Nominal and observed coverage of the interval nearest to the wanted one."""
-    nominal = calibration.nominal
-    near = min(range(len(nominal)), key=lambda i: abs(nominal[i] - wanted))
-    observed = _mean([step[near] for step in calibration.observed])
-    return [number(nominal[near], 3), number(observed, 3)]
-
-
-def _mean(values: Sequence[float]) -> float | None:
-    """Mean over the steps that have a value."""
-    numbers = [v for v in values if math.isfinite(v)]
-    return sum(numbers) / len(numbers) if numbers else None
-
-
-def _likelihood_rows(results: EvaluationResults) -> list[list[str]]:
-    rows = []
-    for candidate in results.candidates:
-        likelihood = candidate.likelihood
-        if likelihood is None:
-            continue
-        for b in likelihood.bounds:
-            nats = number(b.nats_per_frame, 2), number(b.nats_per_frame_se, 2)
-            bits = number(b.bits_per_dimension, 5), number(b.bits_per_dimension_se, 5)
-            row = [candidate.name, str(b.particles), " ± ".join(nats), " ± ".join(bits)]
-            last = b is likelihood.bounds[-1]
-            rows.append(row + (_once(likelihood) if last else [""] * 4))
-    return rows
-
-
-def _once(likelihood: LikelihoodResult) -> list[str]:
-    """What is said once for all K: effective sample size, KL and units."""
-    ess, kl = likelihood.effective_sample_size, likelihood.kl
-    units, informed = likelihood.units, likelihood.informed_units
-    size = "exact" if ess is None else number(ess.mean, 1)
-    if units is None:
-        return [size, "-", "-", "-"]
-    return [
-        size,
-        f"{number(kl.mean, 3)} ± {number(kl.se, 3)}",
-        f"{likelihood.active_units} of {units}",
-        "-" if informed is None else f"{informed} of {units}",
-    ]
-
-
-def _svg(path: Path) -> str:
+def _svg(path: Path, name: str) -> str:
+    """A figure's markup, whose names of parts are no other figure's on the page."""
     text = Path(path).read_text(encoding="utf-8", errors="backslashreplace")
     # What comes before is for files of their own.
-    return text[text.index("<svg") :]
+    text = text[text.index("<svg") :]
+    return re.sub(r'(\sid="|href="#|url\(#)', rf"\1{name}-", text)
+
+
+def _by_clip(pictures: Sequence[ReportPicture]) -> list[dict[str, object]]:
+    """The clips' names, and the pictures of each."""
+    numbers = sorted({picture.clip for picture in pictures})
+    clips = []
+    for number in numbers:
+        own = [picture for picture in pictures if picture.clip == number]
+        name = own[0].clip_name
+        clips.append({"name": name, "pictures": [_picture(picture) for picture in own]})
+    return clips
 
 
 def _picture(picture: ReportPicture) -> dict[str, object]:
     images = [("gif", _encoded(picture.gif)), ("png", _encoded(picture.png))]
-    return {"title": picture.title, "caption": picture.caption, "images": images}
+    return {
+        "predictor": picture.predictor,
+        "caption": picture.caption,
+        "images": images,
+    }
+
+
+def _hexadecimal(colour: tuple[int, int, int]) -> str:
+    return "#{:02x}{:02x}{:02x}".format(*colour)
 
 
 def _encoded(path: Path) -> str:

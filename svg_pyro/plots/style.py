@@ -169,7 +169,7 @@ def count_in_whole_numbers(axis: Axes) -> None:
     """
     from matplotlib.ticker import MaxNLocator
 
-    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axis.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
 
 
 def legend_below(

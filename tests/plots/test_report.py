@@ -37,13 +37,8 @@ from svg_pyro.evaluation import (
 )
 from svg_pyro.metrics import PROTOCOLS
 from svg_pyro.plots import evaluation as evaluation_plots
-from svg_pyro.plots.report import (
-    best_cells,
-    number,
-    score_rows,
-    summary_of,
-    write_report,
-)
+from svg_pyro.plots.report import summary_of, write_report
+from svg_pyro.plots.report_tables import best_cells, number, score_rows
 from svg_pyro.plots.strips import CONTEXT, PREDICTED, TRUTH
 
 CHROMIUM = next(
@@ -143,7 +138,10 @@ def test_the_page_holds_all_it_shows(folder, results):
     page = Page(text)
     assert not {"script", "link", "iframe", "b"} & set(page.tags)
     assert all(a.startswith(("data:image/", "#")) for a in page.addresses)
-    assert page.tags.count("svg") == 3
+    assert page.tags.count("svg") == len(PROTOCOLS) + 2
+    assert page.tags.count("input") == len(PROTOCOLS)
+    names = re.findall(r'\sid="([^"]+)"', text)
+    assert len(set(names)) == len(names)  # a figure's parts are no other figure's
     films = [a for a in page.addresses if a.startswith("data:image/gif")]
     assert len(films) == 2
     for film in films:
@@ -194,9 +192,9 @@ def test_the_page_says_first_who_is_best_and_marks_the_best_figures(folder):
     psnr = {c.name: c.scores[protocol]["psnr"]["best"].mean for c in results.candidates}
     said = summary_of(results)
     winner = max(psnr, key=psnr.get)
-    assert said.startswith(f"By protocol {protocol}, {winner} is nearest")
-    assert f"{psnr[winner]:.2f} dB for the best of" in said
-    assert text.index("nearest to the truth") < text.index("<table")
+    assert said.startswith(f"Nearest to the truth by protocol {protocol}: {winner}, ")
+    assert f"{psnr[winner]:.2f} dB (" in said and "(best of 6 samples)" in said
+    assert text.index("Nearest to the truth") < text.index("<table")
     head, rows = score_rows(results, protocol)
     best = best_cells(results, protocol, head)
     column = head.index("PSNR [dB], best")
@@ -217,7 +215,38 @@ def test_nothing_is_best_where_there_is_nothing_to_compare(folder):
     alone = dataclasses.replace(results, candidates=results.candidates[:1])
     protocol = results.settings.protocols[0]
     assert best_cells(alone, protocol, score_rows(alone, protocol)[0]) == set()
-    assert summary_of(alone).endswith(f"best of {alone.candidates[0].num_samples}.")
+    judged = alone.candidates[0].calibration
+    assert len(judged.nominal) == 2  # of 5 samples; the nearest to 0.9 is the last
+    observed = np.mean([step[-1] for step in judged.observed])
+    assert summary_of(alone).endswith(
+        "dB (best of 6 samples). The intervals of model's samples that should hold "
+        f"{100 * judged.nominal[-1]:.0f} % of the true pixels hold "
+        f"{100 * observed:.0f} %."
+    )
+
+
+def test_the_page_says_whether_the_first_two_can_be_told_apart(folder):
+    results = read_results(folder / "results.json")
+    protocol = results.settings.protocols[0]
+
+    def said(*scores):
+        candidates = []
+        for place, (mean, half) in enumerate(scores):
+            candidate = results.candidates[0]
+            best = candidate.scores[protocol]["psnr"]["best"]
+            best = dataclasses.replace(best, mean=mean, half_width=half)
+            changed = {protocol: {"psnr": {"best": best}}}
+            candidates.append(
+                dataclasses.replace(
+                    candidate, name=f"m{place}", scores=changed, calibration=None
+                )
+            )
+        return summary_of(dataclasses.replace(results, candidates=tuple(candidates)))
+
+    assert said((20, 1), (23, 1.5)).endswith("of m1 and m0 lie apart.")
+    assert "of m1 and m0 overlap: more clips" in said((20, 1), (22, 1.5))
+    assert "interval" not in said((20, math.nan), (23, 1.5))
+    assert said((math.inf, math.nan)).startswith("No predictor has a finite PSNR")
 
 
 def test_the_page_is_a_function_of_the_results(folder, tmp_path):
@@ -236,7 +265,9 @@ def test_figures_show_every_curve_whole(folder, monkeypatch, tmp_path):
     worse = dataclasses.replace(odd.calibration, crps=(0.7, 0.8, 0.9))
     odd = dataclasses.replace(odd, calibration=worse)
     results = dataclasses.replace(results, candidates=(first, odd, last))
-    for name in ("scores", "calibration", "latents"):
+    for protocol in PROTOCOLS:
+        evaluation_plots.draw_scores(results, tmp_path / "x.svg", protocol)
+    for name in ("calibration", "latents"):
         assert getattr(evaluation_plots, f"draw_{name}")(results, tmp_path / "x.svg")
     assert len(drawn) == 9 + 5 + 2
     for axis in drawn:
@@ -265,18 +296,23 @@ def test_a_browser_shows_the_page(folder, tmp_path):
     text = (folder / "report.html").read_text(encoding="utf-8")
     probe = """<script>addEventListener("load", () => {
         const images = [...document.images].map(i => i.naturalWidth);
-        const figures = [...document.querySelectorAll("figure > svg")].map(
+        const heights = () => [...document.querySelectorAll("figure > svg")].map(
             s => s.getBoundingClientRect().height);
+        const figures = heights();
         const wide = document.documentElement.scrollWidth > innerWidth;
-        document.title = JSON.stringify({images, figures, wide});
+        document.querySelectorAll(".switch > label")[1].click();
+        const chosen = heights();
+        document.title = JSON.stringify({images, figures, chosen, wide});
     })</script>"""
     (tmp_path / "probe.html").write_text(text + probe, encoding="utf-8")
     profile = f"--user-data-dir={tmp_path / 'profile'}"
     done = browse(profile, "--dump-dom", (tmp_path / "probe.html").as_uri())
     found = json.loads(re.search("<title>(.*?)</title>", done.stdout)[1])
-    # A GIF and a strip of each model; three figures.
+    # A GIF and a strip of each model; the scores of one protocol, and two figures.
     assert len(found["images"]) == 4 and min(found["images"]) > 200
-    assert len(found["figures"]) == 3 and min(found["figures"]) > 100
+    for key, seen in (("figures", [0, 3, 4]), ("chosen", [1, 3, 4])):
+        assert [i for i, height in enumerate(found[key]) if height > 100] == seen
+        assert found[key].count(0) == 2
     assert not found["wide"]
     shot = tmp_path / "shot.png"
     flags = [f"--screenshot={shot}", "--window-size=1200,6000"]
@@ -403,4 +439,4 @@ def test_one_sample_and_nothing_optional(tmp_path):
     assert psnr["best"] == psnr["mean"] and psnr["best"]["half_width"] is None
     assert found["calibration"] is None and found["likelihood"] is None
     assert not (tmp_path / "pictures").exists()
-    assert [p.name for p in (tmp_path / "figures").glob("*.svg")] == ["scores.svg"]
+    assert [p.name for p in (tmp_path / "figures").glob("*.svg")] == ["scores_finn.svg"]
