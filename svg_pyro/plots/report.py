@@ -214,7 +214,7 @@ def _svg(path: Path, name: str) -> str:
 def _by_clip(pictures: Sequence[ReportPicture]) -> list[dict[str, object]]:
     """The clips' names, and the pictures of each."""
     numbers = sorted({picture.clip for picture in pictures})
-    clips = []
+    clips: list[dict[str, object]] = []
     for number in numbers:
         own = [picture for picture in pictures if picture.clip == number]
         name = own[0].clip_name
