@@ -50,7 +50,8 @@ def save(svg: SVG, path: str | Path, training: dict[str, Any] | None = None) -> 
 
     Examples
     --------
-    >>> svg = SVG(SVGConfig(channels=1, width=4, g_dim=8, z_dim=3, rnn_size=12))
+    >>> config = svg_pyro.SVGConfig(channels=1, width=4, g_dim=8, rnn_size=12)
+    >>> svg = SVG(config)
     >>> svg_pyro.save(svg, folder / "svg.pt")
     >>> svg_pyro.load(folder / "svg.pt").config == svg.config
     True
@@ -110,7 +111,8 @@ def load(
 
     Examples
     --------
-    >>> svg = SVG(SVGConfig(channels=1, width=4, g_dim=8, z_dim=3, rnn_size=12))
+    >>> config = svg_pyro.SVGConfig(channels=1, width=4, g_dim=8, rnn_size=12)
+    >>> svg = SVG(config)
     >>> save(svg, folder / "svg.pt")
     >>> load(folder / "svg.pt", map_location="cpu").training
     False
