@@ -11,15 +11,91 @@ import torch
 from svg_pyro.config import SVGConfig
 from svg_pyro.evaluation.candidates import Candidate
 from svg_pyro.evaluation.likelihood import Likelihood, likelihood
-from svg_pyro.model.draws import Draw
+from svg_pyro.model.draws import Draw, each_within
 from svg_pyro.model.ensemble import Ensemble
+from svg_pyro.model.forecaster import Forecaster
 from svg_pyro.model.precision import autocast
 from svg_pyro.model.sampler import Sampler
 from svg_pyro.model.svg import SVG
 
 
+class ForecasterCandidate(Candidate):
+    """A candidate whose futures a `Forecaster` draws, which a subclass gives."""
+
+    @property
+    def forecaster(self) -> Forecaster:
+        """Draws means of frames."""
+        raise NotImplementedError
+
+    @property
+    def noisy_forecaster(self) -> Forecaster:
+        """Draws frames with noise."""
+        return self.forecaster
+
+    def working(self) -> AbstractContextManager[None]:
+        """The precision; what PyTorch is set to where none is asked for."""
+        return contextlib.nullcontext()
+
+    def taken(self, actions: torch.Tensor | None) -> torch.Tensor | None:
+        """The actions, if they are taken."""
+        return actions
+
+    def futures(
+        self,
+        context: torch.Tensor,
+        horizon: int,
+        num_samples: int,
+        chunk_size: int | None = None,
+        *,
+        actions: torch.Tensor | None = None,
+    ) -> Iterator[torch.Tensor]:
+        """See `Candidate.futures`; the means of frames.
+
+        Raises
+        ------
+        FramesError
+            If the context is not of the model's frames, or a number is below 1.
+        """
+        return self.forecaster.futures(
+            context,
+            horizon,
+            num_samples,
+            chunk_size=chunk_size,
+            actions=self.taken(actions),
+        )
+
+    def noisy_futures(
+        self,
+        context: torch.Tensor,
+        horizon: int,
+        num_samples: int,
+        chunk_size: int | None = None,
+        *,
+        actions: torch.Tensor | None = None,
+    ) -> Iterator[Draw]:
+        """See `Candidate.noisy_futures`; as ``SVG.predict(noise=True)``.
+
+        Raises
+        ------
+        FramesError
+            As `futures`.
+        ConfigError
+            If the noise is not known before the truth.
+        """
+        with self.working():
+            draws = self.noisy_forecaster.draws(
+                context,
+                horizon,
+                num_samples,
+                chunk_size=chunk_size,
+                noise=True,
+                actions=self.taken(actions),
+            )
+        return each_within(draws, self.working)
+
+
 @dataclass(frozen=True)
-class ModelCandidate(Candidate):
+class ModelCandidate(ForecasterCandidate):
     """A model.
 
     Parameters
@@ -79,59 +155,15 @@ class ModelCandidate(Candidate):
         """Whether the noise is known before the truth."""
         return not self.svg.observation.needs_target
 
-    def futures(
-        self,
-        context: torch.Tensor,
-        horizon: int,
-        num_samples: int,
-        chunk_size: int | None = None,
-        *,
-        actions: torch.Tensor | None = None,
-    ) -> Iterator[torch.Tensor]:
-        """See `Candidate.futures`; the means of frames.
+    @property
+    def forecaster(self) -> Forecaster:
+        """Draws means: the sampler, or the model itself."""
+        return self.sampler or self.svg
 
-        Raises
-        ------
-        FramesError
-            The context is not of the model's frames, or a number is below 1.
-        """
-        futures: Iterator[torch.Tensor] = (self.sampler or self.svg).futures(
-            context,
-            horizon,
-            num_samples=num_samples,
-            chunk_size=chunk_size,
-            actions=self._taken(actions),
-        )
-        return futures
-
-    def noisy_futures(
-        self,
-        context: torch.Tensor,
-        horizon: int,
-        num_samples: int,
-        chunk_size: int | None = None,
-        *,
-        actions: torch.Tensor | None = None,
-    ) -> Iterator[Draw]:
-        """See `Candidate.noisy_futures`; as ``SVG.predict(noise=True)``.
-
-        Raises
-        ------
-        FramesError
-            As `futures`.
-        ConfigError
-            The noise is not known before the truth.
-        """
-        with self._working():
-            draws: Iterator[Draw] = self.svg.draws(
-                context,
-                horizon,
-                num_samples=num_samples,
-                chunk_size=chunk_size,
-                noise=True,
-                actions=self._taken(actions),
-            )
-        return self._each(draws)
+    @property
+    def noisy_forecaster(self) -> Forecaster:
+        """Draws frames with noise: the model itself."""
+        return self.svg
 
     def likelihood(
         self,
@@ -143,32 +175,23 @@ class ModelCandidate(Candidate):
         """See `Candidate.likelihood`; None if the frames themselves set the noise."""
         if self.svg.observation.needs_target:
             return None
-        taken = self._taken(actions)
-        with self._working():
+        taken = self.taken(actions)
+        with self.working():
             return likelihood(self.svg, frames, num_particles, actions=taken)
 
-    def _working(self) -> AbstractContextManager[None]:
+    def working(self) -> AbstractContextManager[None]:
         """The precision; what PyTorch is set to where none is asked for."""
         if self.precision == "float32":
             return contextlib.nullcontext()
         return autocast(self.device, self.precision)
 
-    def _each(self, draws: Iterator[Draw]) -> Iterator[Draw]:
-        """The draws, each made in the precision, and given up in the caller's."""
-        while True:
-            with self._working():
-                draw = next(draws, None)
-            if draw is None:
-                return
-            yield draw
-
-    def _taken(self, actions: torch.Tensor | None) -> torch.Tensor | None:
+    def taken(self, actions: torch.Tensor | None) -> torch.Tensor | None:
         """The actions, if the model takes any."""
         return actions if self.config.action_dim else None
 
 
 @dataclass(frozen=True)
-class EnsembleCandidate(Candidate):
+class EnsembleCandidate(ForecasterCandidate):
     """Several models as one predictor; no bound of its likelihood is known.
 
     Parameters
@@ -217,49 +240,7 @@ class EnsembleCandidate(Candidate):
         """Whether the noise of every model is known before the truth."""
         return not any(m.observation.needs_target for m in self.ensemble.members)
 
-    def futures(
-        self,
-        context: torch.Tensor,
-        horizon: int,
-        num_samples: int,
-        chunk_size: int | None = None,
-        *,
-        actions: torch.Tensor | None = None,
-    ) -> Iterator[torch.Tensor]:
-        """See `Candidate.futures`; the members take turns.
-
-        Raises
-        ------
-        FramesError
-            The context is not of the models' frames, or a number is below 1.
-        """
-        return self.ensemble.futures(
-            context, horizon, num_samples, chunk_size=chunk_size, actions=actions
-        )
-
-    def noisy_futures(
-        self,
-        context: torch.Tensor,
-        horizon: int,
-        num_samples: int,
-        chunk_size: int | None = None,
-        *,
-        actions: torch.Tensor | None = None,
-    ) -> Iterator[Draw]:
-        """See `Candidate.noisy_futures`; the members take turns.
-
-        Raises
-        ------
-        FramesError
-            As `futures`.
-        ConfigError
-            The noise is not known before the truth.
-        """
-        return self.ensemble.draws(
-            context,
-            horizon,
-            num_samples,
-            chunk_size=chunk_size,
-            noise=True,
-            actions=actions,
-        )
+    @property
+    def forecaster(self) -> Forecaster:
+        """The ensemble, whose members take turns."""
+        return self.ensemble

@@ -1,7 +1,8 @@
 """Some of the futures at a time: a chunk, its size, its seed, and all in one."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from typing import NamedTuple
 
 import torch
@@ -34,7 +35,7 @@ class Draw(NamedTuple):
 
 def drawn_from(
     seed: int | None, number: int, device: torch.device
-) -> contextlib.AbstractContextManager[None]:
+) -> AbstractContextManager[None]:
     """Where a chunk of samples is drawn: from a seed of its own, if there is any."""
     if seed is None:
         return contextlib.nullcontext()
@@ -57,3 +58,23 @@ def gathered(
         means[start : start + len(chunk)] = chunk
         start += len(chunk)
     return means
+
+
+def each_within(
+    draws: Iterator[Draw], within: Callable[[], AbstractContextManager[None]]
+) -> Iterator[Draw]:
+    """The draws, each made within a context of ours, and given up in the caller's.
+
+    Parameters
+    ----------
+    draws : iterator of Draw
+        Drawn when they are asked for.
+    within : callable
+        Makes the context, for instance of a precision.
+    """
+    while True:
+        with within():
+            draw = next(draws, None)
+        if draw is None:
+            return
+        yield draw

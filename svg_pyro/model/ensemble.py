@@ -10,8 +10,9 @@ from svg_pyro.errors import ConfigError
 from svg_pyro.metrics.moments import Running
 from svg_pyro.model.checkpoint import load
 from svg_pyro.model.checks import check_count
-from svg_pyro.model.draws import Draw, gathered, usual_chunk
+from svg_pyro.model.draws import Draw, usual_chunk
 from svg_pyro.model.features import clips_of
+from svg_pyro.model.forecaster import Forecaster
 from svg_pyro.model.svg import SVG
 from svg_pyro.util.seeds import seed_of
 
@@ -40,7 +41,7 @@ class Spread(NamedTuple):
         return self.aleatoric + self.epistemic
 
 
-class Ensemble:
+class Ensemble(Forecaster):
     r"""Several models as one predictor: the mixture of their futures in equal parts.
 
     ::
@@ -95,58 +96,6 @@ class Ensemble:
         self.frame_shape = self.members[0].frame_shape
         self._check()
 
-    def predict(
-        self,
-        context: torch.Tensor,
-        horizon: int,
-        num_samples: int = 1,
-        *,
-        chunk_size: int | None = None,
-        noise: bool = False,
-        seed: int | None = None,
-        actions: torch.Tensor | None = None,
-    ) -> torch.Tensor:
-        """Sampled futures, ``(num_samples, B, horizon, C, H, W)``.
-
-        Sample i is of member i modulo their number, so that the first samples are of
-        all members alike. Members without actions are given none. Parameters and errors
-        are those of `SVG.predict`.
-        """
-        chunks = self.futures(
-            context,
-            horizon,
-            num_samples,
-            chunk_size=chunk_size,
-            noise=noise,
-            seed=seed,
-            actions=actions,
-        )
-        count = num_samples, clips_of(context, actions)
-        return gathered(chunks, context, horizon, count)
-
-    def futures(
-        self,
-        context: torch.Tensor,
-        horizon: int,
-        num_samples: int = 1,
-        *,
-        chunk_size: int | None = None,
-        noise: bool = False,
-        seed: int | None = None,
-        actions: torch.Tensor | None = None,
-    ) -> Iterator[torch.Tensor]:
-        """What `predict` gives, a few samples at a time; see `SVG.futures`."""
-        draws = self.draws(
-            context,
-            horizon,
-            num_samples,
-            chunk_size=chunk_size,
-            noise=noise,
-            seed=seed,
-            actions=actions,
-        )
-        return (draw.frames for draw in draws)
-
     def draws(
         self,
         context: torch.Tensor,
@@ -157,8 +106,13 @@ class Ensemble:
         noise: bool = False,
         seed: int | None = None,
         actions: torch.Tensor | None = None,
+        grad: bool = False,
     ) -> Iterator[Draw]:
-        """What `futures` gives, each with its means; see `SVG.draws`."""
+        """What `futures` gives, each with its means; see `SVG.futures`.
+
+        Sample i is of member i modulo their number, so that the first samples are of
+        all members alike. Members without actions are given none.
+        """
         check_count("num_samples", num_samples)
         if chunk_size is None:
             chunk_size = usual_chunk(clips_of(context, actions))
@@ -175,6 +129,7 @@ class Ensemble:
                 noise=noise,
                 seed=None if seed is None else seed_of(seed, number),
                 actions=actions if member.config.action_dim or not taken else None,
+                grad=grad,
             )
             for number, member in enumerate(self.members[:num_samples])
         ]

@@ -13,8 +13,9 @@ from torch.utils._pytree import tree_map
 from svg_pyro.config import check_precision
 from svg_pyro.errors import ConfigError
 from svg_pyro.model.batch_norm import generating
-from svg_pyro.model.draws import Draw, gathered
-from svg_pyro.model.features import clips_of, encode
+from svg_pyro.model.draws import Draw, each_within
+from svg_pyro.model.features import encode
+from svg_pyro.model.forecaster import Forecaster
 from svg_pyro.model.networks import Networks, folded
 from svg_pyro.model.precision import autocast, autocast_dtype
 from svg_pyro.model.svg import SVG
@@ -23,7 +24,7 @@ from svg_pyro.model.types import Part
 _COMPILER = "torch._dynamo", "torch._inductor"
 
 
-class Sampler:
+class Sampler(Forecaster):
     """Draws futures as `SVG.futures` and `SVG.predict` do, prepared once for all calls.
 
     For many calls with the same weights: a planner's, or a stream's.
@@ -80,7 +81,7 @@ class Sampler:
         """The model that is sampled."""
         return self._svg
 
-    def futures(
+    def draws(
         self,
         context: torch.Tensor,
         horizon: int,
@@ -90,8 +91,9 @@ class Sampler:
         noise: bool = False,
         seed: int | None = None,
         actions: torch.Tensor | None = None,
-    ) -> Iterator[torch.Tensor]:
-        """Sampled futures, a few at a time; see `SVG.futures`.
+        grad: bool = False,
+    ) -> Iterator[Draw]:
+        """What `futures` gives, each with its means; see `SVG.futures`.
 
         Compiled, the last chunk is drawn in the size of the others and cut.
 
@@ -100,9 +102,13 @@ class Sampler:
         FramesError
             As `SVG.futures`.
         ConfigError
-            As `SVG.futures`; when the weights have changed since, or PyTorch cannot
-            compile.
+            As `SVG.futures`; when the weights have changed since, PyTorch cannot
+            compile, or there are to be gradients, which the folded copies have not.
         """
+        if grad:
+            raise ConfigError(
+                "a Sampler's folded copies have no gradients; draw from its model"
+            )
         self._svg.check_request(context, horizon, num_samples, chunk_size, actions)
         self._svg.check_draws(noise=noise, seed=seed)
         if _versions(self._svg) != self._weights:
@@ -122,52 +128,22 @@ class Sampler:
             noise=noise,
             seed=seed,
         )
-        return self._each(draws)
-
-    def predict(
-        self,
-        context: torch.Tensor,
-        horizon: int,
-        num_samples: int = 1,
-        *,
-        chunk_size: int | None = None,
-        noise: bool = False,
-        seed: int | None = None,
-        actions: torch.Tensor | None = None,
-    ) -> torch.Tensor:
-        """Sampled futures, shape ``(num_samples, B or K, horizon, C, H, W)``.
-
-        See `SVG.predict`; raises what `futures` does.
-        """
-        chunks = self.futures(
-            context,
-            horizon,
-            num_samples,
-            chunk_size=chunk_size,
-            noise=noise,
-            seed=seed,
-            actions=actions,
-        )
-        clips = clips_of(context, actions)
-        return gathered(chunks, context, horizon, (num_samples, clips))
+        return each_within(draws, self._working)
 
     def _autocast(self) -> AbstractContextManager[None]:
         return autocast(self._device, self._precision)
 
-    def _each(self, draws: Iterator[Draw]) -> Iterator[torch.Tensor]:
-        """The chunks, each drawn in our precision, and given up in the caller's."""
-        while True:
-            try:
-                with self._autocast():
-                    draw = next(draws, None)
-            except _CannotCompile as error:
-                reason = " ".join(str(error).split("\n\n")[0].split())
-                raise ConfigError(
-                    f"PyTorch cannot compile ({reason}); leave compiled out"
-                ) from error
-            if draw is None:
-                return
-            yield draw.frames
+    @contextlib.contextmanager
+    def _working(self) -> Iterator[None]:
+        """Our precision; and what the compiler says, in one line."""
+        try:
+            with self._autocast():
+                yield
+        except _CannotCompile as error:
+            reason = " ".join(str(error).split("\n\n")[0].split())
+            raise ConfigError(
+                f"PyTorch cannot compile ({reason}); leave compiled out"
+            ) from error
 
 
 def _versions(svg: SVG) -> list[tuple[int, int | None]]:

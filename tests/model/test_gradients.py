@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 import torch
 
-from svg_pyro import SVG, ConfigError, SVGConfig
+from svg_pyro import SVG, ConfigError, Ensemble, Sampler, SVGConfig
 
 CONFIG = SVGConfig(
     channels=1, width=2, g_dim=6, z_dim=2, rnn_size=8, norm="group", action_dim=2
@@ -113,3 +113,28 @@ def test_draws_without_gradients_are_refused(given, changes, noise, words):
     frames, actions, _ = given
     with pytest.raises(ConfigError, match=words):
         svg.predict(frames, HORIZON, 1, actions=actions, grad=True, noise=noise)
+
+
+def test_an_ensemble_has_its_members_gradients(given):
+    """Of one sample each, as the members' own futures of the same draws."""
+    frames, actions, _ = given
+    actions.requires_grad_()
+    members = [model_of(CONFIG), model_of(dataclasses.replace(CONFIG, prior="fixed"))]
+    ensemble = Ensemble(members)
+
+    def slope(futures):
+        return torch.autograd.grad(futures.square().sum(), actions)[0]
+
+    options = {"actions": actions, "grad": True}
+    torch.manual_seed(5)
+    whole = slope(ensemble.predict(frames, HORIZON, 2, **options))
+    torch.manual_seed(5)
+    parts = [slope(member.predict(frames, HORIZON, 1, **options)) for member in members]
+    assert all(part.abs().max() > 0 for part in parts)
+    torch.testing.assert_close(whole, sum(parts))
+
+
+def test_a_sampler_says_that_it_has_no_gradients(given):
+    frames, actions, _ = given
+    with pytest.raises(ConfigError, match="no gradients; draw from its model"):
+        Sampler(model_of(CONFIG)).predict(frames, HORIZON, actions=actions, grad=True)
