@@ -12,8 +12,8 @@ import svg_pyro
 from svg_pyro import SVG, Sampler
 from svg_pyro.commands.devices import choose_device, warn_of_useless_precision
 from svg_pyro.commands.fields import option
-from svg_pyro.commands.own_parts import add_parts, use_parts
-from svg_pyro.commands.parser import Parser, one_line_errors
+from svg_pyro.commands.own_parts import parsed_flags
+from svg_pyro.commands.parser import one_line_errors
 from svg_pyro.commands.trained_on import as_trained, preprocessing
 from svg_pyro.config import PRECISIONS
 from svg_pyro.data import find_sources, first_frames
@@ -113,11 +113,7 @@ def generate(argv: Sequence[str] | None = None, *, prog: str | None = None) -> N
     prog : str, optional
         The command's name in its help.
     """
-    parser = Parser(_DESCRIPTION, prog=prog)
-    parser.add_fields(GenerateOptions)
-    add_parts(parser)
-    flags = parser.parse(argv)
-    use_parts(flags)
+    flags = parsed_flags(GenerateOptions, _DESCRIPTION, argv, prog=prog)
     options = flags.make(GenerateOptions)
     if not 0.1 <= options.fps <= 100:
         raise ConfigError(f"--fps is {options.fps:g}; give 0.1 to 100")

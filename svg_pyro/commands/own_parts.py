@@ -84,13 +84,27 @@ def parsed(
     ConfigError
         As `register_from`; or a value is out of range.
     """
+    return parsed_flags(options, description, argv, prog=prog).make(options)
+
+
+def parsed_flags(
+    options: type[Any],
+    description: str,
+    argv: Sequence[str] | None = None,
+    *,
+    prog: str | None = None,
+) -> Flags:
+    """The flags of `parsed`, for options that depend on which of them were given.
+
+    Parameters and errors are those of `parsed`.
+    """
     parser = Parser(description, prog=prog)
     parser.add_fields(options)
     add_parts(parser)
     flags = parser.parse(argv)
-    made = flags.make(options)
+    flags.make(options)  # a value out of range is said before a file is run
     use_parts(flags)
-    return made
+    return flags
 
 
 def register_from(path: str | Path) -> Sequence[str]:

@@ -12,8 +12,8 @@ import svg_pyro
 from svg_pyro import SVG
 from svg_pyro.commands.devices import choose_device
 from svg_pyro.commands.fields import option
-from svg_pyro.commands.own_parts import add_parts, use_parts
-from svg_pyro.commands.parser import Parser, one_line_errors
+from svg_pyro.commands.own_parts import parsed_flags
+from svg_pyro.commands.parser import one_line_errors
 from svg_pyro.commands.trained_on import as_trained, preprocessing
 from svg_pyro.data import MovingMNIST, find_digits, find_sources
 from svg_pyro.data.videos.decode import FITS, Source, decode
@@ -106,12 +106,8 @@ def score_video(argv: Sequence[str] | None = None, *, prog: str | None = None) -
     prog : str, optional
         The command's name in its help.
     """
-    parser = Parser(_DESCRIPTION, prog=prog)
-    parser.add_fields(SurpriseOptions)
-    add_parts(parser)
-    flags = parser.parse(argv)
+    flags = parsed_flags(SurpriseOptions, _DESCRIPTION, argv, prog=prog)
     options = flags.make(SurpriseOptions)
-    use_parts(flags)
     if (options.video is None) == (options.planted is None):
         raise ConfigError("give a VIDEO, or --planted N, and not both")
     svg = svg_pyro.load(

@@ -1,6 +1,6 @@
 """Train on a data set, score sampled futures, draw them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,11 +15,10 @@ from svg_pyro.commands.settings import Run, RunRequest, plan
 from svg_pyro.commands.sources import TRAINING_DATA, MakeClips
 from svg_pyro.commands.threads import begin_with_patient_threads
 from svg_pyro.commands.train_report import (
+    Pictures,
     draw_futures,
     draw_stopped,
-    print_concerns,
     report,
-    scored,
 )
 from svg_pyro.commands.trained_on import check_same_clips, options_of
 from svg_pyro.config import SVGConfig, TrainingConfig
@@ -142,13 +141,14 @@ def run_training(run: Run, make_clips: MakeClips) -> None:
     config, training = run.preset.model, run.preset.training
     train_set = make_clips("train", training.n_frames)
     config = replace(config, action_dim=train_set.action_dim)
-    validation = test = None
+    validation = test = validated_on = None
     about = run.data
     if distributed.rank() == 0:
         about = check_same_clips(run, train_set)
         count, length = run.options.test_clips, config.n_past + run.preset.horizon
         validation = first_clips(make_clips("test", training.n_frames), count)
         test = first_clips(make_clips("test", length), count)
+        validated_on = held_out(validation, Pictures(run, test))
         others = len(test.frames)
         print(f"{len(train_set):,} training clips; {others:,} others are scored")
     distributed.pass_turn()
@@ -157,27 +157,12 @@ def run_training(run: Run, make_clips: MakeClips) -> None:
     if run.options.init is not None:
         start_from(svg, load(run.options.init, run.device), run.options.init)
 
-    def draw(trainer: Trainer) -> None:
-        # The last futures are drawn as "final".
-        if test is not None and trainer.step < training.steps:
-            draw_training(trainer.log_path, run.out / "training.png")
-            draw_futures(trainer, test, run.options, f"step_{trainer.step:06d}")
-            few = scored(svg, test.first(16), num_samples=5)
-            print_concerns(few, svg)
-
-    def preview(trainer: Trainer) -> None:
-        if test is not None:
-            draw_training(trainer.log_path, run.out / "training.png")
-            draw_futures(
-                trainer, test.first(1), run.options, f"step_{trainer.step:06d}"
-            )
-
     trainer = Trainer(
         svg,
         train_set,
         training,
         run.out,
-        validation=None if validation is None else held_out(validation, draw, preview),
+        validation=validated_on,
         about=about,
         trackers=trackers_of(run),
     )
@@ -209,11 +194,7 @@ def _first_picture(run: Run) -> Path:
     return run.out / ("pictures/final_clip_1.gif" if drawn else "training.png")
 
 
-def held_out(
-    clips: Batch,
-    then: Callable[[Trainer], object],
-    preview: Callable[[Trainer], object],
-) -> Validation:
-    """What a training is validated on: 64 of the clips."""
+def held_out(clips: Batch, pictures: Pictures) -> Validation:
+    """What a training is validated on: 64 of the clips; and what is drawn then."""
     few = clips.first(64)
-    return Validation(few.frames, then, few.actions, preview)
+    return Validation(few.frames, pictures.draw, few.actions, pictures.preview)

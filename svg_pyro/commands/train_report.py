@@ -20,6 +20,36 @@ from svg_pyro.training.trainer import Trainer
 from svg_pyro.util.files import write_json
 
 
+class Pictures:
+    """Draws what a run has come to, while it trains.
+
+    Parameters
+    ----------
+    run : Run
+        Its settings.
+    test : Batch
+        Held-out clips, whose futures are drawn.
+    """
+
+    def __init__(self, run: Run, test: Batch) -> None:
+        self._run, self._test = run, test
+
+    def draw(self, trainer: Trainer) -> None:
+        """Draw and score after a validation; the last futures are drawn as "final"."""
+        if trainer.step < trainer.config.steps:
+            self._draw(trainer, self._test)
+            few = scored(trainer.svg, self._test.first(16), num_samples=5)
+            print_concerns(few, trainer.svg)
+
+    def preview(self, trainer: Trainer) -> None:
+        """Draw the first clip alone."""
+        self._draw(trainer, self._test.first(1))
+
+    def _draw(self, trainer: Trainer, clips: Batch) -> None:
+        draw_training(trainer.log_path, self._run.out / "training.png")
+        draw_futures(trainer, clips, self._run.options, f"step_{trainer.step:06d}")
+
+
 def draw_stopped(trainer: Trainer, test: Batch, run: Run) -> None:
     """Draw what a run has come to that was told to leave; once more leaves at once.
 

@@ -113,22 +113,8 @@ def export_official(svg: SVG, path: str | Path) -> None:
     CheckpointError
         When the file cannot be written.
     """
+    _check_exportable(svg)
     config = svg.config
-    for name, values in _RULES.items():
-        if getattr(config, name) not in values:
-            raise ConfigError(
-                f"{name} is {getattr(config, name)!r}; the first code can do "
-                f"{' or '.join(map(repr, values))} alone"
-            )
-    if config.skip_from != "before_context" and not config.last_frame_skip:
-        raise ConfigError(
-            f"skip_from is {config.skip_from!r}; the first code can do "
-            "'before_context' alone"
-        )
-    if any(svg.names[k] != getattr(config, k) for k in ("prior", "guide", "backbone")):
-        raise ConfigError(
-            "parts of the model are not those that its configuration names"
-        )
     state, parts = svg.state_dict(), [*PARTS]
     if config.prior == "learned":
         parts.append("prior")
@@ -295,3 +281,23 @@ def _block(place: str) -> list[str]:
         *(f"{place}0.{name}" for name in ("weight", "bias")),
         *(f"{place}1.{name}" for name in norm),
     ]
+
+
+def _check_exportable(svg: SVG) -> None:
+    """Refuse a model with whose weights the first code would do something else."""
+    config = svg.config
+    for name, values in _RULES.items():
+        if getattr(config, name) not in values:
+            raise ConfigError(
+                f"{name} is {getattr(config, name)!r}; the first code can do "
+                f"{' or '.join(map(repr, values))} alone"
+            )
+    if config.skip_from != "before_context" and not config.last_frame_skip:
+        raise ConfigError(
+            f"skip_from is {config.skip_from!r}; the first code can do "
+            "'before_context' alone"
+        )
+    if any(svg.names[k] != getattr(config, k) for k in ("prior", "guide", "backbone")):
+        raise ConfigError(
+            "parts of the model are not those that its configuration names"
+        )

@@ -131,25 +131,32 @@ def make_parts(
         names["backbone"] = type(encoder).__name__
     _check_decoder(decoder, observed)
     stochastic = prior is not None or config.prior != "none"
-    if predictor is None:
-        z_dim = config.z_dim if stochastic else 0
-        if config.dynamics == "maps":
-            predictor = MapPredictor(config, z_dim, shape)
-        else:
-            predictor = FramePredictor(config, z_dim)
-    else:
-        predictor = released(_instance("predictor", predictor))
     names |= {"prior": "none", "guide": "none"}
     return Parts(
         observation=observed,
         encoder=encoder,
         decoder=decoder,
-        predictor=predictor,
+        predictor=_predictor(config, predictor, shape, stochastic=stochastic),
         prior=part("prior", prior) if stochastic else None,
         guide=part("guide", guide) if stochastic else None,
         names=names,
         frame_shape=shape,
     )
+
+
+def _predictor(
+    config: SVGConfig,
+    given: nn.Module | None,
+    shape: tuple[int, int, int],
+    *,
+    stochastic: bool,
+) -> Part:
+    if given is not None:
+        return released(_instance("predictor", given))
+    z_dim = config.z_dim if stochastic else 0
+    if config.dynamics == "maps":
+        return MapPredictor(config, z_dim, shape)
+    return FramePredictor(config, z_dim)
 
 
 def _check_given(

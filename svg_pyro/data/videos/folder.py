@@ -113,26 +113,9 @@ class VideoFolder(SegmentClips):
             if place is not None:
                 refuse_robot_data(place)
         store = FrameStore(cache, image_size, channels, fit)
-        if test_path is None:
-            found = find_sources(path, layout=layout)
-            published = published_split(Path(path).absolute(), found)
-            if published is not None:
-                report_once(published.words)
-                found = published.train if split == "train" else published.test
-            sources = _readable(store, path, found)
-            alone = published is None and len(sources) == 1
-            if published is None and not alone:
-                sources = _part(path, sources, split, test_fraction)
-        else:
-            alone = False
-            sources = find_sources(
-                path if split == "train" else test_path, layout=layout
-            )
-            if split == "train":
-                sources = _without(
-                    sources, find_sources(test_path, layout=layout), path
-                )
-            sources = _readable(store, path if split == "train" else test_path, sources)
+        sources, alone = _divided(
+            store, (path, test_path), split, layout=layout, test_fraction=test_fraction
+        )
         segments = [
             Segment(source, start, stop)
             for source in sources
@@ -154,6 +137,34 @@ class VideoFolder(SegmentClips):
             )
             rows = [f"{s.source.name}: {len(s)} of {self.span}" for s in self.too_short]
             report_once("\n  ".join([head, *rows]))
+
+
+def _divided(
+    store: FrameStore,
+    places: tuple[str | Path, str | Path | None],
+    split: str,
+    *,
+    layout: str | None,
+    test_fraction: float,
+) -> tuple[list[Source], bool]:
+    """The readable videos of a split, and whether a single one is to be cut in time."""
+    path, test_path = places
+    if test_path is not None:
+        own = path if split == "train" else test_path
+        sources = find_sources(own, layout=layout)
+        if split == "train":
+            sources = _without(sources, find_sources(test_path, layout=layout), path)
+        return _readable(store, own, sources), False
+    found = find_sources(path, layout=layout)
+    published = published_split(Path(path).absolute(), found)
+    if published is not None:
+        report_once(published.words)
+        found = published.train if split == "train" else published.test
+        return _readable(store, path, found), False
+    sources = _readable(store, path, found)
+    if len(sources) == 1:
+        return sources, True
+    return _part(path, sources, split, test_fraction), False
 
 
 def find_sources(path: str | Path, *, layout: str | None = None) -> list[Source]:
