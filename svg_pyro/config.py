@@ -119,9 +119,9 @@ class SVGConfig:
     dynamics : str
         What h and the recurrent states are: "vector" (the paper's), or "maps" of 8 to
         15 pixels on their shorter side, on which convolutions act: what moves keeps
-        its shape. With maps the names "dcgan", "learned" and "filtering" stand for
-        their forms over maps, `width` is doubled at every stage up to eight times, and
-        `rnn_size` counts a state's maps.
+        its shape. With maps the names "dcgan", "learned", "mixture" and "filtering"
+        stand for their forms over maps, `width` is doubled at every stage up to eight
+        times, and `rnn_size` counts a state's maps.
     map_channels : int
         Channels of h, where it is a map.
     warp : bool
@@ -379,7 +379,8 @@ class TrainingConfig:
         "float32" elsewhere; or "bf16": convolutions in bfloat16, all else in float32,
         for devices that compute it faster; most CPUs do not.
     elbo : str
-        "trace" (the KL by sampling) or "mean-field" (the KL in closed form).
+        "trace" (the KL by sampling) or "mean-field" (the KL in closed form; from a
+        mixture a bound of it, see `svg_pyro.model.divergence.kl_bound`).
     own_means : float
         Share of the frames that the predictor sees and the decoder moves which are the
         model's own means and not the true ones, at the end; 0: teacher forcing. See

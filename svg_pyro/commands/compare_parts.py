@@ -199,7 +199,9 @@ def _preset(job: _Job, options: ComparePartsOptions) -> RunPreset:
     }
     if job.init is not None:
         preset = dataclasses.replace(preset, model=load(job.init).config)
-    model = dataclasses.replace(preset.model, **sizes, **_changes(job.part))
+    # A preset's own prior may be another one than the paper's.
+    parts = {"prior": "learned", **_changes(job.part)}
+    model = dataclasses.replace(preset.model, **sizes, **parts)
     training = dataclasses.replace(
         preset.training,
         steps=job.steps,

@@ -43,6 +43,7 @@ class Parts:
 _OVER_MAPS = {
     "dcgan": "maps",
     "learned": "learned-maps",
+    "mixture": "mixture-maps",
     "filtering": "filtering-maps",
 }
 

@@ -87,8 +87,8 @@ def read_pretrained(source: str | Path) -> dict[str, Any]:
     Returns
     -------
     dict
-        "config", "weights" (tensors by name, on the CPU), "training" (None), "about"
-        and "file", the path of the weights.
+        "config", "parts" (their names), "weights" (tensors by name, on the CPU),
+        "training" (None), "about" and "file", the path of the weights.
 
     Raises
     ------
@@ -100,6 +100,7 @@ def read_pretrained(source: str | Path) -> dict[str, Any]:
     wanted = content.get("sha256", {}).get(WEIGHTS_FILE)
     return {
         "config": content["config"],
+        "parts": content.get("parts"),
         "weights": _read_weights(folder / WEIGHTS_FILE, wanted),
         "training": None,
         "about": content.get("about", {}),

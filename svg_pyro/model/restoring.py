@@ -1,5 +1,6 @@
 """A model from the content of a checkpoint, whose structure is looked at first."""
 
+import dataclasses
 from collections.abc import Container
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from svg_pyro.util.words import one_line
 def from_content(content: dict[str, Any], path: str | Path, **parts: Part) -> SVG:
     """Build the model that `read` gave the content of; raises as `load` does."""
     try:
-        config = SVGConfig.from_dict(content["config"])
+        config = _as_it_was_called(SVGConfig.from_dict(content["config"]), content)
     except ConfigError as error:
         raise CheckpointError(
             f"{path} holds a foreign configuration: {one_line(error, 160)}"
@@ -46,6 +47,22 @@ def from_content(content: dict[str, Any], path: str | Path, **parts: Part) -> SV
     svg.trained_on = trained_on(content)
     device = next(iter(content["weights"].values())).device
     return svg.to(device).eval()
+
+
+def _as_it_was_called(config: SVGConfig, content: dict[str, Any]) -> SVGConfig:
+    """The configuration in the names of today.
+
+    Over maps "mixture" was first what is "mixture-vector" now. A checkpoint says so by
+    its class, see `_with_registered_parts`; a folder by the name alone.
+    """
+    named = content.get("parts")
+    if (
+        isinstance(named, dict)
+        and named.get("prior") == "mixture"
+        and config.dynamics == "maps"
+    ):
+        return dataclasses.replace(config, prior="mixture-vector")
+    return config
 
 
 def _outline(config: SVGConfig) -> SVG | None:

@@ -13,7 +13,7 @@ from pyro.distributions.util import scale_and_mask
 from pyro.infer import Trace_ELBO, TraceMeanField_ELBO
 
 from svg_pyro.errors import TrainingError
-from svg_pyro.model.divergence import closed_form_kl
+from svg_pyro.model.divergence import kl_bound
 
 
 class SyncFreeTraceELBO(Trace_ELBO):
@@ -139,7 +139,7 @@ def importance_traces(
 
 
 def _closed_form(name: str, posterior: Any, prior: Any) -> torch.Tensor:
-    kl = closed_form_kl(posterior, prior)
+    kl = kl_bound(posterior, prior)
     if kl is None:
         raise TrainingError(
             f"elbo is 'mean-field', but the KL at site {name!r} of a "

@@ -1,6 +1,7 @@
 """Features and states as maps, and warped frames: known answers and every contract."""
 
 import dataclasses
+import json
 
 import pytest
 import torch
@@ -8,7 +9,8 @@ from pyro import poutine
 from pyro.infer import Predictive
 from support.futures import awake, contexts
 
-from svg_pyro import SVG, ConfigError, Sampler, SVGConfig
+import svg_pyro
+from svg_pyro import SVG, ConfigError, Sampler, SVGConfig, save_pretrained
 from svg_pyro.model import checkpoint
 from svg_pyro.model.guides.filtering import FilteringMapGuide
 from svg_pyro.model.networks import MapDecoder, MapEncoder, MapPredictor
@@ -288,6 +290,7 @@ def test_sizes_that_cannot_be_halved_are_refused_in_one_line(maps, size):
     "changes",
     [
         {"dynamics": "vector", "prior": "learned-maps"},
+        {"dynamics": "vector", "prior": "mixture-maps"},
         {"dynamics": "vector", "guide": "filtering-maps"},
         {"dynamics": "vector", "backbone": "maps"},
         {"backbone": "vgg"},
@@ -298,7 +301,7 @@ def test_parts_over_maps_and_over_vectors_are_not_mixed(maps, changes):
         SVG(dataclasses.replace(maps, **changes))
 
 
-@pytest.mark.parametrize("prior", ["mixture", "two-scale", "flow"])
+@pytest.mark.parametrize("prior", ["mixture-vector", "mixture-20", "two-scale", "flow"])
 def test_priors_over_vectors_read_maps_as_vectors(maps, prior):
     svg = SVG(dataclasses.replace(maps, prior=prior))
     assert svg.predict(torch.rand(1, 3, 1, 64, 64), 2, 2).shape[2] == 2
@@ -327,3 +330,32 @@ def test_a_checkpoint_of_maps_is_read_back(maps, tmp_path):
     checkpoint.save(svg, tmp_path / "maps.pt")
     again = checkpoint.load(tmp_path / "maps.pt")
     assert torch.equal(drawn(again.predict, x, 2, 2), drawn(svg.predict, x, 2, 2))
+
+
+def test_a_mixture_over_maps_reads_them_as_maps(maps):
+    svg = SVG(dataclasses.replace(maps, prior="mixture"))
+    assert type(svg.prior).__name__ == "MapMixturePrior"
+    assert svg.predict(torch.rand(1, 3, 1, 64, 64), 2, 2).shape[2] == 2
+
+
+@pytest.mark.parametrize("kind", ["checkpoint", "folder"])
+def test_a_mixture_over_maps_from_before_it_read_them_as_maps(maps, kind, tmp_path):
+    before, path = (
+        SVG(dataclasses.replace(maps, prior="mixture-vector")),
+        tmp_path / "m",
+    )
+    if kind == "checkpoint":
+        checkpoint.save(before, path)
+        content = torch.load(path, weights_only=True)
+        content["config"]["prior"] = "mixture"
+        torch.save(content, path)
+    else:
+        save_pretrained(before, path)
+        file = path / "config.json"
+        content = json.loads(file.read_text())
+        del content["sha256"]["config"]
+        content["config"]["prior"] = content["parts"]["prior"] = "mixture"
+        file.write_text(json.dumps(content))
+    again = svg_pyro.load(path)
+    assert type(again.prior).__name__ == "MixturePrior"
+    assert torch.equal(again.prior.locs.weight, before.prior.locs.weight)

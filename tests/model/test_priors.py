@@ -15,9 +15,17 @@ from svg_pyro.model.priors import (
     FixedPrior,
     FlowPrior,
     LearnedPrior,
+    MapMixturePrior,
     MixturePrior,
     TwoScalePrior,
 )
+
+
+def mixture_over_maps(config):
+    return MapMixturePrior(
+        replace(config, dynamics="maps", map_channels=2), components=3
+    )
+
 
 PRIORS = [
     FixedPrior,
@@ -26,6 +34,7 @@ PRIORS = [
     FlowPrior,
     TwoScalePrior,
     AutoregressivePrior,
+    mixture_over_maps,
 ]
 NAMES = ["learned", "fixed", "mixture", "flow", "two-scale", "autoregressive"]
 
@@ -46,10 +55,15 @@ def wide(module, spread=0.2):
     return module
 
 
+def read_by(prior, config):
+    """Length of the features that a prior reads."""
+    return getattr(prior, "size", config.g_dim)
+
+
 @pytest.mark.parametrize("make", PRIORS)
 def test_one_call_equals_one_step_after_the_other(config, make):
     prior = wide(make(config))
-    h = torch.rand(3, 7, config.g_dim, dtype=torch.float64) * 2 - 1
+    h = torch.rand(3, 7, read_by(prior, config), dtype=torch.float64) * 2 - 1
     z = torch.randn(3, 7, config.z_dim, dtype=torch.float64)
     whole, _ = prior(h)
     state, steps = None, []
@@ -62,8 +76,8 @@ def test_one_call_equals_one_step_after_the_other(config, make):
 @pytest.mark.parametrize("make", PRIORS)
 def test_a_state_goes_on_for_samples_and_is_indexed(config, make):
     prior = wide(make(config))
-    h = torch.rand(3, 4, config.g_dim, dtype=torch.float64)
-    after = torch.rand(2, 3, 1, config.g_dim, dtype=torch.float64)
+    h = torch.rand(3, 4, read_by(prior, config), dtype=torch.float64)
+    after = torch.rand(2, 3, 1, read_by(prior, config), dtype=torch.float64)
     z = torch.randn(2, 3, 1, config.z_dim, dtype=torch.float64)
     _, state = prior(h)
     found = prior(after, state)[0].log_prob(z)
@@ -75,7 +89,7 @@ def test_a_state_goes_on_for_samples_and_is_indexed(config, make):
 @pytest.mark.parametrize("make", PRIORS)
 def test_a_density_integrates_to_one_and_is_that_of_its_draws(config, make):
     prior = wide(make(config), spread=0.1)
-    h = torch.rand(1, 1, config.g_dim, dtype=torch.float64)
+    h = torch.rand(1, 1, read_by(prior, config), dtype=torch.float64)
     z_dist = prior(h)[0]
     torch.manual_seed(1)
     draws = z_dist.expand((20_000, 1, 1)).sample()[:, 0, 0]
@@ -103,6 +117,20 @@ def test_a_mixture_is_the_weighted_sum_of_its_gaussians(config):
     each = exponent.exp() / (2 * math.pi * variances.prod(-1).sqrt())
     by_hand = (weights * each).sum(-1).log()
     assert torch.allclose(prior(h)[0].log_prob(z), by_hand, rtol=0, atol=1e-10)
+
+
+def test_a_mixture_over_maps_is_the_weighted_sum_of_its_gaussians(config):
+    prior = wide(mixture_over_maps(config))
+    h = torch.rand(2, 4, prior.size, dtype=torch.float64)
+    z = torch.randn(2, 4, 2, dtype=torch.float64)
+    read, _ = prior.vectors(h)
+    log_weights = read[..., :3].log_softmax(-1)
+    by_hand = 0
+    for k in range(3):
+        loc, log_variance = read[..., 3 + 4 * k : 7 + 4 * k].chunk(2, -1)
+        gaussian = torch.distributions.Normal(loc, log_variance.exp().sqrt())
+        by_hand += (log_weights[..., k] + gaussian.log_prob(z).sum(-1)).exp()
+    assert torch.allclose(prior(h)[0].log_prob(z), by_hand.log(), rtol=0, atol=1e-10)
 
 
 def test_later_dimensions_do_not_reach_earlier_ones(config):

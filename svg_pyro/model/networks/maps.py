@@ -179,7 +179,68 @@ class MapPredictor(PyroModule):
             return g.unflatten(0, out.shape[:-3]), state
 
 
-class MapGaussian(PyroModule):
+class MapReader(PyroModule):
+    """A vector for each frame from recurrent maps over features (and actions).
+
+    Parameters
+    ----------
+    config : SVGConfig
+    layers : int
+        Stacked recurrent layers.
+    size : int
+        Length of the vector.
+    frame_shape : tuple of int, optional
+        ``(C, H, W)`` of a frame; by default the configuration's square.
+    """
+
+    def __init__(
+        self,
+        config: SVGConfig,
+        layers: int,
+        size: int,
+        frame_shape: FrameShape = None,
+    ) -> None:
+        super().__init__()
+        self.shape = config.map_shape(frame_shape)
+        self.size = self.shape[0] * self.shape[1] * self.shape[2]
+        in_maps = config.map_channels + (_VECTOR_MAPS if config.action_dim else 0)
+        self.action_maps = None
+        if config.action_dim:
+            self.action_maps = VectorAsMaps(
+                config.action_dim, _VECTOR_MAPS, self.shape[1:]
+            )
+        self.recurrent = MapRecurrent(in_maps, config.rnn_size, layers)
+        self.read = MapsAsVector(config.rnn_size, self.shape[1:], size)
+
+    def vectors(
+        self, h: torch.Tensor, state: MapState | None = None
+    ) -> tuple[torch.Tensor, MapState]:
+        """Run over features; see `svg_pyro.model.networks.recurrent.Recurrent`.
+
+        Parameters
+        ----------
+        h : torch.Tensor
+            Features, and the actions behind them, ``(*batch, T, feature_size + A)``.
+        state : tuple of torch.Tensor, optional
+            From an earlier call.
+
+        Returns
+        -------
+        vectors : torch.Tensor
+            Shape ``(*batch, T, size)``, in the precision of the weights.
+        state : tuple of torch.Tensor
+            After the last frame.
+        """
+        with torch.autocast(h.device.type, enabled=False):
+            h = h.to(self.read.dtype)
+            maps = _as_maps(h[..., : self.size], self.shape)
+            if self.action_maps is not None:
+                maps = torch.cat([maps, self.action_maps(h[..., self.size :])], -3)
+            out, state = self.recurrent(maps, state)
+            return self.read(fold(out)).unflatten(0, out.shape[:-3]), state
+
+
+class MapGaussian(MapReader):
     """A diagonal Gaussian over the vector z from maps over features (and actions).
 
     Parameters
@@ -194,28 +255,12 @@ class MapGaussian(PyroModule):
     def __init__(
         self, config: SVGConfig, layers: int, frame_shape: FrameShape = None
     ) -> None:
-        super().__init__()
-        self.shape = config.map_shape(frame_shape)
-        self.size = self.shape[0] * self.shape[1] * self.shape[2]
-        in_maps = config.map_channels + (_VECTOR_MAPS if config.action_dim else 0)
-        self.action_maps = None
-        if config.action_dim:
-            self.action_maps = VectorAsMaps(
-                config.action_dim, _VECTOR_MAPS, self.shape[1:]
-            )
-        self.recurrent = MapRecurrent(in_maps, config.rnn_size, layers)
-        self.read = MapsAsVector(config.rnn_size, self.shape[1:], 2 * config.z_dim)
+        super().__init__(config, layers, 2 * config.z_dim, frame_shape)
 
     def forward(
         self, h: torch.Tensor, state: MapState | None = None
     ) -> tuple[Any, MapState]:
         """Run over features; the contract of `svg_pyro.model.priors.Prior`."""
-        with torch.autocast(h.device.type, enabled=False):
-            h = h.to(self.read.dtype)
-            maps = _as_maps(h[..., : self.size], self.shape)
-            if self.action_maps is not None:
-                maps = torch.cat([maps, self.action_maps(h[..., self.size :])], -3)
-            out, state = self.recurrent(maps, state)
-            read = self.read(fold(out)).unflatten(0, out.shape[:-3])
-            loc, log_variance = read.chunk(2, -1)
-            return dist.Normal(loc, (0.5 * log_variance).exp()).to_event(1), state
+        read, state = self.vectors(h, state)
+        loc, log_variance = read.chunk(2, -1)
+        return dist.Normal(loc, (0.5 * log_variance).exp()).to_event(1), state

@@ -5,7 +5,7 @@ from svg_pyro.model.priors.base import Prior
 from svg_pyro.model.priors.fixed import FixedPrior
 from svg_pyro.model.priors.flow import FlowPrior
 from svg_pyro.model.priors.learned import LearnedPrior
-from svg_pyro.model.priors.mixture import MixturePrior
+from svg_pyro.model.priors.mixture import MapMixturePrior, MixturePrior
 from svg_pyro.model.priors.two_scale import TwoScalePrior
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "FixedPrior",
     "FlowPrior",
     "LearnedPrior",
+    "MapMixturePrior",
     "MixturePrior",
     "Prior",
     "TwoScalePrior",

@@ -8,12 +8,16 @@ from torch import nn
 
 from svg_pyro.config import SVGConfig
 from svg_pyro.model.networks.base import init_weights
+from svg_pyro.model.networks.maps import MapReader
 from svg_pyro.model.networks.recurrent import Recurrent
 from svg_pyro.model.priors.base import Prior
 from svg_pyro.model.registry import register
 
 
+# Over maps "mixture" is `MapMixturePrior`; the other name comes first,
+# so that checkpoints of this class are found by it.
 @register("prior", "mixture")
+@register("prior", "mixture-vector")
 class MixturePrior(Prior):
     r"""p(z_t | x_{1:t-1}) = sum_k w_k Normal(mu_k, sigma_k).
 
@@ -67,3 +71,47 @@ def mixture_of_20(config: SVGConfig) -> MixturePrior:
         As `MixturePrior` takes it.
     """
     return MixturePrior(config, components=20)
+
+
+@register("prior", "mixture-maps")
+class MapMixturePrior(MapReader, Prior):
+    r"""`MixturePrior` from recurrent maps over h_{1:t-1}, which are maps themselves.
+
+    One Gaussian has to cover an arm that goes on and an arm that turns, and what lies
+    between: its samples tremble about the mean way. Here each has a component.
+
+    Parameters
+    ----------
+    config : SVGConfig
+        With ``dynamics="maps"``.
+    frame_shape : tuple of int, optional
+        ``(C, H, W)`` of a frame; by default the configuration's square.
+    components : int
+        Gaussians in the mixture, 1 or more.
+    """
+
+    def __init__(
+        self,
+        config: SVGConfig,
+        frame_shape: tuple[int, int, int] | None = None,
+        *,
+        components: int = 5,
+    ) -> None:
+        size = components * (1 + 2 * config.z_dim)
+        super().__init__(config, config.prior_layers, size, frame_shape)
+        self.components = components
+        # Components that start alike would stay alike.
+        last: Any = self.read[-1]
+        nn.init.normal_(last.bias, std=0.5)
+
+    def forward(self, h: torch.Tensor, state: Any = None) -> tuple[Any, Any]:
+        """See `Prior.forward`; the state is that of the maps."""
+        read, state = self.vectors(h, state)
+        with torch.autocast(read.device.type, enabled=False):
+            logits, values = read.tensor_split([self.components], -1)
+            locs, log_variances = values.unflatten(-1, (self.components, -1)).chunk(
+                2, -1
+            )
+            parts = dist.Normal(locs, (0.5 * log_variances).exp()).to_event(1)
+            weights = dist.Categorical(logits=logits)
+            return dist.MixtureSameFamily(weights, parts), state
