@@ -7,6 +7,8 @@ from pathlib import Path
 
 from svg_pyro.util.files import written_beside
 
+_ENLARGED = 2  # pixels of a screen for one of the picture, where there is room
+
 
 @dataclass(frozen=True)
 class MovingPicture:
@@ -57,6 +59,7 @@ def write_futures_page(page: FuturesPage, path: str | Path) -> None:
         HTML to write.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
+    from PIL import Image
 
     environment = Environment(
         loader=PackageLoader("svg_pyro", "plots"),
@@ -65,14 +68,17 @@ def write_futures_page(page: FuturesPage, path: str | Path) -> None:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    pictures = [
-        {
+    pictures = []
+    for picture in page.pictures:
+        with Image.open(picture.gif) as gif:
+            width = _ENLARGED * gif.width
+        entry = {
             "gif": base64.b64encode(picture.gif.read_bytes()).decode("ascii"),
+            "width": width,
             "title": picture.title,
             "caption": picture.caption,
         }
-        for picture in page.pictures
-    ]
+        pictures.append(entry)
     text = environment.get_template("futures.html.j2").render(
         page=page, pictures=pictures
     )

@@ -133,11 +133,11 @@ def test_an_evaluation_is_shared_and_its_results_are_those_of_one_process(
     svg_pyro.save(awake(TINY), checkpoint)
     flags = (
         f"{checkpoint} --device cpu --threads 1 --clips 3 --num-samples 2 --horizon 3 "
-        "--particles 1 2 --likelihood-clips 2 --pictures 1 --batch-size 1 "
+        "--particles 1 2 --likelihood-clips 2 --pictures 0 --batch-size 1 "
         "--protocol svg --data smmnist --bundled-digits --out"
     ).split()
     process = torchrun(*flags, tmp_path / "two", example=EXAMPLES / "evaluate.py")
-    printed, err = process.communicate(timeout=300)
+    printed, err = process.communicate(timeout=600)
     assert process.returncode == 0, err
     evaluate.main([*flags, str(tmp_path / "one")])
     alone = capsys.readouterr().out
