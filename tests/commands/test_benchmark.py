@@ -38,6 +38,7 @@ def test_the_baseline_has_our_networks(tiny, backbone):
     assert mine == sorted(p.shape for p in ours.svg.parameters())
 
 
+@pytest.mark.slow
 def test_the_baseline_learns_and_samples(tiny, squares):
     torch.manual_seed(0)
     loop = baseline.PaperLoop(tiny)
@@ -81,6 +82,7 @@ def test_exponents_are_found(p, fixed):
     assert costs.exponent([8, 16], [1.0, 2.0**p]) == pytest.approx(p)
 
 
+@pytest.mark.slow
 def test_memory_at_the_peak_is_seen():
     # In a process of its own: what other tests have freed would be taken again.
     code = (

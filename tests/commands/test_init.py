@@ -23,6 +23,7 @@ def start(tmp_path):
     return str(tmp_path / "start"), svg
 
 
+@pytest.mark.slow
 def test_a_training_starts_from_given_weights_and_their_architecture(start, tmp_path):
     path, svg = start
     train("smmnist", [*FLAGS, "--init", path, "--out", str(tmp_path / "run")])

@@ -83,7 +83,6 @@ def test_an_empty_set():
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 # PyTorch finds four processes too many for two cores.
 @pytest.mark.filterwarnings("ignore:This DataLoader will create")
 def test_workers_and_a_stop_change_nothing():
@@ -120,6 +119,7 @@ def test_a_worker_that_dies_is_said_in_one_line():
         list(batches(Dies(4), 2, range(2), workers=1))
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_disturbs_nothing_but_the_reading():
     """PyTorch's own handler raises in the middle of whatever the program does."""
     before = signal.getsignal(signal.SIGCHLD)
@@ -142,6 +142,7 @@ except SVGError as error:
 """
 
 
+@pytest.mark.slow
 def test_a_script_without_a_guard_is_said_in_one_line(tmp_path):
     script = tmp_path / "script.py"
     folders = [os.path.dirname(__file__), *sys.path]

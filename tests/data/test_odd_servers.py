@@ -141,6 +141,7 @@ unpack(Path(sys.argv[1]), "things", extract, print, what="things")
 """
 
 
+@pytest.mark.slow
 def test_a_kill_while_unpacking_leaves_no_folder_for_ever(tmp_path):
     archive = tmp_path / "things.tar"
     archive.write_bytes(b"an archive")

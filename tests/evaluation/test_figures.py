@@ -437,6 +437,7 @@ def checkpoints(tiny, tmp_path):
     return flags
 
 
+@pytest.mark.slow
 def test_all_figures(checkpoints, tmp_path, capsys):
     out = tmp_path / "out"
     flags = [flag for pair in checkpoints.values() for flag in pair]

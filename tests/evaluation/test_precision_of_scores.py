@@ -64,6 +64,7 @@ def test_compiled_networks_give_the_same_scores(checkpoint, monkeypatch):
     torch.testing.assert_close(*results, rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_command_takes_them_and_stores_them(checkpoint, monkeypatch, capsys):
     threads = []
     monkeypatch.setattr(torch, "set_num_threads", threads.append)

@@ -46,6 +46,7 @@ def test_scores_are_those_of_the_whole_clip(tiny):
             torch.testing.assert_close(score.relative_surprise, want)
 
 
+@pytest.mark.slow
 def test_draws_are_averaged_and_follow_the_seed(tiny):
     svg, frames = awake(tiny).eval(), video(4)
     before = torch.get_rng_state()
@@ -239,6 +240,7 @@ def test_the_command_writes_picture_and_table(checkpoint, tmp_path, capsys):
     }
 
 
+@pytest.mark.slow
 def test_the_command_tests_planted_anomalies(checkpoint, tmp_path, capsys):
     arguments = ["surprise", checkpoint, "--planted", "12", "--bundled-digits"]
     main([*arguments, "--num-samples", "1", "--out", str(tmp_path / "out")])

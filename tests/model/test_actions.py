@@ -267,6 +267,7 @@ def test_filters_take_actions():
     assert guided.frames.shape == (4, 2, 3, 1, 64, 64)
 
 
+@pytest.mark.slow
 def test_an_exported_step_takes_an_action():
     svg, (frames, actions) = model_of(CONFIG), clips_of()
     state = svg.step(svg.start(frames[:, 0]), frames[:, 1], action=actions[:, 0])

@@ -135,6 +135,7 @@ except svg_pyro.CheckpointError as error:
 """
 
 
+@pytest.mark.slow
 def test_a_write_that_the_system_cuts_short(tiny, tmp_path):
     path = tmp_path / "model.pt"
     svg_pyro.save(SVG(tiny), path)
@@ -158,6 +159,7 @@ while True:
 """
 
 
+@pytest.mark.slow
 def test_kill_during_a_save_leaves_a_whole_checkpoint(tmp_path):
     path = tmp_path / "model.pt"
     for delay in (0.0, 0.013, 0.037):

@@ -107,11 +107,13 @@ def check_all(svg, precision="float32"):
 
 
 @pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.slow
 def test_presets(fake, name):
     check_all(made(SVGConfig.preset(name, **SMALL)))
 
 
 @pytest.mark.parametrize("changes", BUILT_IN, ids=str)
+@pytest.mark.slow
 def test_priors_guides_observations_and_dynamics(fake, changes):
     if changes.get("prior") == "none":
         changes = {**changes, "guide": "filtering"}

@@ -113,6 +113,7 @@ def test_bounds_of_several_particles_train(tiny, vectorize):
         assert last < first
 
 
+@pytest.mark.slow
 def test_an_autoguide_finds_the_posterior_of_a_clip(linear, clip):
     guide = AutoNormal(poutine.block(linear.model, expose=["z", "x"]))
     svi = SVI(

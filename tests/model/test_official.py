@@ -39,6 +39,7 @@ def close(got, want):
     assert (got - want).abs().max() < 1e-10
 
 
+@pytest.mark.slow
 def test_each_form_is_written_as_its_version_did(folder):
     old, later, latest = (
         (folder / f"dcgan-lp-{form}.pth").read_bytes()

@@ -114,6 +114,7 @@ def test_tf32_is_set_in_both_passes_of_a_step(tiny, monkeypatch):
     assert set(seen[len(seen) // 2 :]) == {(False, False)}
 
 
+@pytest.mark.slow
 def test_tf32_set_in_pytorchs_other_way_is_left_alone():
     """In a process of its own: PyTorch cannot go back to the flags afterwards."""
     if not hasattr(torch.backends.cuda.matmul, "fp32_precision"):

@@ -206,6 +206,7 @@ def test_the_prior_as_guide_has_no_divergence(config):
 
 @pytest.mark.parametrize("prior", NAMES)
 @pytest.mark.parametrize("guide", ["filtering", "smoothing", "flow", "prior"])
+@pytest.mark.slow
 def test_each_pair_trains_and_samples(config, prior, guide):
     torch.manual_seed(0)
     svg = SVG(replace(config, prior=prior, guide=guide, norm="group"))

@@ -218,6 +218,7 @@ def test_bad_arguments_of_the_environment_are_refused(arguments, words):
         PushEnv(**arguments)
 
 
+@pytest.mark.slow
 def test_the_room_is_there_without_gymnasium():
     code = (
         "import sys; sys.modules['gymnasium'] = None; import svg_pyro.planning as p; "

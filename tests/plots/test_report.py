@@ -292,6 +292,7 @@ def browse(*flags):
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium or Chrome")
+@pytest.mark.slow
 def test_a_browser_shows_the_page(folder, tmp_path):
     text = (folder / "report.html").read_text(encoding="utf-8")
     probe = """<script>addEventListener("load", () => {

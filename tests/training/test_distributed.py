@@ -185,6 +185,7 @@ def test_a_group_of_one_changes_nothing(capsys):
         )
 
 
+@pytest.mark.slow
 def test_a_restart_does_not_look_for_the_processes_before(tmp_path):
     store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
     for attempt in range(2):

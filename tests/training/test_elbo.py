@@ -90,6 +90,7 @@ def test_loss_is_the_papers_up_to_its_constant(tiny):
     assert ours == pytest.approx(want.item(), rel=1e-6)
 
 
+@pytest.mark.slow
 def test_trace_elbo_and_mean_field_elbo_have_one_mean(tiny):
     svg = double(tiny)
     x = clips(svg)
@@ -121,6 +122,7 @@ def test_plates_of_a_trace(tiny):
     assert trace.nodes["x"]["fn"].event_shape == (1, 64, 64)
 
 
+@pytest.mark.slow
 def test_renyi_elbo_equals_importance_weights_by_hand(tiny):
     svg = double(tiny, beta=1e-2)
     x = clips(svg, batch=1)

@@ -378,10 +378,17 @@ OPTIONAL = ["moving_statistics", "config.steps", "config.lr", "config.seed"]
 OPTIONAL += ["optimiser.adam.state.3"]  # as of a weight that no step has used
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        pytest.param(VALUES[:2], id="first"),
+        pytest.param(VALUES[2:], id="others", marks=pytest.mark.slow),
+    ],
+)
 @pytest.mark.parametrize("place", PLACES, ids=lambda place: ".".join(map(str, place)))
-def test_every_damage_of_a_state_is_one_line(state, tmp_path, place):
+def test_every_damage_of_a_state_is_one_line(state, tmp_path, place, values):
     config, content = state
-    for value in VALUES:
+    for value in values:
         changed = copy.deepcopy(content)
         set_at(changed["training"], place, value)
         torch.save(changed, tmp_path / "checkpoint.pt")

@@ -205,6 +205,7 @@ with Interrupts() as interrupts:
 """
 
 
+@pytest.mark.slow
 def test_a_second_signal_leaves_at_once():
     process = subprocess.Popen(
         [sys.executable, "-c", STUBBORN], stdout=subprocess.PIPE, stderr=subprocess.PIPE

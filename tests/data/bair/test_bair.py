@@ -139,6 +139,7 @@ def test_names_and_bounds(made):
         data.clip(6)
 
 
+@pytest.mark.slow
 def test_workers_and_pickles_give_the_same_clips(made):
     data = BairPush(made[0], "train", n_frames=5)
     alone = torch.stack([data[i] for i in range(6)])

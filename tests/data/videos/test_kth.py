@@ -334,6 +334,7 @@ TINY = (
 ).split()
 
 
+@pytest.mark.slow
 def test_the_example(tmp_path, root, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     train_kth.main([*TINY, "--data-root", str(root), "--actions", "boxing", "walking"])
