@@ -1,7 +1,8 @@
 """CUDA without a GPU: PyTorch's fake tensors say they are on one, and hold no values.
 
 What reads a value raises, as it would make a program wait for a real device; what mixes
-devices raises too. The backward pass needs a real device.
+devices raises too. For whole steps of training see training/test_fake_cuda.py. Compiled
+samplers run up to where code for the device is made: that asks the device what it can.
 """
 
 import contextlib
@@ -83,6 +84,13 @@ def made(config):
         torch.__future__.set_overwrite_module_params_on_conversion(before)
 
 
+def cast(module, dtype):
+    """``module.to(dtype)``, which cannot swap fake tensors."""
+    for name, weight in module._parameters.items():
+        module._parameters[name] = torch.nn.Parameter(weight.to(dtype), False)
+    return module
+
+
 def frames_for(config, T=4):
     size = config.image_size
     return torch.rand(2, T, config.channels, size, size, device=CUDA)
@@ -131,12 +139,27 @@ def test_precisions(fake, precision, monkeypatch):
     convolution.register_forward_hook(lambda *args: seen.append(args[2].dtype))
     with as_if_there(monkeypatch):
         check_all(svg, precision)
-        # Networks are not converted under fake tensors, as a sampler in bf16 would.
-        if precision != "bf16":
-            sampler = Sampler(svg, precision)
-            futures = sampler.predict(frames_for(config)[:, :2], 2, 3)
-            assert futures.dtype == torch.float32 and futures.device.type == "cuda"
+        monkeypatch.setattr(torch.nn.Module, "to", cast)
+        sampler = Sampler(svg, precision)
+        futures = sampler.predict(frames_for(config)[:, :2], 2, 3)
+        assert futures.dtype == torch.float32 and futures.device.type == "cuda"
     assert (torch.bfloat16 in seen) == (precision == "bf16")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("changes", [{}, {"last_frame_skip": True}], ids=str)
+def test_compiled_samplers(fake, monkeypatch, changes):
+    svg = made(SVGConfig(channels=1, beta=1e-3, **SMALL, **changes))
+    compiler, modes = torch.compile, []
+
+    def traced(function, *, mode, dynamic):
+        modes.append(mode)
+        return compiler(function, backend="aot_eager", dynamic=dynamic)
+
+    monkeypatch.setattr(torch, "compile", traced)
+    futures = Sampler(svg, compiled=True).predict(frames_for(svg.config)[:, :2], 2, 3)
+    assert futures.shape == (3, 2, 2, 1, 64, 64) and futures.device.type == "cuda"
+    assert modes == ["reduce-overhead"] * 2
 
 
 def test_a_read_of_a_value_raises(fake):
