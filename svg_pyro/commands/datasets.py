@@ -215,15 +215,19 @@ class VideoOptions(DataOptions):
     layout : str or None
         Axes of .npy and .npz arrays: n counts videos, t frames, c colour channels, h
         rows and w columns; without it their shapes decide.
+    min_frames : int or None
+        Also train on videos that are shorter than a clip, if they have so many frames;
+        without it they are left out.
     """
 
     kind: ClassVar[str] = "videos"
-    fixed: ClassVar[tuple[str, ...]] = ("stride", "fit", "layout")
+    fixed: ClassVar[tuple[str, ...]] = ("stride", "fit", "layout", "min_frames")
 
     test_data: str | None = option(None, metavar="DIR")
     stride: int = 1
     fit: str = option("crop", choices=FITS)
     layout: str | None = option(None, choices=LAYOUTS)
+    min_frames: int | None = None
 
     def clips(self, request: ClipRequest, root: str | Path) -> ClipDataset:
         """The clips of the videos below the folder `root`."""
@@ -235,6 +239,7 @@ class VideoOptions(DataOptions):
             channels=request.model.channels,
             cache=request.cache or FRAMES,
             stride=self.stride,
+            min_frames=self.min_frames if request.split == "train" else None,
             fit=self.fit,
             layout=self.layout,
             seed=request.seed,

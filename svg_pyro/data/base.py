@@ -25,6 +25,9 @@ class ClipDataset(Dataset[torch.Tensor], abc.ABC):
         Height and width of a frame in pixels.
     action_dim : int
         Length of the actions that come with a clip; 0 without.
+    min_frames : int or None
+        Fewest frames of a clip, of a set whose clips may have fewer than `n_frames`;
+        None: all have `n_frames`.
     """
 
     n_frames: int
@@ -32,6 +35,7 @@ class ClipDataset(Dataset[torch.Tensor], abc.ABC):
     image_size: int
     _epoch: int = 0
     action_dim: int = 0
+    min_frames: int | None = None
 
     @property
     def frame_shape(self) -> tuple[int, int, int]:
@@ -56,7 +60,8 @@ class ClipDataset(Dataset[torch.Tensor], abc.ABC):
         Returns
         -------
         torch.Tensor
-            uint8, shape ``(T, C, H, W)``, values 0 to 255.
+            uint8, shape ``(T, C, H, W)``, values 0 to 255; T is `n_frames`, or from
+            `min_frames` on.
         """
 
     def actions(self, index: int, epoch: int = 0) -> torch.Tensor:

@@ -32,16 +32,21 @@ class Batch(NamedTuple):
     actions : torch.Tensor or None
         float32, ``(B, T - 1, A)``, of a data set that has them; see
         `ClipDataset.actions`.
+    lengths : torch.Tensor or None
+        int64, ``(B,)``, of a data set with `ClipDataset.min_frames`: how many of each
+        clip's frames are real; those behind them, and their actions, are 0.
     """
 
     frames: torch.Tensor
     indices: list[int]
     actions: torch.Tensor | None = None
+    lengths: torch.Tensor | None = None
 
     def first(self, count: int) -> "Batch":
         """The first clips: at most `count`."""
-        actions = None if self.actions is None else self.actions[:count]
-        return Batch(self.frames[:count], self.indices[:count], actions)
+        frames, indices, *rest = self
+        few = (None if x is None else x[:count] for x in rest)
+        return Batch(frames[:count], indices[:count], *few)
 
 
 def batch_of(
@@ -98,13 +103,7 @@ def batch_of(
     drawn = [
         (epoch, _order(len(dataset), seed, epoch)[place]) for epoch, place in places
     ]
-    clips = [_checked_clip(dataset, index, epoch) for epoch, index in drawn]
-    actions = None
-    if dataset.action_dim:
-        actions = torch.stack(
-            [_checked_actions(dataset, index, epoch) for epoch, index in drawn]
-        )
-    return Batch(torch.stack(clips), [index for _, index in drawn], actions)
+    return _collated(dataset, drawn)
 
 
 def clips_of(dataset: ClipDataset, indices: Iterable[int]) -> Batch:
@@ -122,12 +121,35 @@ def clips_of(dataset: ClipDataset, indices: Iterable[int]) -> Batch:
     DataError
         A clip, or its actions, are not what `ClipDataset` promises.
     """
-    numbers = list(indices)
-    frames = torch.stack([_checked_clip(dataset, i, 0) for i in numbers])
-    actions = None
+    return _collated(dataset, [(0, index) for index in indices])
+
+
+def _collated(dataset: ClipDataset, drawn: list[tuple[int, int]]) -> Batch:
+    """The clips of some epochs and indices; shorter ones are padded with zeros."""
+    clips = [_checked_clip(dataset, index, epoch) for epoch, index in drawn]
+    actions, lengths = None, None
     if dataset.action_dim:
-        actions = torch.stack([_checked_actions(dataset, i, 0) for i in numbers])
-    return Batch(frames, numbers, actions)
+        actions = _padded(
+            [
+                _checked_actions(dataset, index, epoch, len(clip))
+                for (epoch, index), clip in zip(drawn, clips, strict=True)
+            ],
+            dataset.n_frames - 1,
+        )
+    if dataset.min_frames is not None:
+        lengths = torch.tensor([len(clip) for clip in clips])
+    frames = _padded(clips, dataset.n_frames)
+    return Batch(frames, [index for _, index in drawn], actions, lengths)
+
+
+def _padded(parts: list[torch.Tensor], count: int) -> torch.Tensor:
+    """Tensors of up to `count` rows as one of that many, with zeros behind."""
+    if all(len(part) == count for part in parts):
+        return torch.stack(parts)
+    padded = parts[0].new_zeros(len(parts), count, *parts[0].shape[1:])
+    for row, part in zip(padded, parts, strict=True):
+        row[: len(part)] = part
+    return padded
 
 
 def in_parts(
@@ -135,6 +157,8 @@ def in_parts(
     actions: torch.Tensor | None,
     batch_size: int,
     device: torch.device,
+    *,
+    lengths: torch.Tensor | None = None,
 ) -> Iterator[tuple[torch.Tensor, dict[str, torch.Tensor]]]:
     """Clips as model and guide take them: frames, and what goes with them by name.
 
@@ -148,19 +172,25 @@ def in_parts(
         Clips at a time.
     device : torch.device
         Where they are put.
+    lengths : torch.Tensor, optional
+        Of padded clips, ``(B,)``, see `Batch`; they stay where they are.
     """
     for start in range(0, len(frames), batch_size):
         part = slice(start, start + batch_size)
         given = {}
         if actions is not None:
             given["actions"] = actions[part].to(device)
+        if lengths is not None:
+            given["lengths"] = lengths[part]
         yield to_float(frames[part], device), given
 
 
-def _checked_actions(dataset: ClipDataset, index: int, epoch: int) -> torch.Tensor:
-    """A clip's actions, if they keep the contract."""
+def _checked_actions(
+    dataset: ClipDataset, index: int, epoch: int, n_frames: int
+) -> torch.Tensor:
+    """The actions of a clip of so many frames, if they keep the contract."""
     actions = dataset.actions(index, epoch)
-    wanted = dataset.n_frames - 1, dataset.action_dim
+    wanted = n_frames - 1, dataset.action_dim
     if not isinstance(actions, torch.Tensor):
         what = f"a {type(actions).__name__}"
     elif not actions.is_floating_point() or actions.shape != wanted:
@@ -178,17 +208,24 @@ def _checked_actions(dataset: ClipDataset, index: int, epoch: int) -> torch.Tens
 def _checked_clip(dataset: ClipDataset, index: int, epoch: int) -> torch.Tensor:
     """A clip, if it keeps the contract: floats would be divided by 255 in silence."""
     clip = dataset.clip(index, epoch)
-    wanted = (dataset.n_frames, *dataset.frame_shape)
+    wanted, least = (dataset.n_frames, *dataset.frame_shape), dataset.min_frames
+    frames = f", or from {least} frames on" if least is not None else ""
     if not isinstance(clip, torch.Tensor):
         what = f"a {type(clip).__name__}"
-    elif clip.dtype != torch.uint8 or clip.shape != wanted:
+    elif clip.dtype != torch.uint8 or not _fits(clip, wanted, least):
         what = f"{str(clip.dtype).removeprefix('torch.')} {tuple(clip.shape)}"
     else:
         return clip
     raise DataError(
         f"{type(dataset).__name__}: {dataset.name(index)} is {what}; clip() must give "
-        f"a uint8 tensor (T, C, H, W) = {wanted}, values 0 to 255"
+        f"a uint8 tensor (T, C, H, W) = {wanted}{frames}, values 0 to 255"
     )
+
+
+def _fits(clip: torch.Tensor, wanted: tuple[int, ...], least: int | None) -> bool:
+    """Whether a clip is of a shape, or of `least` frames and more."""
+    few = wanted[0] if least is None else least
+    return clip.shape[1:] == wanted[1:] and few <= len(clip) <= wanted[0]
 
 
 # Status of a process that would begin the script's work again.

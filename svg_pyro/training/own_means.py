@@ -16,6 +16,7 @@ from svg_pyro.model.decoding import Source, decode_next, source_of
 from svg_pyro.model.features import Features, encode
 from svg_pyro.model.inference import posterior_of
 from svg_pyro.model.inputs import join, with_action
+from svg_pyro.model.lengths import lengths_of
 from svg_pyro.model.skips import skips_of_targets
 from svg_pyro.model.svg import SVG
 from svg_pyro.util.modes import evaluating
@@ -36,6 +37,7 @@ def with_own_means(
     frames: torch.Tensor,
     share: float,
     actions: torch.Tensor | None = None,
+    lengths: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Replace a share of the frames x_3..x_{T-1} by the model's means of them.
 
@@ -53,6 +55,8 @@ def with_own_means(
         In [0, 1].
     actions : torch.Tensor, optional
         Of a model with actions, ``(B, T-1, A)``.
+    lengths : torch.Tensor, optional
+        Of padded clips, ``(B,)``; their padding stays as it is.
 
     Returns
     -------
@@ -62,8 +66,11 @@ def with_own_means(
     steps = frames.shape[1]
     own = torch.rand(frames.shape[:2], device=frames.device) < share
     own[:, :2] = False
+    real = lengths_of(lengths, frames)
+    if real is not None:
+        own &= real.places().mask
     with evaluating(svg):
-        features = encode(svg.encoder, frames, actions=actions)
+        features = encode(svg.encoder, frames, lengths=real, actions=actions)
         z = _latents(svg, features)
         skips = skips_of_targets(svg.decoder, features, svg.config)
         mixed, state = frames.clone(), None

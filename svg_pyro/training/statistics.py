@@ -86,7 +86,7 @@ def refit_statistics(
     try:
         with seeded(0, device), torch.no_grad(), autocast(device, precision):
             for frames, given in in_parts(
-                clips.frames, clips.actions, batch_size, device
+                clips.frames, clips.actions, batch_size, device, lengths=clips.lengths
             ):
                 elbo.loss(svg.model, svg.guide, frames, **given)
     finally:

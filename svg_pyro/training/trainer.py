@@ -257,6 +257,7 @@ class Trainer:
         frames: torch.Tensor,
         clips: list[int],
         actions: torch.Tensor | None = None,
+        lengths: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Train on a batch; its loss in nats a frame, on the device."""
         if self.rank > 0:
@@ -267,6 +268,8 @@ class Trainer:
         given = {}
         if actions is not None:
             given["actions"] = actions.to(self.device, non_blocking=True)
+        if lengths is not None:
+            given["lengths"] = lengths  # looked at on the host alone
         share = share_at(self.config, self.step)
         if share > 0:
             with autocast(self.device, self.config.precision):

@@ -44,7 +44,7 @@ class Vanished(Numbers):
 
 def drawn(count, batch_size, step, **options):
     """(epoch, video) of each clip of a batch."""
-    frames, indices, _ = batch_of(Numbers(count), batch_size, step, **options)
+    frames, indices, *_ = batch_of(Numbers(count), batch_size, step, **options)
     assert frames[:, 0].flatten().tolist() == indices
     return list(zip(frames[:, 1].flatten().tolist(), indices, strict=True))
 
@@ -187,3 +187,34 @@ def test_a_clip_that_breaks_the_contract_is_named(clip, words):
         with pytest.raises(DataError, match=words) as caught:
             next(batches(Wrong(clip), 2, range(2), workers=workers))
         assert re.match(wanted, str(caught.value)) and "\n" not in str(caught.value)
+
+
+class Cut(Numbers):
+    """Clips of one frame or two, with actions."""
+
+    min_frames, action_dim = 1, 3
+
+    def clip(self, index, epoch=0):
+        return super().clip(index, epoch)[: 1 + index % 2]
+
+    def actions(self, index, epoch=0):
+        return torch.ones(index % 2, 3)
+
+
+def test_shorter_clips_are_padded_with_zeros_and_their_lengths_told():
+    batch = batch_of(Cut(6), 4, 1, seed=2)
+    lengths = [1 + index % 2 for index in batch.indices]
+    assert batch.lengths.tolist() == lengths and batch.frames.shape[:2] == (4, 2)
+    assert batch.actions.sum((1, 2)).tolist() == [3.0 * (n - 1) for n in lengths]
+    assert all(
+        clip[n:].sum() == 0 for clip, n in zip(batch.frames, lengths, strict=True)
+    )
+    assert batch.first(3).lengths.tolist() == lengths[:3]
+    assert batch_of(Numbers(6), 4, 1).lengths is None
+
+
+def test_clips_shorter_than_promised_are_refused():
+    data = Cut(6)
+    data.min_frames = 2
+    with pytest.raises(DataError, match=r"is uint8 \(1, 1, 1, 1\).* or from 2 frames"):
+        batch_of(data, 6, 0)

@@ -82,7 +82,7 @@ def test_ranks_draw_disjoint_clips_and_other_latents(runs):
     _, found = runs
     data = Seen()
     for step in range(SHORT.steps):
-        _, clips, _ = batch_of(data, 4, step, SHORT.seed)
+        _, clips, *_ = batch_of(data, 4, step, SHORT.seed)
         parts = [f["clips"][2 * step : 2 * step + 2] for f in found]
         assert parts == [clips[::2], clips[1::2]]
     states = [state for f in found for state in f["states"]]

@@ -120,7 +120,7 @@ def test_log_is_in_nats_a_frame(tiny, tmp_path):
     trainer = make(tiny, tmp_path, training)
     twin = make(tiny, tmp_path / "twin", training)
     trainer.run()
-    frames, _, _ = batch_of(twin.data, 3, 0, training.seed)
+    frames, *_ = batch_of(twin.data, 3, 0, training.seed)
     torch.manual_seed(training.seed)
     twin.svg.train()
     pyro.clear_param_store()
@@ -169,7 +169,7 @@ def test_loss_that_is_not_finite_stops_the_run(tiny, tmp_path, saved):
     with pytest.raises(TrainingError) as error:
         trainer.run()
     message = str(error.value)
-    _, clips, _ = batch_of(trainer.data, 3, 2, 0)
+    _, clips, *_ = batch_of(trainer.data, 3, 2, 0)
     assert "not finite at step 2" in message and "\n" not in message
     assert f"video {clips[0]} of the test and 2 more of 3 clips" in message
     if saved:
@@ -295,7 +295,7 @@ def test_bad_training_values(changes, words):
 def test_a_step_returns_its_loss_in_nats_a_frame(tiny, tmp_path):
     training = dataclasses.replace(SHORT, batch_size=4, accumulate=2)
     trainer = make(dataclasses.replace(tiny, norm="group"), tmp_path, training)
-    frames, clips, _ = batch_of(trainer.data, 4, 0, 0)
+    frames, clips, *_ = batch_of(trainer.data, 4, 0, 0)
     torch.manual_seed(5)
     frames_in = frames.float() / 255
     with torch.no_grad():

@@ -67,6 +67,9 @@ class VideoFolder(SegmentClips):
         Folder of a `FrameStore`.
     stride : int
         Frames of the video from one frame of a clip to the next.
+    min_frames : int, optional
+        Fewest frames of a clip: videos shorter than a clip of `n_frames`, but not than
+        one of so many, give shorter ones. Without it they are left out.
     fit : str
         "crop", "letterbox" or "stretch", see `decode`.
     layout : str, optional
@@ -98,6 +101,7 @@ class VideoFolder(SegmentClips):
         channels: int,
         cache: str | Path,
         stride: int = 1,
+        min_frames: int | None = None,
         fit: str = "crop",
         layout: str | None = None,
         seed: int = 0,
@@ -125,7 +129,13 @@ class VideoFolder(SegmentClips):
             segments = _part_in_time(segments, split, (n_frames - 1) * stride + 1)
         random = split == "train"
         super().__init__(
-            store, segments, n_frames, stride=stride, random=random, seed=seed
+            store,
+            segments,
+            n_frames,
+            stride=stride,
+            min_frames=min_frames,
+            random=random,
+            seed=seed,
         )
         self._report_too_short(len(segments))
 
@@ -133,9 +143,13 @@ class VideoFolder(SegmentClips):
         if self.too_short:
             head = (
                 f"left out {len(self.too_short)} of {total} {self.split} videos, too "
-                f"short for a clip of {self.n_frames} frames at stride {self.stride}:"
+                f"short for a clip of {self.min_frames or self.n_frames} frames at "
+                f"stride {self.stride}:"
             )
-            rows = [f"{s.source.name}: {len(s)} of {self.span}" for s in self.too_short]
+            rows = [
+                f"{s.source.name}: {len(s)} of {self.least_span}"
+                for s in self.too_short
+            ]
             report_once("\n  ".join([head, *rows]))
 
 

@@ -45,11 +45,15 @@ class SegmentClips(ClipDataset):
     store : FrameStore
         It has taken the segments' sources.
     segments : list of Segment
-        Those shorter than the span are left out, see `too_short`.
+        Those too short for a clip are left out, see `too_short`.
     n_frames : int
         Frames in a clip.
     stride : int
         Frames of the video from one frame of a clip to the next.
+    min_frames : int, optional
+        Fewest frames of a clip, 2 to `n_frames`: a segment that is shorter than the
+        span, but long enough for so many, gives one item of as many as it can. Without
+        it all clips have `n_frames`.
     random : bool
         Whether a clip starts anywhere in its segment, drawn by
         ``(seed, epoch, index)`` (training), or item k of a segment at ``k * span``
@@ -64,12 +68,15 @@ class SegmentClips(ClipDataset):
     too_short : list of Segment
         What was left out.
     span : int
-        Frames of the video from the first of a clip to its last.
+        Frames of the video from the first of a clip of `n_frames` to its last.
+    least_span : int
+        The same of the shortest clips.
 
     Raises
     ------
     DataError
-        No segment is long enough, or `n_frames` or `stride` is below 1.
+        No segment is long enough, `n_frames` or `stride` is below 1, or `min_frames`
+        is out of its range.
     """
 
     def __init__(
@@ -79,20 +86,30 @@ class SegmentClips(ClipDataset):
         n_frames: int,
         *,
         stride: int = 1,
+        min_frames: int | None = None,
         random: bool = True,
         seed: int = 0,
     ) -> None:
         for name, value in (("n_frames", n_frames), ("stride", stride)):
             check_whole(name, value, least=1, error=DataError)
+        if min_frames is not None:
+            check_whole("min_frames", min_frames, least=2, error=DataError)
+            if min_frames > n_frames:
+                raise DataError(
+                    f"min_frames is {min_frames}, of clips of {n_frames} frames; give "
+                    f"2 to {n_frames}"
+                )
         self._store, self._random, self.seed = store, random, seed
         self.n_frames, self.stride = n_frames, stride
         self.channels, self.image_size = store.channels, store.image_size
+        self.min_frames = min_frames
         self.span = (n_frames - 1) * stride + 1
-        self.too_short = [s for s in segments if len(s) < self.span]
-        self.segments = [s for s in segments if len(s) >= self.span]
+        self.least_span = ((min_frames or n_frames) - 1) * stride + 1
+        self.too_short = [s for s in segments if len(s) < self.least_span]
+        self.segments = [s for s in segments if len(s) >= self.least_span]
         if not self.segments:
             raise DataError(self._why_none())
-        counts = np.array([len(s) // self.span for s in self.segments])
+        counts = np.array([max(1, len(s) // self.span) for s in self.segments])
         owners = np.repeat(np.arange(len(counts)), counts)
         within = np.arange(len(owners)) - np.repeat(counts.cumsum() - counts, counts)
         order = np.argsort(within, kind="stable")
@@ -107,7 +124,7 @@ class SegmentClips(ClipDataset):
         first, last = segment.start, segment.stop - 1
         if not self._random:
             first += k * self.span
-            last = first + self.span - 1
+            last = min(last, first + self.span - 1)
         return f"{segment.source.name}, frames {first} to {last}"
 
     def fingerprint(self) -> str:
@@ -139,7 +156,8 @@ class SegmentClips(ClipDataset):
             The stored frames are gone.
         """
         segment, start = self.window(index, epoch)
-        frames = self._store.read(segment.source, start, self.n_frames, self.stride)
+        count = self._frames_in(segment)
+        frames = self._store.read(segment.source, start, count, self.stride)
         return torch.from_numpy(np.ascontiguousarray(frames.transpose(0, 3, 1, 2)))
 
     def window(self, index: int, epoch: int = 0) -> tuple[Segment, int]:
@@ -161,7 +179,12 @@ class SegmentClips(ClipDataset):
         if not self._random:
             return segment, segment.start + k * self.span
         rng = clip_rng(self.seed, epoch, index)
-        return segment, segment.start + int(rng.integers(len(segment) - self.span + 1))
+        span = (self._frames_in(segment) - 1) * self.stride + 1
+        return segment, segment.start + int(rng.integers(len(segment) - span + 1))
+
+    def _frames_in(self, segment: Segment) -> int:
+        """Frames of a clip of a segment."""
+        return min(self.n_frames, (len(segment) - 1) // self.stride + 1)
 
     def _place(self, index: int) -> tuple[Segment, int]:
         """The segment of an item, and which of its items it is."""
@@ -176,7 +199,7 @@ class SegmentClips(ClipDataset):
         longest = max(self.too_short, key=len)
         return (
             f"{longest.source.name}: the longest of {len(self.too_short)} stretches of "
-            f"video has {len(longest)} frames; a clip of {self.n_frames} at stride "
-            f"{self.stride} takes {self.span}: ask for shorter clips or a "
-            "smaller stride"
+            f"video has {len(longest)} frames; a clip of "
+            f"{self.min_frames or self.n_frames} at stride {self.stride} takes "
+            f"{self.least_span}: ask for shorter clips or a smaller stride"
         )

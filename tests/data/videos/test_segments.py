@@ -80,6 +80,23 @@ def test_short_segments_are_left_out_and_listed(store, source):
     assert numbers(data.clip(0)).tolist() == [8, 10, 12, 14, 16]
 
 
+@pytest.mark.parametrize("random", [True, False])
+def test_short_segments_give_shorter_clips_if_asked_for(store, source, random):
+    segments = [Segment(source, 0, 4), Segment(source, 4, 10), Segment(source, 10, 28)]
+    data = SegmentClips(
+        store, segments, 5, stride=2, min_frames=3, random=random, seed=3
+    )
+    assert data.too_short == segments[:1] and data.min_frames == 3 and len(data) == 3
+    shown = [
+        numbers(data.clip(i, epoch)).tolist() for i in range(3) for epoch in (0, 1)
+    ]
+    assert [len(clip) for clip in shown] == [3, 3, 5, 5, 5, 5]
+    assert all(clip[0] in (4, 5) and clip[-1] <= 9 for clip in shown[:2])
+    for least in (1, 6):
+        with pytest.raises(DataError, match=f"min_frames is {least}"):
+            SegmentClips(store, segments, 5, min_frames=least)
+
+
 @pytest.mark.parametrize("index", [-1, 1])
 def test_an_index_outside(store, source, index):
     data = SegmentClips(store, [whole(store, source)], 40)
