@@ -43,15 +43,17 @@ load_digits, words = find_digits(bundled=True)  # find_digits() fetches MNIST
 print(words)
 
 
-def show(rows, title=""):
-    """Rows of frames (C, H, W) in [0, 1], with their names."""
+def show(rows, title="", given=0):
+    """Rows of frames (C, H, W) in [0, 1], with their names; given ones framed green."""
     columns = max(map(len, rows.values()))
     figure, axes = plt.subplots(
         len(rows), columns, figsize=(0.8 * columns + 1.2, 0.85 * len(rows) + 0.3)
     )
     for line, (name, frames) in zip(np.atleast_2d(axes), rows.items(), strict=True):
-        for axis in line:
-            axis.axis("off")
+        for column, axis in enumerate(line):
+            axis.set(xticks=[], yticks=[])
+            for edge in axis.spines.values():
+                edge.set(visible=column < given, color="#009e73", linewidth=2)
         for axis, frame in zip(line, frames, strict=False):
             picture = frame.detach().clamp(0, 1).movedim(0, -1).expand(-1, -1, 3)
             axis.imshow(picture)
@@ -235,7 +237,7 @@ for name, encoder in (("skips", DCGANEncoder), ("no skips", NoSkips)):
     predictor = fit(SVG(config, backbone=backbone), pushes, 150)
     future = predictor.predict(held_out[None, :2], horizon=6)[0, 0]
     rows_of_predictors[name] = torch.cat([held_out[:2], future])
-show(rows_of_predictors, "two frames are given; the scene was not in the training")
+show(rows_of_predictors, "two frames are given; the scene was not in training", given=2)
 
 # %% [markdown]
 # ## 4. Latents in time, and what keeps them from copying
@@ -281,7 +283,7 @@ def draw_over_time(curves, label, marks=after_bounce, words="after a bounce"):
     for i, t in enumerate(marks.tolist()):
         axis.axvline(t, color="0.6", lw=0.8, ls="--", label=None if i else words)
     axis.set(xlabel="frame", ylabel=label)
-    axis.legend(fontsize=7)
+    axis.legend(fontsize=7, loc="upper center")
     plt.show()
 
 
@@ -342,7 +344,7 @@ samples = svg.predict(context, horizon=20, num_samples=4)[:, 0]
 rows = {"truth": frames[0, 4:25:2]}
 for i, sample in enumerate(samples, 1):
     rows[f"sample {i}"] = torch.cat([context[0], sample])[4::2]
-show(rows, "the last frame of the context, and every second one after it")
+show(rows, "the last frame of the context, and every second one after it", given=1)
 
 # %% [markdown]
 # ## 8. What the program adds

@@ -110,11 +110,12 @@ def page_of(viewer: Viewer) -> Any:  # gradio's types are not there without it
             count = gr.Slider(1, _MOST_FUTURES, 4, step=1, label="futures")
             button = gr.Button("Show futures", variant="primary")
         words = gr.Markdown()
-        with gr.Row():
-            futures = gr.Image(
-                label="futures, and how far they differ", type="filepath"
-            )
-            surprise = gr.Image(label="surprise of each frame", type="filepath")
+        # Gradio writes a label over the picture, and sets two beside each other on a
+        # telephone too.
+        gr.Markdown("### Futures, and how far they differ")
+        futures = gr.Image(show_label=False, type="filepath")
+        gr.Markdown("### Surprise of each frame")
+        surprise = gr.Image(show_label=False, type="filepath")
         model.change(pick, model, picked)
         given = [model, picked, video, horizon, count]
         button.click(look, given, [futures, surprise, words])

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from svg_pyro.plots.style import colour_of, new_figure, styled, write_figure
+from svg_pyro.plots.style import (
+    colour_of,
+    count_in_whole_numbers,
+    new_figure,
+    styled,
+    write_figure,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -60,6 +66,7 @@ def draw_surprise(
     for axis in (strip, curve):
         axis.set_xlim(-0.5, len(scores) - 0.5)
     curve.set(xlabel="frame", ylabel="relative\nsurprise [nats]")
+    count_in_whole_numbers(curve)
     _bare(strip)
     columns = _columns(len(scores))
     for place, t in enumerate(columns):
