@@ -19,6 +19,7 @@ COMMANDS = {
     "hand": "score how far off the robot's hand is in a model's futures",
     "figures": "draw the paper's figures",
     "benchmark": "measure speed and memory on this machine",
+    "fit-prior": "give a trained model another prior",
     "compare-parts": "compare priors, guides and observation models by training them",
     "compare-elbos": "compare the gradients of two ELBOs",
 }
@@ -103,6 +104,10 @@ def _run(name: str, argv: Sequence[str]) -> None:
         from svg_pyro.commands.benchmark import benchmark
 
         benchmark(argv, prog=prog)
+    elif name == "fit-prior":
+        from svg_pyro.commands.fit_prior import fit_a_prior
+
+        fit_a_prior(argv, prog=prog)
     elif name == "compare-parts":
         from svg_pyro.commands.compare_parts import compare_parts
 

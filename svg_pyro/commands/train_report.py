@@ -137,12 +137,7 @@ def report(
     }
     write_json(trainer.out / "results.json", results)
     if motionless < len(test.frames):
-        print(
-            f"held-out PSNR over {results['horizon']} predicted frames, "
-            f"{len(test.frames)} clips: best of {num_samples} samples {best:.2f} "
-            f"dB, mean sample {mean:.2f} dB, last context frame repeated {copy:.2f} "
-            f"dB; gain {scores.gain:+.2f} dB"
-        )
+        print(futures_line(scores, test.frames.shape[1] - svg.config.n_past))
     if motionless:
         print(
             f"{motionless} of the {len(test.frames)} clips, where nothing moves, are "
@@ -151,6 +146,24 @@ def report(
     print(f"held-out KL {kl:.2f} nats a frame")
     judged = verdict(scores, stochastic=svg.prior is not None)
     print(f"{judged.words} (See {', '.join(map(flag_of, judged.advice))}.)")
+
+
+def futures_line(scores: FutureScores, horizon: int) -> str:
+    """The scores of sampled futures beside the repeated frame's, in a sentence.
+
+    Parameters
+    ----------
+    scores : FutureScores
+        Of clips in some of which something moves.
+    horizon : int
+        Predicted frames.
+    """
+    best, mean, copy = scores.averages()
+    return (
+        f"held-out PSNR over {horizon} predicted frames, {len(scores.best)} clips: "
+        f"best of {scores.num_samples} samples {best:.2f} dB, mean sample {mean:.2f} "
+        f"dB, last context frame repeated {copy:.2f} dB; gain {scores.gain:+.2f} dB"
+    )
 
 
 def scored(svg: SVG, clips: Batch, *, num_samples: int) -> FutureScores:

@@ -106,8 +106,8 @@ def batch_of(
     return _collated(dataset, drawn)
 
 
-def clips_of(dataset: ClipDataset, indices: Iterable[int]) -> Batch:
-    """Some clips as they are in epoch 0.
+def clips_of(dataset: ClipDataset, indices: Iterable[int], epoch: int = 0) -> Batch:
+    """Some clips as they are in an epoch.
 
     Parameters
     ----------
@@ -115,13 +115,15 @@ def clips_of(dataset: ClipDataset, indices: Iterable[int]) -> Batch:
         The videos.
     indices : iterable of int
         Their numbers; at least one.
+    epoch : int
+        Whose parts of the videos are read, and whose motions are drawn.
 
     Raises
     ------
     DataError
         A clip, or its actions, are not what `ClipDataset` promises.
     """
-    return _collated(dataset, [(0, index) for index in indices])
+    return _collated(dataset, [(epoch, index) for index in indices])
 
 
 def _collated(dataset: ClipDataset, drawn: list[tuple[int, int]]) -> Batch:
