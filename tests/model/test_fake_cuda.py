@@ -29,7 +29,7 @@ PRESETS = ("smmnist", "kth", "bair")
 BUILT_IN = [
     {"prior": name}
     for name in ("fixed", "none", *registry.names("prior"))
-    if name != "learned-maps"
+    if name not in ("learned-maps", "mixture-maps")
 ]
 BUILT_IN += [
     {"guide": name} for name in registry.names("guide") if name != "filtering-maps"
@@ -37,6 +37,7 @@ BUILT_IN += [
 BUILT_IN += [{"observation": name} for name in registry.names("observation")]
 BUILT_IN += [
     {"dynamics": "maps"},
+    {"dynamics": "maps", "prior": "mixture"},
     {"dynamics": "maps", "warp": True, "pixel_skip": True},
     {"pixel_skip": True},
     {"last_frame_skip": True},
@@ -147,6 +148,8 @@ def test_precisions(fake, precision, monkeypatch):
 
 
 @pytest.mark.slow
+# Said by PyTorch once a process, of its own tracing.
+@pytest.mark.filterwarnings("ignore:Accessing the data pointer of FakeTensor")
 @pytest.mark.parametrize("changes", [{}, {"last_frame_skip": True}], ids=str)
 def test_compiled_samplers(fake, monkeypatch, changes):
     svg = made(SVGConfig(channels=1, beta=1e-3, **SMALL, **changes))
