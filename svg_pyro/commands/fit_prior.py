@@ -13,6 +13,7 @@ from svg_pyro.commands.own_parts import parsed
 from svg_pyro.commands.parser import one_line_errors
 from svg_pyro.commands.train_report import futures_line, scored
 from svg_pyro.data import ClipDataset
+from svg_pyro.data.batches import Batch
 from svg_pyro.training.prior_fit import PriorFit, fit_prior, with_other_prior
 
 _DESCRIPTION = """\
@@ -88,7 +89,10 @@ def fit_a_prior(argv: Sequence[str] | None = None, *, prog: str | None = None) -
     options = parsed(FitOptions, _DESCRIPTION, argv, prog=prog)
     device = choose_device(options.device)
     before = svg_pyro.load(options.checkpoint, map_location=device)
-    _score(before, options)
+    held_out = None
+    if options.test_clips:
+        held_out = first_clips(_clips(before, options, "test"), options.test_clips)
+    _score(before, held_out, options)
     svg = before
     if options.prior != before.config.prior:
         svg = with_other_prior(before, options.prior, seed=options.seed)
@@ -96,7 +100,7 @@ def fit_a_prior(argv: Sequence[str] | None = None, *, prog: str | None = None) -
     kl = fit_prior(svg, _clips(svg, options, "train"), fit)
     svg_pyro.save(svg, options.out)
     print(f"prior {svg.names['prior']}: KL {kl:.2f} nats a frame on training clips")
-    _score(svg, options)
+    _score(svg, held_out, options)
     print(f"wrote {options.out}")
 
 
@@ -110,11 +114,10 @@ def _clips(svg: SVG, options: FitOptions, split: str) -> ClipDataset:
     return BairOptions().clips(request, root)
 
 
-def _score(svg: SVG, options: FitOptions) -> None:
+def _score(svg: SVG, clips: Batch | None, options: FitOptions) -> None:
     """Print how good futures of held-out clips are, if any are to be scored."""
-    if not options.test_clips:
+    if clips is None:
         return
-    clips = first_clips(_clips(svg, options, "test"), options.test_clips)
     scores = scored(svg, clips, num_samples=options.num_samples)
     print(f"prior {svg.names['prior']}: {futures_line(scores, options.horizon)}")
     print(f"spread over skill {scores.spread_skill:.2f}")

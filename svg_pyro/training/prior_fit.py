@@ -93,9 +93,8 @@ def with_other_prior(svg: SVG, prior: str, *, seed: int = 0) -> SVG:
     network: Any = other.prior
     own = {name: value.clone() for name, value in network.state_dict().items()}
     take_what_fits(other, svg)
-    if svg.names["prior"] != other.names["prior"]:
-        # Tensors of two priors may share names, and mean other things.
-        network.load_state_dict(own)
+    # Tensors of two priors may share names, and mean other things.
+    network.load_state_dict(own)
     other.trained_on = svg.trained_on
     return other.to(next(svg.parameters()).device).eval()
 

@@ -56,9 +56,7 @@ class MixturePrior(Prior):
                 layer(x).unflatten(-1, (self.components, self.z_dim))
                 for layer in (self.locs, self.log_variances)
             )
-            parts = dist.Normal(locs, (0.5 * log_variances).exp()).to_event(1)
-            weights = dist.Categorical(logits=self.logits(x))
-            return dist.MixtureSameFamily(weights, parts), state
+            return _mixture(self.logits(x), locs, log_variances), state
 
 
 @register("prior", "mixture-20")
@@ -112,6 +110,12 @@ class MapMixturePrior(MapReader, Prior):
             locs, log_variances = values.unflatten(-1, (self.components, -1)).chunk(
                 2, -1
             )
-            parts = dist.Normal(locs, (0.5 * log_variances).exp()).to_event(1)
-            weights = dist.Categorical(logits=logits)
-            return dist.MixtureSameFamily(weights, parts), state
+            return _mixture(logits, locs, log_variances), state
+
+
+def _mixture(
+    logits: torch.Tensor, locs: torch.Tensor, log_variances: torch.Tensor
+) -> Any:  # Pyro's distributions have no types
+    """Of diagonal Gaussians; shapes ``(*batch, components)`` and, twice, with z_dim."""
+    parts = dist.Normal(locs, (0.5 * log_variances).exp()).to_event(1)
+    return dist.MixtureSameFamily(dist.Categorical(logits=logits), parts)
