@@ -84,8 +84,12 @@ class SVGConfig:
         Length of the latent vector z_t.
     rnn_size : int
         Width of every LSTM.
-    predictor_layers, prior_layers, posterior_layers : int
-        Stacked LSTM layers of the three recurrent networks.
+    predictor_layers : int
+        Stacked LSTM layers of the network that predicts the next frame's features.
+    prior_layers : int
+        The same of the prior's network.
+    posterior_layers : int
+        The same of the inference network.
     n_past : int
         Frames of context in training: later frames are decoded with the skip
         connections of frame `n_past`. In prediction every given frame is context.
@@ -358,8 +362,10 @@ class TrainingConfig:
         Clips in a step, of all processes together.
     n_frames : int
         Frames in a training clip, context included.
-    lr, lr_end : float
-        Adam's learning rate at the start, and at the end of half a cosine.
+    lr : float
+        Adam's learning rate at the start.
+    lr_end : float
+        Its learning rate at the last step, to which it falls by half a cosine.
     eps : float
         Adam's epsilon, added to the root of the second moment. Gradients are in nats a
         frame, 1 / (beta (T - 1)) times those of the paper's loss: its 1e-8 is here
@@ -385,15 +391,21 @@ class TrainingConfig:
         Share of the frames that the predictor sees and the decoder moves which are the
         model's own means and not the true ones, at the end; 0: teacher forcing. See
         `svg_pyro.training.own_means`.
-    own_means_start, own_means_ramp : int
-        The step from which on the share rises, and the steps in which it does.
+    own_means_start : int
+        The step from which on this share rises from 0.
+    own_means_ramp : int
+        Steps in which it rises to `own_means`.
     seed : int
         Of the weights, the latents and the order of the clips.
     workers : int
         Processes that read clips ahead; 0 reads in the training process. They do
         not change what is read.
-    log_every, validate_every, save_every : int
-        Steps between lines of the log, validations (with pictures), checkpoints.
+    log_every : int
+        Steps from one line of the log to the next.
+    validate_every : int
+        Steps from one validation, with its pictures, to the next.
+    save_every : int
+        Steps from one checkpoint to the next.
     keep_last : int
         Checkpoints that are kept: the newest, and those before it in a folder.
     """

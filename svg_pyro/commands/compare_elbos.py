@@ -32,7 +32,7 @@ class CompareOptions:
     Attributes
     ----------
     checkpoint : str
-        checkpoint.pt of a training run.
+        checkpoint.pt of a training run, or the name of a model that ships.
     data_root : str
         Folder of robot-pushing clips.
     n_frames : int

@@ -49,9 +49,12 @@ class EvaluateOptions:
     Attributes
     ----------
     checkpoint : tuple of str
-        PATH or NAME=PATH of a training run's checkpoint.pt.
+        PATH or NAME=PATH: a training run's checkpoint.pt, or the name of a model that
+        ships; NAME stands in tables and legends.
     protocol : tuple of str or None
-        A published way to score; may be given again, without it all of them.
+        A published way to score: that of Denton and Fergus's code (svg), of
+        Franceschi et al. 2020 (srvp), or of Finn et al. 2016 (finn); may be given
+        again, without it all of them.
     horizon : int or None
         Predicted frames; without it as the first protocol is published on the data:
         bair 28, kth 30, smmnist 25 (srvp: 20); of own videos 20.

@@ -26,14 +26,14 @@ from svg_pyro.errors import ConfigError
 _DESCRIPTION = """\
 The paper's figures, from checkpoints of Moving MNIST (train smmnist).
 
-sharpness  how sampled futures and the deterministic predictor's blur with time
-bounces    where a digit goes after a bounce, truth against samples (one digit)
-prior      the learned prior's standard deviation against time, bounces marked, and
-           the AUC with which its entropy tells the frame after a bounce
-curves     PSNR and SSIM of the best sample against time
+sharpness    how sampled futures and the deterministic predictor's blur with time
+bounces      where a digit goes after a bounce, truth against samples (one digit)
+prior        the learned prior's standard deviation against time, bounces marked,
+             and the AUC with which its entropy tells the frame after a bounce
+curves       PSNR and SSIM of the best sample against time
 recognition  how often a classifier still names the digit rightly (one digit)
-rollouts   long futures as pictures
-all        each of these that the checkpoints allow
+rollouts     long futures as pictures
+all          each of these that the checkpoints allow
 
 Pictures go to --out, with the numbers as JSON beside them."""
 

@@ -40,7 +40,8 @@ class GenerateOptions:
     Attributes
     ----------
     checkpoint : str
-        checkpoint.pt of a training run.
+        checkpoint.pt of a training run, or the name of a model that ships, for
+        instance push.
     video : str
         A video, or a folder of videos or images.
     horizon : int

@@ -30,7 +30,8 @@ class HandOptions:
     Attributes
     ----------
     checkpoint : str
-        checkpoint.pt of a training run.
+        checkpoint.pt of a training run, or the name of a model that ships, for
+        instance push-actions.
     data_root : str or None
         Folder of simulated clips (softmotion30_44k); without it where training commands
         keep them.

@@ -1,12 +1,18 @@
 """The program `svg-pyro`: the commands by name."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from svg_pyro.commands.parser import one_line_errors
 from svg_pyro.errors import ConfigError
 
-_TRAINED = ("bair", "smmnist", "kth", "videos", "lerobot")
+_TRAINED = {
+    "bair": "robot pushing; without the data set's files, simulated clips of it",
+    "smmnist": "stochastic Moving MNIST: digits that bounce off the edges",
+    "kth": "persons who walk, run, box, wave or clap",
+    "videos": "a folder of your own videos",
+    "lerobot": "recordings of robots: a LeRobot data set, or HDF5 files",
+}
 _LONG = ("train", "evaluate", "figures", "compare-parts")
 COMMANDS = {
     "demo": "futures of held-out clips by a model that ships; nothing is trained",
@@ -43,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     own = argv is None
     argv = sys.argv[1:] if argv is None else list(argv)
     if not argv or argv[0] in ("-h", "--help"):
-        print(_help())
+        print(_help("svg-pyro COMMAND", COMMANDS))
         return
     name, *rest = argv
     if name not in COMMANDS:
@@ -55,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if name != "train":
         _run(name, rest)
     elif rest and rest[0] in ("-h", "--help"):
-        print(f"usage: svg-pyro train {{{','.join(_TRAINED)}}} ...")
+        print(_help("svg-pyro train DATA", _TRAINED))
     elif not rest or rest[0] not in _TRAINED:
         asked = f"no data set {rest[0]!r}" if rest else "train needs a data set"
         raise ConfigError(f"{asked}; choose one of {list(_TRAINED)}")
@@ -118,9 +124,7 @@ def _run(name: str, argv: Sequence[str]) -> None:
         compare_elbos(argv, prog=prog)
 
 
-def _help() -> str:
-    width = max(map(len, COMMANDS))
-    lines = [f"  {name:{width}}  {words}" for name, words in COMMANDS.items()]
-    return "\n".join(
-        ["usage: svg-pyro COMMAND ...", "", *lines, "", "svg-pyro COMMAND --help"]
-    )
+def _help(usage: str, known: Mapping[str, str]) -> str:
+    width = max(map(len, known))
+    lines = [f"  {name:{width}}  {words}" for name, words in known.items()]
+    return "\n".join([f"usage: {usage} ...", "", *lines, "", f"{usage} --help"])

@@ -91,8 +91,8 @@ class Parser(argparse.ArgumentParser):
         self.add_argument(
             "--config",
             metavar="FILE",
-            help="YAML file of flags, for instance z_dim: 16; flags of the command "
-            "line take their place",
+            help="YAML file of flags, by their names without dashes, for instance "
+            "num_samples: 20; flags of the command line take their place",
         )
 
     def error(self, message: str) -> NoReturn:

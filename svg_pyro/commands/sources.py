@@ -53,7 +53,7 @@ class BairFiles:
 
     data_root: str | None = option(None, metavar="DIR")
     download: bool = False
-    url: str = BAIR_URL
+    url: str = option(BAIR_URL, metavar="URL")
     verify: bool = False
     simulated_clips: int = 640
 
@@ -89,7 +89,7 @@ class KTHFiles:
 
     data_root: str = option("data/kth", metavar="DIR")
     download: bool = False
-    url: str = KTH_URL
+    url: str = option(KTH_URL, metavar="URL")
     cache: str | None = option(None, metavar="DIR")
 
 

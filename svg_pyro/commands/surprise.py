@@ -42,7 +42,8 @@ class SurpriseOptions:
     Attributes
     ----------
     checkpoint : str
-        checkpoint.pt of a training run.
+        checkpoint.pt of a training run, or the name of a model that ships, for
+        instance push.
     video : str or None
         A video.
     planted : int or None
@@ -58,7 +59,7 @@ class SurpriseOptions:
     window : int
         Frames before each, to whose scores its own is compared.
     threshold : float
-        How many robust standard deviations above the median a moment stands out.
+        A moment stands out from so many robust standard deviations above the median.
     start : int
         First frame of the video.
     stride : int or None

@@ -23,7 +23,7 @@ class EvaluationSettings:
     protocols : tuple of str
         Of `svg_pyro.metrics.PROTOCOLS`; all are given the same samples.
     num_samples : int
-        N, futures of each clip.
+        Futures of each clip.
     clips : int
         Test clips, counted from the first, if there are as many.
     batch_size : int
@@ -34,7 +34,7 @@ class EvaluationSettings:
         The samples are a function of it, `batch_size`, `chunk_size`, the clip and the
         checkpoint alone.
     calibration_samples : int
-        How many of the N samples are judged as a distribution, which takes memory for
+        How many of these samples are judged as a distribution, which takes memory for
         all of them at once; 0: none are.
     intervals : str
         What that distribution is: "means", the spread of the frames' means over

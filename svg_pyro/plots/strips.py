@@ -1,7 +1,8 @@
 """Rows of frames as pictures: strips (PNG) and animations (GIF, mp4).
 
 Green frames were given to the model, blue ones are the true future, orange ones were
-predicted; a divider stands between the context and what follows it.
+predicted, as a legend below says; a divider stands between the context and what follows
+it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,11 +21,15 @@ CONTEXT = (0, 158, 115)
 TRUTH = (0, 114, 178)
 PREDICTED = (213, 94, 0)
 
+_MEANINGS = {CONTEXT: "given", TRUTH: "true future", PREDICTED: "predicted"}
+
 _EDGE = 2  # pixels of the coloured frame
 _GAP = 2
 _LABEL = 92  # width of the column of row titles
-_HEAD = 18  # height of the line of titles
+_HEAD = 18  # height of the line of titles, and of the legend's
+_SWATCH = 10  # side of a colour in the legend
 _DIVIDER = 8  # width of the room between context and future
+_REST = 1000  # milliseconds of a GIF's last frame
 _COLUMNS = 12  # frames in a strip at most,
 _CONTEXT_COLUMNS = 3  # and of them the context's, in such a long one
 _LEAST = 96  # pixels of a frame's side in a strip, to which small frames are enlarged
@@ -56,6 +61,12 @@ class Rows:
         if t < (self.given or {}).get(title, self.n_past):
             return CONTEXT
         return TRUTH if title in self.true else PREDICTED
+
+    @property
+    def colours(self) -> list[tuple[int, int, int]]:
+        """The colours that occur, in the order of a legend."""
+        seen = {self.colour(k, t) for k in self.frames for t in range(self.steps)}
+        return [colour for colour in _MEANINGS if colour in seen]
 
     @property
     def steps(self) -> int:
@@ -122,7 +133,7 @@ def draw_strip(rows: Rows, path: str | Path, *, scale: int | None = None) -> Non
     side = rows.width * scale + 2 * _EDGE + _GAP
     high = rows.height * scale + 2 * _EDGE + _GAP
     places, divider = _columns(times, rows.n_past, side)
-    size = (places[-1] + side, _HEAD + len(rows.frames) * high)
+    size = (places[-1] + side, 2 * _HEAD + len(rows.frames) * high)
     sheet = Image.new("RGB", size, "white")
     pen = ImageDraw.Draw(sheet)
     for x, t in zip(places, times, strict=True):
@@ -132,8 +143,9 @@ def draw_strip(rows: Rows, path: str | Path, *, scale: int | None = None) -> Non
         pen.text((_LABEL - 6, y + high // 2), title, "black", font, anchor="rm")
         for x, t in zip(places, times, strict=True):
             sheet.paste(_panel(frames[t], rows.colour(title, t), scale), (x, y))
+    _draw_legend(pen, rows, (_LABEL, size[1] - _HEAD // 2), size[0])
     if divider is not None:
-        pen.line((divider, 0, divider, size[1]), "black", 2)
+        pen.line((divider, 0, divider, size[1] - _HEAD - 1), "black", 2)
     with written_beside(path) as beside:
         sheet.save(beside)
 
@@ -166,13 +178,16 @@ def draw_gif(
         256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE
     )
     stills = [s.quantize(palette=palette, dither=Image.Dither.NONE) for s in stills]
+    times = [round(1000 / frames_per_second)] * len(stills)
+    # What a clip has come to can be looked at before it begins again.
+    times[-1] = max(times[-1], _REST)
     with written_beside(path) as beside:
         stills[0].save(
             beside,
             save_all=True,
             append_images=stills[1:],
             loop=0,
-            duration=round(1000 / frames_per_second),
+            duration=times,
         )
 
 
@@ -225,6 +240,27 @@ def _panel(
     return ImageOps.expand(Image.fromarray(pixels), _EDGE, colour)
 
 
+def _draw_legend(
+    pen: ImageDraw.ImageDraw, rows: Rows, place: tuple[int, int], end: float
+) -> None:
+    """What the colours mean, from a place to the right; nothing if it ends too late."""
+    if len(rows.colours) < 2:
+        return
+    font = ImageFont.load_default(13)
+    x, y = place
+    entries = []
+    for colour in rows.colours:
+        entries.append((x, colour))
+        x += _SWATCH + 4 + round(font.getlength(_MEANINGS[colour])) + 14
+    if x > end:
+        return
+    half = _SWATCH // 2
+    for left, colour in entries:
+        pen.rectangle((left, y - half, left + _SWATCH, y + half), colour)
+        words = left + _SWATCH + 4, y
+        pen.text(words, _MEANINGS[colour], "black", font, anchor="lm")
+
+
 def _shown(steps: int, n_past: int) -> Sequence[int]:
     """The times of which a strip shows the frames, counted from 0."""
     if steps <= _COLUMNS:
@@ -271,6 +307,8 @@ def _stills(clips: Sequence[Rows], scale: int) -> list[Image.Image]:
         words = f"{t + 1}/{first.steps}"
         place = (size[0] - 4, size[1] - _HEAD // 2)
         pen.text(place, words, "black", font, anchor="rm")
+        room = place[0] - font.getlength(words)
+        _draw_legend(pen, first, (4, place[1]), room)
         stills.append(sheet)
     return stills
 

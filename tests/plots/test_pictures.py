@@ -101,9 +101,11 @@ def test_strip_shows_the_frames_and_their_colours(tmp_path):
             colour, pixels = border_and_pixels(row, t)
             assert colour == (CONTEXT if t < 2 else (TRUTH, PREDICTED)[row])
             np.testing.assert_array_equal(pixels, (frames[t, 0] * 255).round())
-    # The divider, between the second frame and the third, from top to bottom.
+    # The divider, between the second frame and the third, from the top to the legend.
     divider = 92 + 2 * 70 + 3
-    assert (sheet[:, divider : divider + 2] == 0).all()
+    assert (sheet[:-18, divider : divider + 2] == 0).all()
+    legend = {tuple(pixel) for pixel in sheet[-18:].reshape(-1, 3)}
+    assert {CONTEXT, TRUTH, PREDICTED} <= legend
 
 
 def test_gif_moves(tmp_path):
@@ -113,6 +115,8 @@ def test_gif_moves(tmp_path):
     with Image.open(tmp_path / "s.gif") as gif:
         assert gif.n_frames == 6
         assert gif.info["duration"] == 200
+        gif.seek(5)
+        assert gif.info["duration"] == 1000  # it rests before it begins again
 
 
 def test_a_strip_of_many_frames_shows_twelve_the_last_among_them(tmp_path):
@@ -120,7 +124,7 @@ def test_a_strip_of_many_frames_shows_twelve_the_last_among_them(tmp_path):
     rows = rows_of(frames[:10], {"sample 1": frames[10:]}, truth=frames[10:])
     draw_strip(rows, tmp_path / "s.png", scale=1)
     sheet = np.asarray(Image.open(tmp_path / "s.png"))
-    assert sheet.shape == (18 + 2 * 70, 92 + 12 * 70 + 8, 3)
+    assert sheet.shape == (18 + 2 * 70 + 18, 92 + 12 * 70 + 8, 3)
     pixels = sheet[20 : 20 + 64, -70 + 2 : -70 + 66, 0]
     np.testing.assert_array_equal(pixels, (frames[-1, 0] * 255).round())
 
@@ -149,6 +153,19 @@ def test_a_gif_has_the_colours_of_the_frames_rare_ones_too(tmp_path):
             want = frames[t].permute(1, 2, 0).numpy() * 255
             errors += [np.abs(shown[b] - want[b]).mean() for b in blocks]
     assert np.mean(errors) < 5
+
+
+def test_a_gif_says_what_its_colours_mean_where_there_is_room(tmp_path):
+    truth = torch.rand(3, 1, 64, 64)
+    for count, meant in ((1, 0), (4, 3)):
+        later = {f"sample {i}": truth[1:] for i in range(count)}
+        rows = rows_of(truth[:1], later, truth=truth[1:])
+        draw_gif(rows, tmp_path / "s.gif", scale=1)
+        with Image.open(tmp_path / "s.gif") as gif:
+            below = np.asarray(gif.convert("RGB"), int)[-14:-4].reshape(-1, 1, 3)
+        colours = np.array([CONTEXT, TRUTH, PREDICTED])
+        near = (np.abs(below - colours).max(-1) < 8).sum(0)
+        assert (near > 50).sum() == meant
 
 
 def test_a_gif_counts_its_frames(tmp_path):
