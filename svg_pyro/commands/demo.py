@@ -62,7 +62,7 @@ class DemoOptions:
     """
 
     model: tuple[str, ...] = option(tuple(_HORIZONS), choices=tuple(_HORIZONS))
-    clips: int = option(3, least=1)
+    clips: int = option(3, least=1, most=100)
     num_samples: int = option(10, least=1)
     horizon: int | None = option(None, least=1)
     seed: int = option(0, least=0)

@@ -14,13 +14,14 @@ from svg_pyro.util.words import shown
 
 _METAVARS = {int: "N", float: "X", str: "NAME"}
 _NOT_SHOWN = (None, False, dataclasses.MISSING)  # defaults that the help leaves out
-_ABOUT = ("least", "choices", "metavar", "kind")  # the keys of `option`
+_ABOUT = ("least", "most", "choices", "metavar", "kind")  # the keys of `option`
 
 
 def option(
     default: object = dataclasses.MISSING,
     *,
     least: float | None = None,
+    most: float | None = None,
     choices: tuple[str, ...] | None = None,
     metavar: str | None = None,
     kind: str = "flag",
@@ -31,8 +32,8 @@ def option(
     ----------
     default : Any
         The field's default; without it the flag must be given.
-    least : float, optional
-        The least number that is allowed.
+    least, most : float, optional
+        The least and the greatest number that are allowed.
     choices : tuple of str, optional
         All values that are allowed.
     metavar : str, optional
@@ -41,7 +42,8 @@ def option(
         "flag"; "positional", which has no dashes; or "append", a flag that may be
         given again.
     """
-    about = {"least": least, "choices": choices, "metavar": metavar, "kind": kind}
+    values = (least, most, choices, metavar, kind)
+    about = dict(zip(_ABOUT, values, strict=True))
     return dataclasses.field(default=default, metadata=about)
 
 
@@ -66,8 +68,8 @@ class Field:
         `dataclasses.MISSING` where there is none.
     words : str
         What the class's docstring says of the field.
-    least : float or None
-        The least number that is allowed.
+    least, most : float or None
+        The least and the greatest number that are allowed.
     choices : tuple of str or None
         All values that are allowed.
     metavar : str or None
@@ -82,6 +84,7 @@ class Field:
     default: Any
     words: str
     least: float | None = None
+    most: float | None = None
     choices: tuple[str, ...] | None = None
     metavar: str | None = None
     kind: str = "flag"
@@ -198,6 +201,7 @@ def fields_of(cls: type) -> tuple[Field, ...]:
                 field.default,
                 words[field.name],
                 least=about["least"],
+                most=about["most"],
                 choices=about["choices"] or choices,
                 metavar=about["metavar"],
                 kind=about["kind"] or "flag",

@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import difflib
 import io
+import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,9 +18,13 @@ from typing import Any, NoReturn, TypeVar
 
 from svg_pyro.commands.fields import Field, fields_of, flag_of
 from svg_pyro.errors import ConfigError, SVGError
-from svg_pyro.util.words import one_line, shown
+from svg_pyro.util.memory import is_exhausted
+from svg_pyro.util.words import one_line, shortened, shown
 
 _T = TypeVar("_T")
+# More than anything is counted to here; beyond it sums of bytes no longer fit.
+_LARGEST = 10**15
+_LINE = 299  # characters of an error
 # Arguments of the library whose flags have another name.
 _FLAG_NAMES = {"root": "data_root", "test_path": "test_data", "compiled": "compile"}
 
@@ -54,15 +59,21 @@ class Flags:
         Raises
         ------
         ConfigError
-            If a number is below the least that its field allows (see
-            `svg_pyro.commands.fields.option`).
+            If a number is below the least, or above the greatest, that its field allows
+            (see `svg_pyro.commands.fields.option`).
         """
         made = cls(**{**self.given(cls), **others})
         for field in fields_of(cls):
             value = getattr(made, field.name)
-            if field.least is not None and value is not None and value < field.least:
+            if value is None:
+                continue
+            if field.least is not None and not value >= field.least:
                 raise ConfigError(
                     f"{field.flag} is {value:g}; give {field.least:g} or more"
+                )
+            if field.most is not None and not value <= field.most:
+                raise ConfigError(
+                    f"{field.flag} is {value:g}; give {field.most:g} or less"
                 )
         return made
 
@@ -155,8 +166,9 @@ class Parser(argparse.ArgumentParser):
         Raises
         ------
         ConfigError
-            If the file is not YAML, holds no mapping, names no flag of this command,
-            or a value is of another type than the flag's.
+            If the file is not YAML, holds no mapping, names no flag of this command, a
+            value is of another type than the flag's, a number is not finite or too
+            large, or a text empty.
         OSError
             If the file cannot be read.
         """
@@ -167,7 +179,22 @@ class Parser(argparse.ArgumentParser):
         given = vars(self.parse_args(argv))
         del given["config"]
         lists = {k: tuple(v) if isinstance(v, list) else v for k, v in given.items()}
-        return Flags({**stored, **lists})
+        values = {**stored, **lists}
+        for name, value in values.items():
+            for one in value if isinstance(value, tuple) else (value,):
+                self._check_usable(name, one)
+        return Flags(values)
+
+    def _check_usable(self, name: str, value: object) -> None:
+        """Refuse what no flag can mean, such as a shell's variable that is not set."""
+        what = flag_of(name) if name in self._fields else name.upper()
+        if isinstance(value, str) and (not value or "\0" in value):
+            wrong = "holds a zero byte" if value else "is empty"
+            raise ConfigError(f"{what} {wrong}; give a text or leave it out")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ConfigError(f"{what} is {value}; give a finite number")
+        if isinstance(value, int) and abs(value) > _LARGEST:
+            raise ConfigError(f"{what} is {shown(value)}; give a smaller one")
 
     def _from_file(self, argv: Sequence[str]) -> dict[str, Any]:
         finder = _Finder(add_help=False, allow_abbrev=False)
@@ -214,7 +241,8 @@ def _read_mapping(path: str) -> dict[object, object]:
 def one_line_errors() -> Iterator[None]:
     """End the program with one line and status 2 where the user can mend the error.
 
-    Names that the terminal's encoding has no letters for are printed with escapes.
+    Memory that does not suffice is such an error. Names that the terminal's encoding
+    has no letters for are printed with escapes.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper) and stream.errors != "backslashreplace":
@@ -226,11 +254,21 @@ def one_line_errors() -> Iterator[None]:
         flags = ", ".join(flag_of(name) for name in names)
         _leave(f"{error} (see {flags})" if flags else str(error), 2)
     except OSError as error:
-        _leave(f"{error.filename or 'file system'}: {error.strerror or error}", 2)
+        name = one_line(error.filename or "file system")
+        _leave(f"{name}: {error.strerror or error}", 2)
+    except (RuntimeError, MemoryError) as error:
+        if not is_exhausted(error):
+            raise
+        _leave(
+            "out of memory; ask for fewer frames, samples or clips at a time, or for a "
+            "smaller model",
+            2,
+        )
     except KeyboardInterrupt:
         _leave("interrupted", 130)
 
 
 def _leave(message: str, status: int) -> NoReturn:
-    print("error: " + " ".join(message.split()), file=sys.stderr)
+    line = "error: " + " ".join(message.split())
+    print(shortened(line, _LINE), file=sys.stderr)
     sys.exit(status)

@@ -41,7 +41,7 @@ class ServeOptions:
     model: tuple[str, ...] = option(
         ("smmnist-1", "push"), kind="positional", metavar="MODEL"
     )
-    port: int = option(7860, least=1)
+    port: int = option(7860, least=1, most=65535)
     device: str | None = None
 
 

@@ -111,11 +111,12 @@ def score_video(argv: Sequence[str] | None = None, *, prog: str | None = None) -
     options = flags.make(SurpriseOptions)
     if (options.video is None) == (options.planted is None):
         raise ConfigError("give a VIDEO, or --planted N, and not both")
+    if options.threshold <= 0:
+        raise ConfigError(f"--threshold is {options.threshold:g}; give more than 0")
     svg = svg_pyro.load(
         options.checkpoint, map_location=choose_device(options.device)
     ).eval()
     out = free_folder("runs/surprise") if options.out is None else Path(options.out)
-    out.mkdir(parents=True, exist_ok=True)
     if options.planted is not None:
         _score_planted(svg, options, options.planted, out)
         return
@@ -151,11 +152,13 @@ def _score_source(
                 [score.time - 1, *("" if x != x else f"{x:.6g}" for x in row)]
             )
             scores.append(row[-1])
-    if len(scores) < 2:
-        raise DataError(
-            f"{source.name}: holds {len(scores) + 1} frames at this start and stride; "
-            "3 or more are needed"
-        )
+        # Before the table takes its name: it would be one without rows.
+        if len(scores) < 2:
+            held = f"{len(scores) + 1}" if scores else "1 or no"
+            raise DataError(
+                f"{source.name}: holds {held} frames at this start and stride; 3 or "
+                "more are needed"
+            )
     scores.insert(0, float("nan"))
     moments = moments_of(scores, threshold=options.threshold)
     wanted = set(shown_times(len(scores), moments))

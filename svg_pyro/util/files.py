@@ -25,7 +25,7 @@ def written_beside(path: str | Path) -> Iterator[Path]:
     Parameters
     ----------
     path : str or Path
-        The file to write; its folder is made if need be.
+        The file to write; its folder is made if need be, and goes again on failure.
 
     Yields
     ------
@@ -33,6 +33,7 @@ def written_beside(path: str | Path) -> Iterator[Path]:
         With the ending of `path`, by which writers choose a format.
     """
     path = Path(path)
+    made = [folder for folder in path.parents if not folder.exists()]
     path.parent.mkdir(parents=True, exist_ok=True)
     # A name of its own: two writers must not publish one file that both have begun.
     number = next(_numbers)
@@ -43,8 +44,12 @@ def written_beside(path: str | Path) -> Iterator[Path]:
         with open(beside, "rb+") as file:
             os.fsync(file.fileno())
         os.replace(beside, path)
+        made = []
     finally:
         beside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # where something else lies there by now
+            for folder in made:
+                folder.rmdir()
 
 
 def _host() -> str:

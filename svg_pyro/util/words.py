@@ -9,6 +9,14 @@ def one_line(text: object, most: int = 120) -> str:
     return line if len(line) <= most else line[: most - 3] + "..."
 
 
+def shortened(line: str, most: int) -> str:
+    """`line`, without its middle where it is longer than `most` characters."""
+    if len(line) <= most:
+        return line
+    end = most // 3
+    return f"{line[: most - end - 3]}...{line[-end:]}"
+
+
 def shown(value: object) -> str:
     """A value of a caller or a file, as a message shows it: in 40 characters."""
     if isinstance(value, (list, tuple, dict, set)):

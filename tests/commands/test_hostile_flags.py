@@ -1,0 +1,75 @@
+"""Values that no flag can mean: one line that names the flag, nothing written."""
+
+import numpy as np
+import pytest
+
+import svg_pyro
+from svg_pyro import SVG
+from svg_pyro.commands.main import main
+from svg_pyro.commands.parser import one_line_errors
+
+GENERATE = ["generate", "model.pt", "video.npy", "--horizon=2", "--num-samples=1"]
+SURPRISE = ["surprise", "model.pt", "video.npy"]
+
+
+@pytest.fixture
+def folder(tiny, tmp_path, monkeypatch):
+    """A model and a video, in the folder in which the commands run."""
+    monkeypatch.chdir(tmp_path)
+    svg_pyro.save(SVG(tiny), "model.pt")
+    rng = np.random.default_rng(0)
+    np.save("video.npy", rng.integers(0, 256, (6, 64, 64), np.uint8))
+    return tmp_path
+
+
+def refused(argv, capsys, folder):
+    """The one line with which a command ends, once it is seen that it left nothing."""
+    before = set(folder.rglob("*"))
+    with pytest.raises(SystemExit) as stop:
+        main(argv)
+    assert stop.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ") and len(line) < 300 and line.isprintable()
+    assert set(folder.rglob("*")) == before
+    return line
+
+
+@pytest.mark.parametrize(
+    "argv, words",
+    [
+        ([*GENERATE, "--horizon", "1" + 20 * "0"], "--horizon is a number beyond"),
+        ([*GENERATE, "--seed", "1" + 20 * "0"], "--seed is a number beyond"),
+        ([*GENERATE, "--num-samples", "1" + 15 * "0"], "out of memory"),
+        ([*GENERATE, "--horizon", "1" + 13 * "0"], "out of memory"),
+        ([*GENERATE, "--fps", "nan"], "--fps is nan"),
+        ([*GENERATE, "--out", ""], "--out is empty"),
+        (["generate", "", "video.npy"], "CHECKPOINT is empty"),
+        (["generate", "model.pt", ""], "VIDEO is empty"),
+        ([*GENERATE, "--out", 300 * "a"], "File name too long"),
+        ([*GENERATE, "--out", "video.npy/below"], "Not a directory"),
+        ([*SURPRISE, "--threshold", "nan"], "--threshold is nan"),
+        ([*SURPRISE, "--threshold", "0"], "--threshold is 0"),
+        ([*SURPRISE, "--start", "4"], "holds 2 frames"),
+        ([*SURPRISE, "--window", "1" + 20 * "0"], "--window is a number beyond"),
+        (["demo", "--clips", "101"], "--clips is 101; give 100 or less"),
+        (["serve", "--port", "65536"], "--port is 65536; give 65535 or less"),
+        (["train", "smmnist", "--clip-norm", "nan"], "--clip-norm is nan"),
+        (["train", "smmnist", "--beta", "inf"], "--beta is inf"),
+    ],
+)
+def test_a_value_that_no_flag_can_mean_is_said(folder, capsys, argv, words):
+    assert words in refused(argv, capsys, folder)
+
+
+def test_a_file_of_flags_may_hold_no_zero_byte(folder, capsys):
+    (folder / "flags.yaml").write_text('out: "a\\0b"\n')
+    line = refused([*GENERATE, "--config", "flags.yaml"], capsys, folder)
+    assert line == "error: --out holds a zero byte; give a text or leave it out"
+
+
+def test_a_long_error_loses_its_middle(capsys):
+    with pytest.raises(SystemExit), one_line_errors():
+        raise svg_pyro.DataError("first " + 500 * "x" + " last")
+    line = capsys.readouterr().err.rstrip("\n")
+    assert len(line) == 299
+    assert line.startswith("error: first xxx") and line.endswith("xxx last")
