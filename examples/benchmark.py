@@ -1,6 +1,8 @@
 """Measure svg_pyro on this machine, and print tables."""
 
-from svg_pyro.commands.benchmark import benchmark as main
+from svg_pyro.commands.main import program
+
+main = program("benchmark")
 
 # Processes that read clips ahead import this file.
 if __name__ == "__main__":

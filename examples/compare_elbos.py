@@ -1,6 +1,8 @@
 """Compare the gradients of Trace_ELBO and TraceMeanField_ELBO on a trained model."""
 
-from svg_pyro.commands.compare_elbos import compare_elbos as main
+from svg_pyro.commands.main import program
+
+main = program("compare-elbos")
 
 # Processes that make clips import this file.
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """Score checkpoints on test clips by published protocols, and write a report."""
 
-from svg_pyro.commands.evaluate import evaluate as main
+from svg_pyro.commands.main import program
+
+main = program("evaluate")
 
 # Processes that make clips import this file.
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """Score every frame of a video by how much it surprises a model."""
 
-from svg_pyro.commands.surprise import score_video as main
+from svg_pyro.commands.main import program
+
+main = program("surprise")
 
 if __name__ == "__main__":
     main()

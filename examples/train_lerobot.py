@@ -1,13 +1,8 @@
 """Train SVG on a robot's recordings: a LeRobot data set, or HDF5 files."""
 
-from collections.abc import Sequence
+from svg_pyro.commands.main import program
 
-from svg_pyro.commands.train import train
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    train("lerobot", argv)
-
+main = program("train", "lerobot")
 
 # Processes that make or read clips ahead import this file.
 if __name__ == "__main__":

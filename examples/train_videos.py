@@ -1,13 +1,8 @@
 """Train SVG on your own videos, and show their futures."""
 
-from collections.abc import Sequence
+from svg_pyro.commands.main import program
 
-from svg_pyro.commands.train import train
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    train("videos", argv)
-
+main = program("train", "videos")
 
 # Processes that make or read clips ahead import this file.
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
 """The program `svg-pyro`: the commands by name."""
 
+import importlib
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from svg_pyro.commands.parser import one_line_errors
+from svg_pyro.commands.threads import begin_with_patient_threads
 from svg_pyro.errors import ConfigError
 
 _TRAINED = {
@@ -31,6 +33,24 @@ COMMANDS = {
 }
 
 
+# Of each command the file in this room, and its function.
+_FUNCTIONS = {
+    "demo": ("demo", "demo"),
+    "train": ("train", "train"),
+    "generate": ("generate", "generate"),
+    "serve": ("serve", "serve"),
+    "evaluate": ("evaluate", "evaluate"),
+    "surprise": ("surprise", "score_video"),
+    "plan": ("plan", "plan"),
+    "hand": ("hand", "score_hand"),
+    "figures": ("figures", "draw_figures"),
+    "benchmark": ("benchmark", "benchmark"),
+    "fit-prior": ("fit_prior", "fit_a_prior"),
+    "compare-parts": ("compare_parts", "compare_parts"),
+    "compare-elbos": ("compare_elbos", "compare_elbos"),
+}
+
+
 @one_line_errors()
 def main(argv: Sequence[str] | None = None) -> None:
     """Run a command, as the command line says.
@@ -54,74 +74,49 @@ def main(argv: Sequence[str] | None = None) -> None:
     name, *rest = argv
     if name not in COMMANDS:
         raise ConfigError(f"no command {name!r}; choose one of {list(COMMANDS)}")
-    if own and name in _LONG and not {"-h", "--help"} & {*rest}:
-        from svg_pyro.commands.threads import begin_with_patient_threads
-
-        begin_with_patient_threads()
     if name != "train":
-        _run(name, rest)
+        _run([name], rest, own=own, prog=f"svg-pyro {name}")
     elif rest and rest[0] in ("-h", "--help"):
         print(_help("svg-pyro train DATA", _TRAINED))
     elif not rest or rest[0] not in _TRAINED:
         asked = f"no data set {rest[0]!r}" if rest else "train needs a data set"
         raise ConfigError(f"{asked}; choose one of {list(_TRAINED)}")
     else:
-        from svg_pyro.commands.train import train
-
-        train(rest[0], rest[1:], prog=f"svg-pyro train {rest[0]}")
+        _run(argv[:2], rest[1:], own=own, prog=f"svg-pyro train {rest[0]}")
 
 
-# Each command imports what it needs and no more.
-def _run(name: str, argv: Sequence[str]) -> None:
-    prog = f"svg-pyro {name}"
-    if name == "demo":
-        from svg_pyro.commands.demo import demo
+def program(*command: str) -> Callable[[Sequence[str] | None], None]:
+    """A command as a program of its own.
 
-        demo(argv, prog=prog)
-    elif name == "generate":
-        from svg_pyro.commands.generate import generate
+    Parameters
+    ----------
+    *command : str
+        A name of `COMMANDS`; "train" and the name of a data set.
 
-        generate(argv, prog=prog)
-    elif name == "evaluate":
-        from svg_pyro.commands.evaluate import evaluate
+    Returns
+    -------
+    callable
+        Takes the flags, by default those of `sys.argv`, and runs the command.
+    """
 
-        evaluate(argv, prog=prog)
-    elif name == "surprise":
-        from svg_pyro.commands.surprise import score_video
+    @one_line_errors()
+    def run(argv: Sequence[str] | None = None) -> None:
+        flags = sys.argv[1:] if argv is None else argv
+        _run(command, flags, own=argv is None)
 
-        score_video(argv, prog=prog)
-    elif name == "plan":
-        from svg_pyro.commands.plan import plan
+    return run
 
-        plan(argv, prog=prog)
-    elif name == "hand":
-        from svg_pyro.commands.hand import score_hand
 
-        score_hand(argv, prog=prog)
-    elif name == "figures":
-        from svg_pyro.commands.figures import draw_figures
-
-        draw_figures(argv, prog=prog)
-    elif name == "serve":
-        from svg_pyro.commands.serve import serve
-
-        serve(argv, prog=prog)
-    elif name == "benchmark":
-        from svg_pyro.commands.benchmark import benchmark
-
-        benchmark(argv, prog=prog)
-    elif name == "fit-prior":
-        from svg_pyro.commands.fit_prior import fit_a_prior
-
-        fit_a_prior(argv, prog=prog)
-    elif name == "compare-parts":
-        from svg_pyro.commands.compare_parts import compare_parts
-
-        compare_parts(argv, prog=prog)
-    else:
-        from svg_pyro.commands.compare_elbos import compare_elbos
-
-        compare_elbos(argv, prog=prog)
+def _run(
+    command: Sequence[str], flags: Sequence[str], *, own: bool, prog: str | None = None
+) -> None:
+    """Load a command, and no other; before it, choose threads for this process."""
+    name, *data = command
+    if own and name in _LONG and not {"-h", "--help"} & {*flags}:
+        begin_with_patient_threads()
+    module, function = _FUNCTIONS[name]
+    call = getattr(importlib.import_module(f"svg_pyro.commands.{module}"), function)
+    call(*data, flags, prog=prog)
 
 
 def _help(usage: str, known: Mapping[str, str]) -> str:

@@ -6,7 +6,6 @@ from torch import nn
 
 from svg_pyro.config import SVGConfig
 from svg_pyro.errors import ConfigError
-from svg_pyro.model import guides, networks, observations, priors  # noqa: F401  # names
 from svg_pyro.model.networks import FramePredictor, MapPredictor
 from svg_pyro.model.pyro_internals import released
 from svg_pyro.model.registry import registered

@@ -1,0 +1,54 @@
+"""The names of the package: loaded when asked for, and those that are promised."""
+
+import pickle
+import subprocess
+import sys
+
+import pytest
+
+import svg_pyro
+
+
+def test_every_public_name_is_listed_and_there():
+    assert set(svg_pyro._MODULES) == set(svg_pyro.__all__) <= set(dir(svg_pyro))
+    for name in svg_pyro.__all__:
+        module = svg_pyro._MODULES[name]
+        assert getattr(svg_pyro, name).__module__.startswith(module)
+    with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
+        svg_pyro.Nothing  # noqa: B018
+
+
+def test_a_star_import_brings_the_public_names():
+    names = {}
+    exec("from svg_pyro import *", names)
+    assert set(svg_pyro.__all__) <= set(names)
+    assert names["SVG"] is svg_pyro.SVG
+
+
+def test_what_is_named_by_the_package_can_be_pickled(tiny):
+    assert pickle.loads(pickle.dumps(tiny)) == tiny
+    assert pickle.loads(pickle.dumps(svg_pyro.SVG)) is svg_pyro.SVG
+
+
+LOADED = """
+import sys, svg_pyro
+print("torch" in sys.modules)
+@svg_pyro.register("backbone", "mine")
+def mine(config, extra_channels): ...
+try:
+    svg_pyro.register("backbone", "dcgan")(mine)
+except svg_pyro.ConfigError as error:
+    print(error)
+for room in svg_pyro._ROOMS:
+    print(getattr(svg_pyro, room).__name__)
+"""
+
+
+def test_an_import_loads_no_pytorch_and_the_rest_when_asked_for():
+    done = subprocess.run(
+        [sys.executable, "-c", LOADED], capture_output=True, text=True
+    )
+    torch_there, taken, *rooms = done.stdout.splitlines()
+    assert torch_there == "False", done.stderr
+    assert taken.startswith("the name 'dcgan' of a backbone is taken")
+    assert rooms == [f"svg_pyro.{room}" for room in svg_pyro._ROOMS]
