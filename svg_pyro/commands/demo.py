@@ -15,7 +15,7 @@ from svg_pyro.commands.parser import Parser, one_line_errors
 from svg_pyro.data import MovingMNIST
 from svg_pyro.data.digits import load_scikit_digits
 from svg_pyro.data.simulated_push.dataset import simulated_clip
-from svg_pyro.metrics import clip_mse, psnr
+from svg_pyro.evaluation import scores_in_words, scores_of
 from svg_pyro.plots.futures_page import FuturesPage, MovingPicture, write_futures_page
 from svg_pyro.plots.strips import draw_gif, rows_of
 from svg_pyro.util.modes import seeded
@@ -33,8 +33,8 @@ _PUSH_FRAMES = 30  # of a simulated clip
 # Frames after the context, where the samples are still worth a look.
 _HORIZONS = {"smmnist-1": 20, "push": 10}
 _CAPTION = (
-    "A line for each clip. Green: the frames that the model was given. Blue: what came "
-    "after them. Orange: futures that it sampled, each by itself."
+    "A line for each clip: first what happened, then futures that the model sampled, "
+    "each by itself, after the same given frames."
 )
 
 
@@ -126,9 +126,9 @@ def draw_futures(
     path = Path(options.out) / f"{model}.gif"
     _draw(clips, futures, path, n_past=n_past)
     title = f"{model}: {options.num_samples} futures of {words}"
-    scores = _scores(clips, futures, n_past)
-    print(f"{title}. {scores}")
-    return MovingPicture(path, title, f"{scores} {_CAPTION}")
+    words = scores_in_words(scores_of(futures, clips, n_past), horizon)
+    print(f"{title}. {words}")
+    return MovingPicture(path, title, f"{_CAPTION} {words}")
 
 
 def held_out_clips(model: str, count: int, n_frames: int) -> tuple[Tensor, str]:
@@ -180,20 +180,3 @@ def _draw(clips: Tensor, futures: Tensor, path: Path, *, n_past: int) -> None:
         lines.append(rows_of(clip[:n_past], named, truth=clip[n_past:]))
     # Of few futures each can be large.
     draw_gif(lines, path, scale=2 if len(futures) < 6 else 1)
-
-
-def _scores(clips: Tensor, futures: Tensor, n_past: int) -> str:
-    """How near the futures came to the truth, in a sentence."""
-    frames = to_float(clips)
-    truth = frames[:, n_past:]
-    each = psnr(clip_mse(futures, truth))
-    still = psnr(clip_mse(frames[:, n_past - 1 : n_past], truth))
-    moving = still.isfinite()
-    if not moving.any():
-        return "In none of these clips anything moves."
-    best, mean, copy = (x[..., moving].mean() for x in (each.amax(0), each, still))
-    return (
-        f"PSNR over {truth.shape[1]} frames: {best:.1f} dB for the best of "
-        f"{len(futures)} futures of a clip, {mean:.1f} dB for one on average, "
-        f"{copy:.1f} dB for the last given frame repeated."
-    )

@@ -14,12 +14,13 @@ from svg_pyro.commands.devices import choose_device, warn_of_useless_precision
 from svg_pyro.commands.fields import option
 from svg_pyro.commands.own_parts import parsed_flags
 from svg_pyro.commands.parser import one_line_errors
-from svg_pyro.commands.trained_on import as_trained, preprocessing
+from svg_pyro.commands.trained_on import as_trained, preprocessing, trained_on
 from svg_pyro.config import PRECISIONS
 from svg_pyro.data import find_sources, first_frames
 from svg_pyro.data.videos.decode import FITS, Source
 from svg_pyro.data.videos.layouts import LAYOUTS
 from svg_pyro.errors import ConfigError, DataError
+from svg_pyro.evaluation import FutureScores, scores_in_words, scores_of
 from svg_pyro.plots.strips import draw_gif, draw_mp4, draw_strip, rows_of
 from svg_pyro.util.files import free_folder, written_beside
 from svg_pyro.util.modes import seeded
@@ -31,6 +32,14 @@ Sample futures of any video from its first frames: no ground truth, no data set.
 VIDEO is a film (mp4, avi, mov, webm, mkv, gif), a folder of them or of images, or a
 .npy or .npz array. For each video a GIF, an mp4, a PNG strip and an .npz are
 written."""
+
+# What a model has seen, by the data set it was trained on.
+_SUBJECTS = {
+    "bair": "robot pushing",
+    "smmnist": "moving digits",
+    "kth": "persons' actions",
+    "lerobot": "a robot's recordings",
+}
 
 
 @dataclass(frozen=True)
@@ -126,17 +135,23 @@ def generate(argv: Sequence[str] | None = None, *, prog: str | None = None) -> N
     sources = find_sources(options.video, layout=options.layout)
     out = free_folder("runs/futures") if options.out is None else Path(options.out)
     names: list[str] = []
+    shown = min(options.shown, options.num_samples)
+    few = (
+        f", {shown} of them in the pictures" if 0 < shown < options.num_samples else ""
+    )
     for source in sources:
         name = unused_name(source, names)
         try:
-            write_futures(svg, sampler, source, out / name, options)
+            scores = write_futures(svg, sampler, source, out / name, options)
         except DataError as error:
             if len(sources) == 1:
                 raise
             print(f"skipped: {error}")
             continue
         names.append(name)
-        print(f"{source.name}: {options.num_samples} futures in {out / name}.npz")
+        print(f"{source.name}: {options.num_samples} futures in {out / name}.npz{few}")
+        if scores is not None:
+            print(_judged(scores, options))
     if not names:
         raise DataError(f"{options.video}: no video of {len(sources)} could be read")
     print(f"open {out / names[0]}{'.gif' if options.shown else '.npz'}")
@@ -144,7 +159,7 @@ def generate(argv: Sequence[str] | None = None, *, prog: str | None = None) -> N
 
 def write_futures(
     svg: SVG, sampler: Sampler, source: Source, out: Path, options: GenerateOptions
-) -> None:
+) -> FutureScores | None:
     """Sample the futures of one video and write them.
 
     Parameters
@@ -159,6 +174,11 @@ def write_futures(
         Folder and beginning of the files' names.
     options : GenerateOptions
         What is sampled and shown.
+
+    Returns
+    -------
+    FutureScores or None
+        None where the video ends before its futures do.
 
     Raises
     ------
@@ -205,6 +225,22 @@ def write_futures(
         )
     if options.shown:
         _draw(to_float(clip), futures, n_past, out, options)
+    if len(clip) < n_past + options.horizon:
+        return None
+    return scores_of(futures[:, None], clip[None], n_past)
+
+
+def _judged(scores: FutureScores, options: GenerateOptions) -> str:
+    """How good the futures of a video are, and what to try if that is not good."""
+    words = scores_in_words(scores, options.horizon)
+    if not scores.moving.any() or scores.gain >= 0:
+        return words
+    seen = _SUBJECTS.get(trained_on(options.checkpoint).get("kind"))
+    return (
+        f"{words} No future is as near to the truth as that"
+        + (f": {options.checkpoint} learned from {seen}" if seen else "")
+        + ". Learn from videos of this kind: svg-pyro train videos DIR"
+    )
 
 
 def read_actions(path: str) -> Tensor:

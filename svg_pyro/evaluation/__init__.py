@@ -9,11 +9,21 @@ with pictures and a report.
 
 from svg_pyro.evaluation.candidates import LAST_FRAME, Candidate
 from svg_pyro.evaluation.collect import results_of
-from svg_pyro.evaluation.judgement import Concern, concerns, verdict
+from svg_pyro.evaluation.judgement import (
+    Concern,
+    concerns,
+    scores_in_words,
+    verdict,
+)
 from svg_pyro.evaluation.loading import joined, load_candidates
 from svg_pyro.evaluation.model_candidates import EnsembleCandidate, ModelCandidate
 from svg_pyro.evaluation.publish import publish
-from svg_pyro.evaluation.quick import FutureScores, picture_rows, score_futures
+from svg_pyro.evaluation.quick import (
+    FutureScores,
+    picture_rows,
+    score_futures,
+    scores_of,
+)
 from svg_pyro.evaluation.result_files import read_results
 from svg_pyro.evaluation.results import EvaluationResults
 from svg_pyro.evaluation.runner import Evaluation, TestSet
@@ -44,5 +54,7 @@ __all__ = [
     "read_results",
     "results_of",
     "score_futures",
+    "scores_in_words",
+    "scores_of",
     "verdict",
 ]

@@ -1,4 +1,4 @@
-"""What is plainly wrong with sampled futures, in words, and what to try."""
+"""How good sampled futures are in words, what is plainly wrong, and what to try."""
 
 from dataclasses import dataclass
 
@@ -27,6 +27,26 @@ class Concern:
 
     words: str
     advice: tuple[str, ...]
+
+
+def scores_in_words(scores: FutureScores, horizon: int) -> str:
+    """How near futures came to the truth, and repetition beside them: a sentence.
+
+    Parameters
+    ----------
+    scores : FutureScores
+        Of one clip or several.
+    horizon : int
+        Predicted frames.
+    """
+    if not scores.moving.any():
+        return "Nothing moves, so nothing can be said of the futures."
+    best, mean, copy = scores.averages()
+    return (
+        f"PSNR over {horizon} frame{'s' * (horizon > 1)}: {best:.1f} dB for the best "
+        f"of {scores.num_samples} futures of a clip, {mean:.1f} dB for one on average, "
+        f"{copy:.1f} dB for the last given frame repeated."
+    )
 
 
 def concerns(scores: FutureScores, *, stochastic: bool = True) -> list[Concern]:

@@ -127,17 +127,44 @@ def score_futures(
         for batch, given in progress(parts, total=count, desc="scoring", unit="batch"):
             context, truth = batch[:, :n_past], batch[:, n_past:]
             futures = svg.predict(context, horizon, num_samples, **given)
-            scores = psnr(clip_mse(futures, truth))
-            copy = psnr(clip_mse(context[:, -1:], truth))
-            variance = torch.full_like(copy, torch.nan)
-            if num_samples > 1:
-                variance = futures.var(0).flatten(1).mean(1)
-            error = clip_mse(futures.mean(0), truth)
-            columns.append((scores.amax(0), scores.mean(0), copy, variance, error))
-    best, mean, copy, variance, error = (
-        torch.cat(each).cpu() for each in zip(*columns, strict=True)
-    )
-    return FutureScores(best, mean, copy, variance, error, num_samples)
+            columns.append(_columns(futures, context[:, -1:], truth))
+    joined = (torch.cat(each).cpu() for each in zip(*columns, strict=True))
+    return FutureScores(*joined, num_samples)
+
+
+def scores_of(futures: torch.Tensor, clips: torch.Tensor, n_past: int) -> FutureScores:
+    """Score futures that were sampled already.
+
+    Parameters
+    ----------
+    futures : torch.Tensor
+        Shape ``(S, B, T - n_past, C, H, W)``, values in [0, 1].
+    clips : torch.Tensor
+        uint8, ``(B, T, C, H, W)``, on the same device.
+    n_past : int
+        Frames of context.
+
+    Returns
+    -------
+    FutureScores
+        Of the clips, in their order.
+    """
+    frames = to_float(clips)
+    last, truth = frames[:, n_past - 1 : n_past], frames[:, n_past:]
+    return FutureScores(*_columns(futures, last, truth), len(futures))
+
+
+def _columns(
+    futures: torch.Tensor, last: torch.Tensor, truth: torch.Tensor
+) -> tuple[torch.Tensor, ...]:
+    """The first five attributes of `FutureScores`."""
+    scores = psnr(clip_mse(futures, truth))
+    copy = psnr(clip_mse(last, truth))
+    variance = torch.full_like(copy, torch.nan)
+    if len(futures) > 1:
+        variance = futures.var(0).flatten(1).mean(1)
+    error = clip_mse(futures.mean(0), truth)
+    return scores.amax(0), scores.mean(0), copy, variance, error
 
 
 def picture_rows(

@@ -72,7 +72,23 @@ def test_an_array_becomes_films_and_numbers(checkpoint, video, tmp_path, capsys)
     with av.open(str(base.with_suffix(".mp4"))) as film:
         frames = [f.to_ndarray(format="rgb24") for f in film.decode(video=0)]
     assert len(frames) == 7 and frames[0].shape[1] >= 3 * 128
-    assert capsys.readouterr().out.splitlines()[-1] == f"open {base}.gif"
+    told, judged, last = capsys.readouterr().out.splitlines()
+    assert told.endswith("3 futures in " + f"{base}.npz, 2 of them in the pictures")
+    # Noise cannot be foretold; repeating its last frame is even worse.
+    assert judged.startswith("PSNR over 5 frames: ") and "train videos" not in judged
+    assert last == f"open {base}.gif"
+
+
+def test_futures_worse_than_repetition_are_told_with_what_to_do(tmp_path, capsys):
+    still = np.full((9, 64, 64), 100, np.uint8)
+    still[2:, 30:33, 30:33] = 101  # hardly anything moves
+    still[6:, 40:43, 30:33] = 101
+    np.save(tmp_path / "still.npy", still)
+    few = ["--horizon", 2, "--num-samples", 2, "--shown", 0]
+    run("smmnist-1", tmp_path / "still.npy", *few, "--out", tmp_path / "out")
+    told = capsys.readouterr().out
+    assert "smmnist-1 learned from moving digits. Learn from videos of this" in told
+    assert "futures in" in told and "in the pictures" not in told
 
 
 def test_the_context_alone_is_enough(checkpoint, video, tmp_path, monkeypatch):

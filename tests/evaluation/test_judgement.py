@@ -7,7 +7,14 @@ import pytest
 import torch
 
 from svg_pyro import SVG
-from svg_pyro.evaluation import FutureScores, concerns, score_futures, verdict
+from svg_pyro.evaluation import (
+    FutureScores,
+    concerns,
+    score_futures,
+    scores_in_words,
+    scores_of,
+    verdict,
+)
 from svg_pyro.metrics import spread_skill
 
 
@@ -40,6 +47,24 @@ def test_samples_that_are_alike_are_told_of_a_model_with_latents(stochastic):
     told = concerns(scores(variance=0.01 * 0.05**2), stochastic=stochastic)
     assert [c.advice for c in told] == [("beta", "steps")] * stochastic
     assert all("0.05 times as far apart" in c.words for c in told)
+
+
+def test_a_sentence_has_the_scores_of_moving_clips():
+    some = scores(best=(22.0, 24.0, 90.0), copy=(20.0, 21.0, math.inf))
+    words = scores_in_words(some, 10)
+    assert words.startswith("PSNR over 10 frames: 23.0 dB for the best of 20 futures")
+    assert "22.0 dB for one on average, 20.5 dB for the last given frame" in words
+    assert "Nothing moves" in scores_in_words(scores(copy=(math.inf, math.inf)), 10)
+
+
+def test_scores_of_given_futures_are_those_of_the_model_that_gave_them(tiny):
+    svg, clips = SVG(tiny), torch.randint(0, 256, (3, 6, 1, 64, 64), dtype=torch.uint8)
+    want = score_futures(svg, clips, 2, num_samples=4, seed=5)
+    torch.manual_seed(5)
+    futures = svg.predict(clips[:, :2].float() / 255, 4, 4)
+    found = scores_of(futures, clips, 2)
+    for name in ("best", "mean", "copy", "variance", "error"):
+        assert torch.equal(getattr(found, name), getattr(want, name)), name
 
 
 def test_one_sample_shows_no_spread_and_is_not_judged_by_it():
