@@ -1,5 +1,6 @@
 """Futures of held-out clips by the models that ship, without training or network."""
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -137,7 +138,7 @@ def held_out_clips(model: str, count: int, n_frames: int) -> tuple[Tensor, str]:
     Parameters
     ----------
     model : str
-        "push" or "smmnist-1".
+        One of `CLIPS`.
     count : int
         Clips.
     n_frames : int
@@ -150,7 +151,7 @@ def held_out_clips(model: str, count: int, n_frames: int) -> tuple[Tensor, str]:
     words : str
         For instance "3 held-out clips of simulated robot pushing".
     """
-    clip, words = _CLIPS[model](n_frames)
+    clip, words = CLIPS[model](n_frames)
     clips = torch.stack([clip(index) for index in range(count)])
     return clips, f"{count} held-out clip{'s' * (count > 1)} of {words}"
 
@@ -163,13 +164,20 @@ def _pushes(n_frames: int) -> tuple[Callable[[int], Tensor], str]:
     return clip, "simulated robot pushing"
 
 
-def _digits(n_frames: int) -> tuple[Callable[[int], Tensor], str]:
+def _digits(number: int, n_frames: int) -> tuple[Callable[[int], Tensor], str]:
     digits = load_scikit_digits("test")
-    data = MovingMNIST(digits, "test", n_frames, num_digits=1)
-    return data.clip, "one moving digit (scikit-learn's; it learned from MNIST's)"
+    data = MovingMNIST(digits, "test", n_frames, num_digits=number)
+    moving = "one moving digit" if number == 1 else f"{number} moving digits"
+    return data.clip, f"{moving} (scikit-learn's; it learned from MNIST's)"
 
 
-_CLIPS = {"push": _pushes, "smmnist-1": _digits}
+# What makes a model's held-out clips, of those that ship and take no actions.
+CLIPS: dict[str, Callable[[int], tuple[Callable[[int], Tensor], str]]] = {
+    "push": _pushes,
+    "push-deterministic": _pushes,
+    "smmnist-1": functools.partial(_digits, 1),
+    "smmnist-2": functools.partial(_digits, 2),
+}
 
 
 def _draw(clips: Tensor, futures: Tensor, path: Path, *, n_past: int) -> None:

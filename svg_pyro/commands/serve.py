@@ -1,5 +1,6 @@
 """A web page on which a person looks at a model's futures of a clip or a video."""
 
+import base64
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -61,8 +62,14 @@ def serve(argv: Sequence[str] | None = None, *, prog: str | None = None) -> None
     device = choose_device(options.device)
     with tempfile.TemporaryDirectory() as folder:
         page = page_of(Viewer(options.model, device, Path(folder)))
-        print(f"open http://127.0.0.1:{options.port} (Ctrl-C ends it)")
-        page.launch(server_name="127.0.0.1", server_port=options.port, quiet=True)
+        page.launch(
+            server_name="127.0.0.1",
+            server_port=options.port,
+            quiet=True,
+            prevent_thread_lock=True,
+        )
+        print(f"open http://127.0.0.1:{options.port} (Ctrl-C ends it)", flush=True)
+        page.block_thread()
 
 
 def page_of(viewer: Viewer) -> Any:  # gradio's types are not there without it
@@ -87,36 +94,58 @@ def page_of(viewer: Viewer) -> Any:  # gradio's types are not there without it
 
     def look(
         model: str, picked: str | None, video: str | None, horizon: float, count: float
-    ) -> tuple[str, str | None, str]:
+    ) -> tuple[str, str, str, str]:
         try:
             clip = viewer.clip(model, picked, video, int(horizon))
             seen = viewer.look(model, clip, int(horizon), int(count))
         except SVGError as error:
             raise gr.Error(str(error)) from error
-        surprise = None if seen.surprise is None else str(seen.surprise)
-        return str(seen.futures), surprise, seen.words
+        return (
+            seen.words,
+            _picture(seen.futures, "Futures"),
+            seen.surprise_words,
+            "" if seen.surprise is None else _picture(seen.surprise, "Surprise"),
+        )
 
     with gr.Blocks(title="svg_pyro: futures", analytics_enabled=False) as page:
-        gr.Markdown("# Where a video may go")
+        gr.Markdown(
+            "# Where a video may go\nA model sees a clip's first frames and samples "
+            "several futures of it. Pick a clip, or drop a video of yours."
+        )
         with gr.Row():
             model = gr.Dropdown(models, value=models[0], label="model")
             clips = viewer.clip_names(models[0])
             picked = gr.Dropdown(
                 clips, value=clips[0] if clips else None, label="a clip"
             )
-            video = gr.File(label="or a video of yours", type="filepath")
+            video = gr.File(
+                label="or a video of yours, instead of the clip",
+                type="filepath",
+                height=160,
+            )
         with gr.Row():
             horizon = gr.Slider(1, _LONGEST, 15, step=1, label="frames to generate")
             count = gr.Slider(1, _MOST_FUTURES, 4, step=1, label="futures")
             button = gr.Button("Show futures", variant="primary")
-        words = gr.Markdown()
-        # Gradio writes a label over the picture, and sets two beside each other on a
-        # telephone too.
         gr.Markdown("### Futures, and how far they differ")
-        futures = gr.Image(show_label=False, type="filepath")
+        words, futures = gr.Markdown(), gr.HTML()
         gr.Markdown("### Surprise of each frame")
-        surprise = gr.Image(show_label=False, type="filepath")
+        surprise_words, surprise = gr.Markdown(), gr.HTML()
         model.change(pick, model, picked)
         given = [model, picked, video, horizon, count]
-        button.click(look, given, [futures, surprise, words])
+        shown = [words, futures, surprise_words, surprise]
+        button.click(look, given, shown)
+        if clips:
+            page.load(look, given, shown)
     return page
+
+
+def _picture(path: Path, title: str) -> str:
+    """HTML of a picture, which a small screen moves sideways and does not shrink."""
+    kind = path.suffix[1:]
+    data = base64.b64encode(path.read_bytes()).decode("ascii")
+    return (
+        f'<div style="overflow-x: auto"><img id="{path.stem}-{kind}" alt="{title}" '
+        'style="max-width: max(100%, 44rem); height: auto" '
+        f'src="data:image/{kind};base64,{data}"></div>'
+    )

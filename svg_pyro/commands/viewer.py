@@ -10,10 +10,15 @@ from torch import Tensor
 
 import svg_pyro
 from svg_pyro import Sampler
-from svg_pyro.commands.demo import held_out_clips
+from svg_pyro.commands.demo import CLIPS, held_out_clips
 from svg_pyro.data import find_sources, first_frames
-from svg_pyro.errors import ConfigError
-from svg_pyro.evaluation import frame_surprises, moments_of
+from svg_pyro.errors import ConfigError, DataError
+from svg_pyro.evaluation import (
+    frame_surprises,
+    moments_of,
+    scores_in_words,
+    scores_of,
+)
 from svg_pyro.plots.strips import Rows, draw_gif, rows_of
 from svg_pyro.plots.surprise import draw_surprise, shown_times
 from svg_pyro.util.modes import seeded
@@ -21,6 +26,11 @@ from svg_pyro.util.tensors import to_float
 
 _CLIPS = 8  # that can be picked, of each model that ships
 _BRIGHT = 4.0  # by which a standard deviation is drawn brighter
+_SURPRISE = (
+    "How much less likely each true frame was, to the model, than the three before it, "
+    "in nats: above 0 it came as more of a surprise. An orange dot marks a frame that "
+    "stands out from the whole clip, if one does."
+)
 
 
 @dataclass(frozen=True)
@@ -35,12 +45,15 @@ class Look:
         PNG of how much each frame of the clip surprised the model; None where only the
         context is known.
     words : str
-        What is seen.
+        What the first picture shows.
+    surprise_words : str
+        What the second picture shows, or why there is none.
     """
 
     futures: Path
     surprise: Path | None
     words: str
+    surprise_words: str
 
 
 class Viewer:
@@ -78,8 +91,8 @@ class Viewer:
         self._number = itertools.count(1)
 
     def clip_names(self, model: str) -> list[str]:
-        """Clips that can be picked: of models that ship."""
-        if model not in svg_pyro.shipped():
+        """Clips that can be picked: of models that ship and take no actions."""
+        if model not in CLIPS:
             return []
         return [f"held-out clip {i}" for i in range(1, _CLIPS + 1)]
 
@@ -104,10 +117,13 @@ class Viewer:
         Raises
         ------
         DataError
-            If the video cannot be read, or is too short for the context.
+            If the video cannot be read, or is too short for the context, or if there is
+            none and the model has no clips.
         """
         config = self.samplers[model].svg.config
         if video is None:
+            if model not in CLIPS:
+                raise DataError(f"{model} has no clips to pick; drop a video")
             index = int((picked or "held-out clip 1").split()[-1]) - 1
             clips, _ = held_out_clips(model, index + 1, config.n_past + horizon)
             return clips[index]
@@ -152,11 +168,21 @@ class Viewer:
         if len(clip) > n_past:
             surprise = self._surprise(model, frames, self._folder / f"{name}.png")
         words = (
-            f"Green: {n_past} frames that were given. Blue: the truth. Orange: "
-            f"{num_samples} futures; the last one is how far they differ, "
-            f"{_BRIGHT:g} times their standard deviation."
+            f"{num_samples} future{'s' * (num_samples > 1)} after {n_past} given "
+            f"frame{'s' * (n_past > 1)}"
         )
-        return Look(path, surprise, words)
+        if known:
+            score = scores_of(futures[:, None], clip[None], n_past)
+            words += f". {scores_in_words(score, horizon)}"
+        else:
+            words += "; the video ends too early to show the truth beside them."
+        if num_samples > 1:
+            words += (
+                ' "differ": where the futures disagree, white most '
+                f"({_BRIGHT:g} times their standard deviation)."
+            )
+        said = _SURPRISE if surprise else "The video holds the given frames alone."
+        return Look(path, surprise, words, said)
 
     def _surprise(self, model: str, frames: Tensor, path: Path) -> Path:
         svg = self.samplers[model].svg.eval()

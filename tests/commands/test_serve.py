@@ -15,6 +15,7 @@ from support.evaluations import awake
 from support.places import ROOT
 
 import svg_pyro
+from svg_pyro.commands.demo import CLIPS, held_out_clips
 from svg_pyro.commands.viewer import Viewer
 from svg_pyro.errors import ConfigError, DataError
 
@@ -66,6 +67,17 @@ def test_only_clips_of_models_that_ship_can_be_picked(tiny, tmp_path):
     viewer = Viewer([path, "push"], CPU, tmp_path)
     assert viewer.clip_names(path) == []
     assert viewer.clip_names("push")[0] == "held-out clip 1"
+    with pytest.raises(DataError, match="has no clips to pick; drop a video"):
+        viewer.clip(path, None, None, 6)
+
+
+def test_each_model_that_ships_and_takes_no_actions_has_clips():
+    for model in svg_pyro.shipped():
+        config = svg_pyro.load(model).config
+        assert (model in CLIPS) == (config.action_dim == 0)
+        if model in CLIPS:
+            clips, _ = held_out_clips(model, 1, 6)
+            assert clips.shape == (1, 6, config.channels, 64, 64)
 
 
 def test_a_model_with_actions_is_refused(tiny, tmp_path, monkeypatch):
@@ -106,4 +118,4 @@ def test_a_person_picks_a_clip_and_drops_a_video(video):
             server.terminate()
     assert seen.returncode == 0, seen.stderr
     # Truth, 4 futures and their spread; the video ends before the horizon: no truth.
-    assert seen.stdout.split() == [str(6 * 134), "1", str(5 * 134)]
+    assert seen.stdout.split() == [str(6 * 134), "1", str(5 * 134), "400", "True"]
