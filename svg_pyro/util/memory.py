@@ -1,6 +1,6 @@
 """Errors of memory that is out."""
 
-import torch
+import sys
 
 # Of errors that PyTorch gives no class of their own: the CPU's, cuDNN's and cuBLAS's,
 # and of sizes whose bytes are beyond 64 bits.
@@ -15,6 +15,9 @@ _EXHAUSTED = (
 
 def is_exhausted(error: BaseException) -> bool:
     """Whether an exception says that there is no memory left, of any device."""
-    if isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)):
+    # Asked for by a program that has not loaded PyTorch, which then raised nothing.
+    torch = sys.modules.get("torch")
+    own = () if torch is None else (torch.cuda.OutOfMemoryError,)
+    if isinstance(error, (MemoryError, *own)):
         return True
     return any(sign in str(error) for sign in _EXHAUSTED)
