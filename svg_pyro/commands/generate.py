@@ -235,7 +235,7 @@ def _judged(scores: FutureScores, options: GenerateOptions) -> str:
     words = scores_in_words(scores, options.horizon)
     if not scores.moving.any() or scores.gain >= 0:
         return words
-    seen = _SUBJECTS.get(trained_on(options.checkpoint).get("kind"))
+    seen = _SUBJECTS.get(trained_on(options.checkpoint).get("kind", ""))
     return (
         f"{words} No future is as near to the truth as that"
         + (f": {options.checkpoint} learned from {seen}" if seen else "")

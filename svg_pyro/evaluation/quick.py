@@ -128,8 +128,10 @@ def score_futures(
             context, truth = batch[:, :n_past], batch[:, n_past:]
             futures = svg.predict(context, horizon, num_samples, **given)
             columns.append(_columns(futures, context[:, -1:], truth))
-    joined = (torch.cat(each).cpu() for each in zip(*columns, strict=True))
-    return FutureScores(*joined, num_samples)
+    best, mean, copy, variance, error = (
+        torch.cat(each).cpu() for each in zip(*columns, strict=True)
+    )
+    return FutureScores(best, mean, copy, variance, error, num_samples)
 
 
 def scores_of(futures: torch.Tensor, clips: torch.Tensor, n_past: int) -> FutureScores:
@@ -151,7 +153,8 @@ def scores_of(futures: torch.Tensor, clips: torch.Tensor, n_past: int) -> Future
     """
     frames = to_float(clips)
     last, truth = frames[:, n_past - 1 : n_past], frames[:, n_past:]
-    return FutureScores(*_columns(futures, last, truth), len(futures))
+    best, mean, copy, variance, error = _columns(futures, last, truth)
+    return FutureScores(best, mean, copy, variance, error, len(futures))
 
 
 def _columns(
