@@ -104,7 +104,7 @@ class ComparePartsOptions:
 
     data: tuple[str, ...] = option(("push", "digit"), choices=("push", "digit"))
     part: tuple[str, ...] | None = option(None, kind="append", metavar="PART")
-    seeds: tuple[int, ...] = (0,)
+    seeds: tuple[int, ...] = option((0,), least=0)
     steps: int = option(600, least=1)
     init: str | None = option(None, metavar="MODEL")
     clips: int = option(32, least=2)

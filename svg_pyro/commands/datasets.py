@@ -125,7 +125,7 @@ class DigitOptions(DataOptions):
     fixed: ClassVar[tuple[str, ...]] = ("num_digits", "deterministic", "bundled_digits")
 
     bundled_digits: bool = False
-    num_digits: int = 2
+    num_digits: int = option(2, least=1)
     deterministic: bool = False
 
     def clips(
@@ -224,10 +224,10 @@ class VideoOptions(DataOptions):
     fixed: ClassVar[tuple[str, ...]] = ("stride", "fit", "layout", "min_frames")
 
     test_data: str | None = option(None, metavar="DIR")
-    stride: int = 1
+    stride: int = option(1, least=1)
     fit: str = option("crop", choices=FITS)
     layout: str | None = option(None, choices=LAYOUTS)
-    min_frames: int | None = None
+    min_frames: int | None = option(None, least=2)
 
     def clips(self, request: ClipRequest, root: str | Path) -> ClipDataset:
         """The clips of the videos below the folder `root`."""
@@ -269,7 +269,7 @@ class RobotOptions(DataOptions):
     fixed: ClassVar[tuple[str, ...]] = ("camera", "stride", "fit", "actions")
 
     camera: str | None = None
-    stride: int = 1
+    stride: int = option(1, least=1)
     fit: str = option("crop", choices=FITS)
     actions: bool = False
 

@@ -129,6 +129,21 @@ class Field:
         how["required"] = self.default is dataclasses.MISSING
         return [self.flag], how
 
+    def check_bounds(self, value: Any) -> None:
+        """Refuse a number that is below `least` or above `most`; None is none.
+
+        Raises
+        ------
+        ConfigError
+            With the flag's name.
+        """
+        if value is None:
+            return
+        if self.least is not None and not value >= self.least:
+            raise ConfigError(f"{self.flag} is {value:g}; give {self.least:g} or more")
+        if self.most is not None and not value <= self.most:
+            raise ConfigError(f"{self.flag} is {value:g}; give {self.most:g} or less")
+
     def convert(self, value: object, source: str) -> object:
         """A value from a YAML file in the field's type.
 

@@ -15,6 +15,7 @@ from svg_pyro.commands.train_report import futures_line, scored
 from svg_pyro.data import ClipDataset
 from svg_pyro.data.batches import Batch
 from svg_pyro.training.prior_fit import PriorFit, fit_prior, with_other_prior
+from svg_pyro.util.files import check_is_no_folder
 
 _DESCRIPTION = """\
 Fit a prior to a model that is trained, and write the model with it.
@@ -87,16 +88,18 @@ def fit_a_prior(argv: Sequence[str] | None = None, *, prog: str | None = None) -
         The command's name in its help.
     """
     options = parsed(FitOptions, _DESCRIPTION, argv, prog=prog)
+    # What cannot be done is said before the work.
+    fit = PriorFit(options.steps, options.batch_size, options.lr, seed=options.seed)
+    check_is_no_folder(options.out)
     device = choose_device(options.device)
     before = svg_pyro.load(options.checkpoint, map_location=device)
+    svg = before
+    if options.prior != before.config.prior:
+        svg = with_other_prior(before, options.prior, seed=options.seed)
     held_out = None
     if options.test_clips:
         held_out = first_clips(_clips(before, options, "test"), options.test_clips)
     _score(before, held_out, options)
-    svg = before
-    if options.prior != before.config.prior:
-        svg = with_other_prior(before, options.prior, seed=options.seed)
-    fit = PriorFit(options.steps, options.batch_size, options.lr, seed=options.seed)
     kl = fit_prior(svg, _clips(svg, options, "train"), fit)
     svg_pyro.save(svg, options.out)
     print(f"prior {svg.names['prior']}: KL {kl:.2f} nats a frame on training clips")

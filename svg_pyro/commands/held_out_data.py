@@ -51,7 +51,7 @@ class EvaluationData:
 
     data: str | None = option(None, choices=tuple(DATA_OPTIONS))
     data_root: str | None = option(None, metavar="DIR")
-    data_seed: int = 0
+    data_seed: int = option(0, least=0)
     cache: str = option(FRAMES, metavar="DIR")
 
 

@@ -81,7 +81,7 @@ class FigureSettings:
     long: int = option(100, least=1)
     pictures: int = option(2, least=1)
     protocol: str = "svg"
-    seed: int = 0
+    seed: int = option(0, least=0)
 
 
 @dataclass(frozen=True)

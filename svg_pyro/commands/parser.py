@@ -64,17 +64,9 @@ class Flags:
         """
         made = cls(**{**self.given(cls), **others})
         for field in fields_of(cls):
-            value = getattr(made, field.name)
-            if value is None:
-                continue
-            if field.least is not None and not value >= field.least:
-                raise ConfigError(
-                    f"{field.flag} is {value:g}; give {field.least:g} or more"
-                )
-            if field.most is not None and not value <= field.most:
-                raise ConfigError(
-                    f"{field.flag} is {value:g}; give {field.most:g} or less"
-                )
+            values = getattr(made, field.name)
+            for value in values if isinstance(values, tuple) else (values,):
+                field.check_bounds(value)
         return made
 
 

@@ -55,7 +55,7 @@ class BairFiles:
     download: bool = False
     url: str = option(BAIR_URL, metavar="URL")
     verify: bool = False
-    simulated_clips: int = 640
+    simulated_clips: int = option(640, least=1)
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,7 @@ def train(
     if argv is None:
         begin_with_patient_threads()
     use_parts(flags)
-    options = flags.make(data.options)
+    options, files = flags.make(data.options), flags.make(data.files)
     given = {**flags.given(SVGConfig), **flags.given(TrainingConfig)}
     sigma = flags.make(EarlierFlags).sigma
     if sigma is not None:
@@ -84,7 +84,7 @@ def train(
     try:
         if run.options.resume:
             options = options_of(run.data, flags, data.options)
-        run_training(run, data.prepare(options, flags.make(data.files), run))
+        run_training(run, data.prepare(options, files, run))
     finally:
         if run.lock is not None:
             run.lock.release()

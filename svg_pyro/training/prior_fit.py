@@ -1,6 +1,7 @@
 """A prior for a model that is trained: fitted alone, to features that do not change."""
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,7 @@ import torch
 from svg_pyro.config import SVGConfig
 from svg_pyro.data.base import ClipDataset
 from svg_pyro.data.batches import clips_of, in_parts
-from svg_pyro.errors import ConfigError
+from svg_pyro.errors import ConfigError, SVGError, TrainingError
 from svg_pyro.model.checks import latents
 from svg_pyro.model.divergence import kl_at, kl_bound
 from svg_pyro.model.features import encode
@@ -18,6 +19,7 @@ from svg_pyro.model.inference import posterior_of
 from svg_pyro.model.inputs import with_action
 from svg_pyro.model.pretrained import take_what_fits
 from svg_pyro.model.svg import SVG
+from svg_pyro.util.checks import check_whole
 from svg_pyro.util.progress import progress
 
 _AT_ONCE = 16  # clips that are encoded together
@@ -41,6 +43,11 @@ class PriorFit:
         Times that every clip is read, of videos each time another part.
     seed : int
         Of the prior's weights and of the clips' order.
+
+    Raises
+    ------
+    ConfigError
+        When a number is out of range.
     """
 
     steps: int = 600
@@ -49,6 +56,15 @@ class PriorFit:
     clip_norm: float = 50.0
     reads: int = 4
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_size", "reads"):
+            check_whole(name, getattr(self, name), least=1, error=ConfigError)
+        check_whole("seed", self.seed, least=0, error=ConfigError)
+        for name in ("lr", "clip_norm"):
+            value = getattr(self, name)
+            if not 0 < value < math.inf:
+                raise ConfigError(f"{name} is {value}; give a number above 0")
 
 
 @dataclass(frozen=True)
@@ -79,7 +95,7 @@ def with_other_prior(svg: SVG, prior: str, *, seed: int = 0) -> SVG:
     Raises
     ------
     ConfigError
-        When either has no latents, or no prior has the name.
+        When either has no latents, no prior has the name, or it has nothing to learn.
     """
     if "none" in (svg.config.prior, prior):
         raise ConfigError(
@@ -91,6 +107,7 @@ def with_other_prior(svg: SVG, prior: str, *, seed: int = 0) -> SVG:
         torch.manual_seed(seed)
         other = SVG(config)
     network: Any = other.prior
+    _learned_by(other)
     own = {name: value.clone() for name, value in network.state_dict().items()}
     take_what_fits(other, svg)
     # Tensors of two priors may share names, and mean other things.
@@ -128,8 +145,10 @@ def fit_prior(svg: SVG, clips: ClipDataset, fit: PriorFit | None = None) -> floa
     Raises
     ------
     ConfigError
-        When the model has no latents, its guide gives no Gaussians, or the clips are of
-        several lengths.
+        When the model has no latents, its prior nothing to learn, its guide gives no
+        Gaussians, or the clips are of several lengths.
+    TrainingError
+        When the prior, or what it gives, is not finite any more.
     """
     fit = fit or PriorFit()
     if svg.prior is None:
@@ -140,8 +159,8 @@ def fit_prior(svg: SVG, clips: ClipDataset, fit: PriorFit | None = None) -> floa
             "min_frames",
             advice=("min_frames",),
         )
+    parameters = _learned_by(svg)
     seen = _seen(svg, clips, fit.reads)
-    parameters = [p for p in svg.prior.parameters() if p.requires_grad]
     optimiser = torch.optim.Adam(parameters, lr=fit.lr)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, fit.steps)
     generator = torch.Generator().manual_seed(fit.seed)
@@ -150,7 +169,13 @@ def fit_prior(svg: SVG, clips: ClipDataset, fit: PriorFit | None = None) -> floa
         torch.manual_seed(fit.seed)
         for _ in progress(range(fit.steps), desc="fitting the prior", unit="step"):
             chosen = torch.randint(len(seen.h), (fit.batch_size,), generator=generator)
-            loss = _kl(svg, seen, chosen.to(seen.h.device))
+            try:
+                loss = _kl(svg, seen, chosen.to(seen.h.device))
+            # Of a distribution whose parameters are not finite.
+            except ValueError as error:
+                if isinstance(error, SVGError):
+                    raise
+                raise _diverged(fit) from error
             optimiser.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(parameters, fit.clip_norm)
@@ -158,7 +183,26 @@ def fit_prior(svg: SVG, clips: ClipDataset, fit: PriorFit | None = None) -> floa
             schedule.step()
             losses.append(loss.detach())
     svg.zero_grad()
+    if not all(weight.isfinite().all() for weight in parameters):
+        raise _diverged(fit)
     return torch.stack(losses[-max(1, fit.steps // 10) :]).mean().item()
+
+
+def _diverged(fit: PriorFit) -> TrainingError:
+    return TrainingError(
+        f"the prior is not finite any more at lr {fit.lr:g}; lower it", advice=("lr",)
+    )
+
+
+def _learned_by(svg: SVG) -> list[torch.nn.Parameter]:
+    """What there is to fit in a model's prior."""
+    network: Any = svg.prior
+    weights = [weight for weight in network.parameters() if weight.requires_grad]
+    if not weights:
+        raise ConfigError(
+            f"the prior {svg.names['prior']!r} has nothing to learn; choose another one"
+        )
+    return weights
 
 
 def _seen(svg: SVG, clips: ClipDataset, reads: int) -> _Seen:

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from svg_pyro.errors import ConfigError
+
 _numbers = itertools.count()
 _ABANDONED = 86_400  # seconds without a byte
 
@@ -111,6 +113,18 @@ def write_json(path: str | Path, values: Any, **options: Any) -> None:
     """
     with written_beside(path) as beside:
         beside.write_text(json.dumps(values, indent=1, **options) + "\n", "utf-8")
+
+
+def check_is_no_folder(path: str | Path) -> None:
+    """Refuse the name of a folder for a file that is written when work is done.
+
+    Raises
+    ------
+    ConfigError
+        When there is a folder of that name.
+    """
+    if Path(path).is_dir():
+        raise ConfigError(f"{path} is a folder; give the name of a file")
 
 
 def free_folder(path: str | Path) -> Path:

@@ -48,6 +48,9 @@ def test_a_model_gets_another_prior_and_both_are_scored(push, tmp_path, capsys):
         ({"prior": "none"}, [], "without latents"),
         ({}, ["--prior", "mixtures"], "prior is 'mixtures'; choose one of"),
         ({"guide": "flow"}, [], "gives no Gaussians"),
+        ({}, ["--prior", "fixed"], "the prior 'fixed' has nothing to learn"),
+        ({"prior": "fixed"}, ["--prior", "fixed"], "has nothing to learn"),
+        ({}, ["--lr", "1e30"], "the prior is not finite any more at lr 1e+30"),
     ],
 )
 def test_what_cannot_be_fitted_ends_in_one_line(

@@ -7,6 +7,7 @@ import svg_pyro
 from svg_pyro import SVG
 from svg_pyro.commands.main import main
 from svg_pyro.commands.parser import one_line_errors
+from svg_pyro.data import VideoFolder
 
 GENERATE = ["generate", "model.pt", "video.npy", "--horizon=2", "--num-samples=1"]
 SURPRISE = ["surprise", "model.pt", "video.npy"]
@@ -51,6 +52,13 @@ def refused(argv, capsys, folder):
         ([*SURPRISE, "--threshold", "0"], "--threshold is 0"),
         ([*SURPRISE, "--start", "4"], "holds 2 frames"),
         ([*SURPRISE, "--window", "1" + 20 * "0"], "--window is a number beyond"),
+        (["train", "videos", ".", "--stride", "0"], "--stride is 0; give 1 or more"),
+        (["train", "bair", "--simulated-clips", "0"], "--simulated-clips is 0"),
+        (["train", "smmnist", "--num-digits", "-1"], "--num-digits is -1"),
+        (["compare-parts", "--seeds", "0", "-1"], "--seeds is -1; give 0 or more"),
+        (["fit-prior", "model.pt", "--lr", "0"], "lr is 0.0; give a number above 0"),
+        (["fit-prior", "model.pt", "--out", "."], ". is a folder; give the name of"),
+        (["hand", "model.pt", "--out", "."], ". is a folder; give the name of a file"),
         (["demo", "--clips", "101"], "--clips is 101; give 100 or less"),
         (["serve", "--port", "65536"], "--port is 65536; give 65535 or less"),
         (["train", "smmnist", "--clip-norm", "nan"], "--clip-norm is nan"),
@@ -73,3 +81,17 @@ def test_a_long_error_loses_its_middle(capsys):
     line = capsys.readouterr().err.rstrip("\n")
     assert len(line) == 299
     assert line.startswith("error: first xxx") and line.endswith("xxx last")
+
+
+def test_lengths_of_clips_are_checked_before_videos_are_decoded(folder):
+    with pytest.raises(svg_pyro.DataError, match="min_frames is 9, of clips of 4"):
+        VideoFolder(
+            folder,
+            "train",
+            4,
+            image_size=64,
+            channels=1,
+            cache=folder / "cache",
+            min_frames=9,
+        )
+    assert not (folder / "cache").exists()

@@ -11,7 +11,7 @@ import torch
 from svg_pyro.data.robots.cameras import choose_cameras
 from svg_pyro.data.robots.recording import Place, Recording, Track
 from svg_pyro.data.videos.frame_store import FrameStore
-from svg_pyro.data.videos.segments import Segment, SegmentClips
+from svg_pyro.data.videos.segments import Segment, SegmentClips, check_lengths
 from svg_pyro.errors import DataError
 from svg_pyro.util.reports import report_once
 
@@ -95,6 +95,7 @@ class RobotClips(SegmentClips):
         test_fraction: float = 0.1,
         actions: bool | None = None,
     ) -> None:
+        check_lengths(n_frames, stride, None)
         recording = self._open(Path(root).absolute())
         if actions and not recording.action_dim:
             raise DataError(

@@ -12,7 +12,7 @@ from svg_pyro.data.videos.decode import Source, natural
 from svg_pyro.data.videos.frame_store import FrameStore, report_skipped
 from svg_pyro.data.videos.layouts import check_layout
 from svg_pyro.data.videos.published_split import published_split
-from svg_pyro.data.videos.segments import Segment, SegmentClips
+from svg_pyro.data.videos.segments import Segment, SegmentClips, check_lengths
 from svg_pyro.data.videos.stills import IMAGE_ENDINGS, is_stack
 from svg_pyro.errors import DataError
 from svg_pyro.util.reports import report_once
@@ -112,6 +112,7 @@ class VideoFolder(SegmentClips):
             raise DataError(f"unknown split {split!r}; there are 'train' and 'test'")
         if not 0 < test_fraction < 1:
             raise DataError(f"test_fraction is {test_fraction}; give 0 < fraction < 1")
+        check_lengths(n_frames, stride, min_frames)
         self.split = split
         for place in (path, test_path):
             if place is not None:

@@ -33,6 +33,31 @@ class Segment:
         return self.stop - self.start
 
 
+def check_lengths(n_frames: int, stride: int, min_frames: int | None) -> None:
+    """Refuse lengths of clips that there are not, before any video is decoded.
+
+    Parameters
+    ----------
+    n_frames, stride, min_frames : int
+        As `SegmentClips` takes them.
+
+    Raises
+    ------
+    DataError
+        When `n_frames` or `stride` is below 1, or `min_frames` not from 2 to
+        `n_frames`.
+    """
+    for name, value in (("n_frames", n_frames), ("stride", stride)):
+        check_whole(name, value, least=1, error=DataError)
+    if min_frames is not None:
+        check_whole("min_frames", min_frames, least=2, error=DataError)
+        if min_frames > n_frames:
+            raise DataError(
+                f"min_frames is {min_frames}, of clips of {n_frames} frames; give 2 "
+                f"to {n_frames}"
+            )
+
+
 class SegmentClips(ClipDataset):
     """Clips from segments of videos in a `FrameStore`.
 
@@ -90,15 +115,7 @@ class SegmentClips(ClipDataset):
         random: bool = True,
         seed: int = 0,
     ) -> None:
-        for name, value in (("n_frames", n_frames), ("stride", stride)):
-            check_whole(name, value, least=1, error=DataError)
-        if min_frames is not None:
-            check_whole("min_frames", min_frames, least=2, error=DataError)
-            if min_frames > n_frames:
-                raise DataError(
-                    f"min_frames is {min_frames}, of clips of {n_frames} frames; give "
-                    f"2 to {n_frames}"
-                )
+        check_lengths(n_frames, stride, min_frames)
         self._store, self._random, self.seed = store, random, seed
         self.n_frames, self.stride = n_frames, stride
         self.channels, self.image_size = store.channels, store.image_size
