@@ -46,6 +46,11 @@ class TrainingConfig:
     elbo : str
         "trace" (the KL by sampling) or "mean-field" (the KL in closed form; from a
         mixture a bound of it, see `svg_pyro.model.divergence.kl_bound`).
+    kl_warmup : int
+        Steps in which the weight of the KL rises to 1, geometrically; 0: it is 1 from
+        the start. The logged KL and held-out bounds are unweighted.
+    kl_warmup_weight : float
+        Its weight in the first of these steps, above 0 and at most 1.
     own_means : float
         Share of the frames that the predictor sees and the decoder moves which are the
         model's own means and not the true ones, at the end; 0: teacher forcing. See
@@ -80,6 +85,8 @@ class TrainingConfig:
     checkpoint_activations: bool = False
     precision: str = "float32"
     elbo: str = "trace"
+    kl_warmup: int = 0
+    kl_warmup_weight: float = 0.01
     own_means: float = 0.0
     own_means_start: int = 300
     own_means_ramp: int = 1_000
@@ -116,8 +123,13 @@ class TrainingConfig:
             raise ConfigError(f"eps is {self.eps}; give a number above 0")
         if self.clip_norm < 0:
             raise ConfigError(f"clip_norm is {self.clip_norm}; give 0 or more")
-        for name in ("seed", "workers", "own_means_start"):
+        for name in ("seed", "workers", "own_means_start", "kl_warmup"):
             check_whole(name, getattr(self, name), least=0, error=ConfigError)
+        if not 0 < self.kl_warmup_weight <= 1:
+            raise ConfigError(
+                f"kl_warmup_weight is {self.kl_warmup_weight}; give a number above 0, "
+                "at most 1"
+            )
         if not 0 <= self.own_means <= 1:
             raise ConfigError(
                 f"own_means is {self.own_means}; give a share from 0 to 1"

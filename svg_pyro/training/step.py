@@ -1,6 +1,7 @@
 """A training step: its seed, and its gradient over chunks and processes."""
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from svg_pyro.errors import ConfigError, TrainingError
 from svg_pyro.model.precision import autocast, tf32
 from svg_pyro.model.svg import SVG
 from svg_pyro.training.averaging import averaging_gradients, without_averaging
+from svg_pyro.training.kl_warmup import WeightedLatents
 from svg_pyro.training.terms import ELBOTerms
 from svg_pyro.util import distributed
 from svg_pyro.util.seeds import seed_of
@@ -30,10 +32,12 @@ class _Objective(nn.Module):
         inputs: torch.Tensor | None,
         lengths: torch.Tensor | None,
         actions: torch.Tensor | None,
+        kl_weight: float,
     ) -> Any:
         given = {"inputs": inputs, "lengths": lengths, "actions": actions}
         given = {k: v for k, v in given.items() if v is not None}
-        with autocast(frames.device, self.precision):
+        weighed = nullcontext() if kl_weight == 1 else WeightedLatents(kl_weight)
+        with autocast(frames.device, self.precision), weighed:
             return self.elbo.differentiable_loss(
                 self.svg.model, self.svg.guide, frames, **given
             )
@@ -91,6 +95,7 @@ class LossAndGrads:
         inputs: torch.Tensor | None = None,
         lengths: Sequence[int] | torch.Tensor | None = None,
         actions: torch.Tensor | None = None,
+        kl_weight: float = 1.0,
     ) -> torch.Tensor:
         """Add to the gradients.
 
@@ -108,11 +113,14 @@ class LossAndGrads:
             in nats a real frame, over all B clips.
         actions : torch.Tensor, optional
             Of a model with actions, ``(B/R, T-1, A)``; see `SVG.model`.
+        kl_weight : float
+            Of the KL beside the likelihood, above 0; see `svg_pyro.training.kl_warmup`.
 
         Returns
         -------
         torch.Tensor
-            -ELBO of these frames, a scalar in nats a frame, on their device.
+            -ELBO of these frames, its KL weighed, a scalar in nats a frame, on their
+            device.
 
         Raises
         ------
@@ -131,8 +139,8 @@ class LossAndGrads:
         *first, last = zip(chunks, *given, strict=True)
         # Gradients are exchanged once a step, with those of the last chunk.
         with without_averaging(self._objective):
-            parts = [self._add(scored, *chunk) for chunk in first]
-        parts.append(self._add(scored, *last))
+            parts = [self._add(scored, kl_weight, *chunk) for chunk in first]
+        parts.append(self._add(scored, kl_weight, *last))
         if not self.terms:
             self._check_used()
         losses, nll, kl = zip(*parts, strict=True)
@@ -158,17 +166,19 @@ class LossAndGrads:
     def _add(
         self,
         scored: float,
+        kl_weight: float,
         chunk: torch.Tensor,
         *given: torch.Tensor | None,
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """A chunk's share of the loss, and its clips' nll and kl."""
         with tf32(chunk.device, self._precision == "tf32"):
             with ELBOTerms() as terms:
-                loss = self._objective(chunk, *given)
+                loss = self._objective(chunk, *given, kl_weight)
             # In nats a frame, so that clip_norm does not depend on the batch.
             loss = loss / scored
             loss.backward()
-        return loss.detach(), *terms.per_frame()
+        nll, kl = terms.per_frame()
+        return loss.detach(), nll, kl / kl_weight
 
 
 def _mean_over_processes(count: int) -> float:

@@ -27,6 +27,7 @@ from svg_pyro.training.checks import (
 )
 from svg_pyro.training.elbos import ELBOS
 from svg_pyro.training.kept import KeptCheckpoints
+from svg_pyro.training.kl_warmup import kl_weight_at
 from svg_pyro.training.log import Records, Tracker, TrainingLog
 from svg_pyro.training.optim import Schedule, make_adam
 from svg_pyro.training.own_means import share_at, with_own_means
@@ -265,7 +266,7 @@ class Trainer:
             torch.manual_seed(latents_seed(self.config.seed, self.rank, self.step))
         self._statistics.undo()
         frames = to_float(frames, self.device)
-        given = {}
+        given: dict[str, Any] = {}
         if actions is not None:
             given["actions"] = actions.to(self.device, non_blocking=True)
         if lengths is not None:
@@ -274,7 +275,8 @@ class Trainer:
         if share > 0:
             with autocast(self.device, self.config.precision):
                 given["inputs"] = with_own_means(self.svg, frames, share, **given)
-        loss = self.svi.step(frames, **given)
+        weight = kl_weight_at(self.config, self.step)
+        loss = self.svi.step(frames, kl_weight=weight, **given)
         self.optimiser.advance()
         nll, kl = self._gradient.terms
         self._records.add(self.step, clips, (nll, kl))
