@@ -165,10 +165,17 @@ def _score_source(
     # Read again, so that a long video is never held.
     shown = {t: f for t, f in enumerate(_frames(svg, source, options)) if t in wanted}
     draw_surprise(scores, moments, shown, out / "surprise.png")
-    print(f"{source.name}: {len(scores)} frames, {len(moments)} stand out")
+    print(
+        f"{source.name}: {len(scores)} frames, of which {len(moments) or 'none'} "
+        f"{'stands' if len(moments) == 1 else 'stand'} out by {options.threshold:g} "
+        "robust standard deviations (--threshold)"
+    )
     for t in moments:
         place = options.start + t * (options.stride or 1)
-        print(f"frame {place}: {scores[t]:+.0f} nats over the last {options.window}")
+        print(
+            f"frame {place}: {scores[t]:.0f} nats less likely than the mean of the "
+            f"{options.window} before"
+        )
     print(f"open {out / 'surprise.png'}; numbers in {out / 'surprise.csv'}")
 
 

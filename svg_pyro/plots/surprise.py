@@ -11,6 +11,7 @@ import torch
 from svg_pyro.plots.style import (
     colour_of,
     count_in_whole_numbers,
+    legend_below,
     new_figure,
     styled,
     write_figure,
@@ -59,10 +60,12 @@ def draw_surprise(
     figure, panels = new_figure(3 if moments else 2, 1, row_height=1.0)
     strip, curve = panels[0][0], panels[1][0]
     times = range(len(scores))
-    curve.plot(times, list(scores), color=colour_of(0))
-    curve.plot(
-        list(moments), [scores[t] for t in moments], "o", color=colour_of(1), ms=4
-    )
+    words = "surprise of a frame, less the mean of the frames just before it"
+    curve.plot(times, list(scores), color=colour_of(0), label=words)
+    if moments:
+        high = [scores[t] for t in moments]
+        label = "a frame that stands out"
+        curve.plot(list(moments), high, "o", color=colour_of(1), ms=4, label=label)
     for axis in (strip, curve):
         axis.set_xlim(-0.5, len(scores) - 0.5)
     curve.set(xlabel="frame", ylabel="relative\nsurprise [nats]")
@@ -80,6 +83,7 @@ def draw_surprise(
         for place, t in enumerate(moments[:COLUMNS]):
             _put(last, frames[t], place + 0.5, 0.6, edge=colour_of(1))
             last.text(place + 0.5, 0.0, str(t), ha="center", va="bottom", fontsize=7)
+    legend_below(figure)
     write_figure(figure, path)
 
 

@@ -226,7 +226,8 @@ def test_the_command_writes_picture_and_table(checkpoint, tmp_path, capsys):
     arguments = [checkpoint, str(tmp_path / "film.npy"), "--out", str(out)]
     main(["surprise", *arguments, "--num-samples", "2"])
     said = capsys.readouterr().out
-    assert "30 frames" in said and "frame 21: +" in said
+    assert "30 frames, of which" in said and "nats less likely than" in said
+    assert "frame 21: " in said
     with open(out / "surprise.csv") as file:
         rows = [*csv.DictReader(file)]
     assert [int(r["frame"]) for r in rows] == list(range(1, 30))
