@@ -17,7 +17,8 @@ from svg_pyro.data import KTH, BairPush, ClipDataset, MovingMNIST, VideoFolder
 from svg_pyro.data.batches import Batch, clips_of
 from svg_pyro.data.robots.kinds import robot_clips_class
 from svg_pyro.data.videos.decode import FITS
-from svg_pyro.data.videos.kth import ACTIONS, DRAWS
+from svg_pyro.data.videos.kth import DRAWS
+from svg_pyro.data.videos.kth_files import ACTIONS
 from svg_pyro.data.videos.layouts import LAYOUTS
 
 FRAMES = "runs/frames"  # where decoded frames are kept

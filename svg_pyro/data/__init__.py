@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from svg_pyro.data.simulated_push.dataset import make_simulated_push
     from svg_pyro.data.videos.array_clips import ArrayClips
     from svg_pyro.data.videos.first_frames import first_frames
-    from svg_pyro.data.videos.folder import VideoFolder, find_sources
+    from svg_pyro.data.videos.folder import VideoFolder
     from svg_pyro.data.videos.kth import KTH
+    from svg_pyro.data.videos.search import find_sources
     from svg_pyro.util.tensors import to_float
 
 __all__ = [
@@ -59,7 +60,7 @@ _MODULES = {
     "download_bair": "svg_pyro.data.download.published",
     "download_kth": "svg_pyro.data.download.published",
     "find_digits": "svg_pyro.data.digits",
-    "find_sources": "svg_pyro.data.videos.folder",
+    "find_sources": "svg_pyro.data.videos.search",
     "first_frames": "svg_pyro.data.videos.first_frames",
     "make_simulated_push": "svg_pyro.data.simulated_push.dataset",
     "to_float": "svg_pyro.util.tensors",

@@ -1,4 +1,4 @@
-"""The state of a run in its checkpoint, looked at before it is taken up."""
+"""The state of a run in its checkpoint: written, checked, and taken up."""
 
 import contextlib
 import math
@@ -10,6 +10,9 @@ import torch
 
 from svg_pyro.config import TrainingConfig
 from svg_pyro.errors import CheckpointError, SVGError
+from svg_pyro.model.svg import SVG
+from svg_pyro.training.optim import Schedule
+from svg_pyro.training.statistics import FittedStatistics, moving_statistics
 from svg_pyro.util.words import one_line
 
 _TYPES: dict[str, tuple[type, ...]] = {
@@ -25,6 +28,66 @@ _LATER: dict[str, tuple[type, ...]] = {
     "moving_statistics": (dict, type(None)),
     "best_bound": (float,),
 }
+
+
+def state_of(
+    optimiser: Schedule, statistics: FittedStatistics, device: torch.device
+) -> dict[str, Any]:
+    """What a run needs to go on, beside the weights, its step and its configuration.
+
+    Parameters
+    ----------
+    optimiser : Schedule
+        With its moments.
+    statistics : FittedStatistics
+        BatchNorm's.
+    device : torch.device
+        That trains; a CUDA device's random state is stored too.
+    """
+    cuda = device.type == "cuda"
+    return {
+        "optimiser": optimiser.state_dict(),
+        "rng": torch.get_rng_state(),
+        "cuda_rng": torch.cuda.get_rng_state(device) if cuda else None,
+        "moving_statistics": statistics.moving,
+    }
+
+
+def take_up(
+    state: dict[str, Any],
+    svg: SVG,
+    optimiser: Schedule,
+    statistics: FittedStatistics,
+) -> None:
+    """Go on from where `state_of` was taken.
+
+    Parameters
+    ----------
+    state : dict
+        That `check_state` has passed.
+    svg : SVG
+        With the checkpoint's weights, on the device that trains.
+    optimiser : Schedule
+        Gets the moments.
+    statistics : FittedStatistics
+        Gets BatchNorm's.
+
+    Raises
+    ------
+    ValueError
+        If what is stored is of another model, or holds numbers that cannot be.
+    KeyError, TypeError, AttributeError, RuntimeError
+        If it is not built as such a state is.
+    """
+    statistics.moving = checked_statistics(
+        state.get("moving_statistics"), dict(moving_statistics(svg))
+    )
+    check_adam(state["optimiser"]["adam"], optimiser.optimiser)
+    optimiser.load_state_dict(state["optimiser"])
+    torch.set_rng_state(state["rng"])
+    device = next(svg.parameters()).device
+    if state["cuda_rng"] is not None and device.type == "cuda":
+        torch.cuda.set_rng_state(state["cuda_rng"], device)
 
 
 def check_state(content: dict[str, Any], path: Path) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import math
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,35 +12,22 @@ import torch
 
 from svg_pyro.config import TrainingConfig
 from svg_pyro.data.base import ClipDataset
-from svg_pyro.data.batches import batches, leave_imported_script
+from svg_pyro.data.read_ahead import batches, leave_imported_script
 from svg_pyro.errors import SVGError, TrainingError
 from svg_pyro.model import checkpoint, restoring
 from svg_pyro.model.precision import autocast
 from svg_pyro.model.svg import SVG
 from svg_pyro.training import recompute
-from svg_pyro.training.checks import (
-    check_data,
-    check_finite,
-    check_weights,
-    out_of_memory,
-)
+from svg_pyro.training.checks import check_data, check_weights, out_of_memory
 from svg_pyro.training.elbos import ELBOS
 from svg_pyro.training.kept import KeptCheckpoints
 from svg_pyro.training.kl_warmup import kl_weight_at
-from svg_pyro.training.log import Records, Tracker, TrainingLog
+from svg_pyro.training.log import Tracker, TrainingLog
 from svg_pyro.training.optim import Schedule, make_adam
 from svg_pyro.training.own_means import share_at, with_own_means
-from svg_pyro.training.state import (
-    check_adam,
-    check_state,
-    checked_statistics,
-    explaining_damage,
-)
-from svg_pyro.training.statistics import (
-    FittedStatistics,
-    fit_actions,
-    moving_statistics,
-)
+from svg_pyro.training.reports import Reports
+from svg_pyro.training.state import check_state, explaining_damage, state_of, take_up
+from svg_pyro.training.statistics import FittedStatistics, fit_actions
 from svg_pyro.training.step import LossAndGrads, check_batch, latents_seed
 from svg_pyro.training.svi import TorchSVI
 from svg_pyro.training.terms import held_out_terms
@@ -147,13 +133,12 @@ class Trainer:
         )
         self._log = TrainingLog(self.log_path, trackers)
         self._kept = KeptCheckpoints(self.out, config.keep_last)
-        self._records = Records()
+        self._reports = Reports(self._log, config, self.checkpoint_path)
         self._statistics = FittedStatistics(svg, self._elbo, config)
         if self.rank == 0:
             self._statistics.take_clips(data)
         if svg.config.action_dim and not svg.knows_actions:
             fit_actions(svg, data, config.seed)
-        self._clock = time.monotonic()
         self.step = 0
 
     @property
@@ -214,7 +199,7 @@ class Trainer:
             unit="step",
             disable=self.rank > 0,
         )
-        self._clock = time.monotonic()
+        self._reports.start_clock()
         # Frames come from uint8, so they are in range: looking at them (and at each
         # distribution's parameters) would wait for the device at every step.
         with (
@@ -279,7 +264,7 @@ class Trainer:
         loss = self.svi.step(frames, kl_weight=weight, **given)
         self.optimiser.advance()
         nll, kl = self._gradient.terms
-        self._records.add(self.step, clips, (nll, kl))
+        self._reports.add(self.step, clips, (nll, kl))
         self.step += 1
         return loss
 
@@ -305,7 +290,7 @@ class Trainer:
             self._report(bar)
         elif self.device.type == "cpu":
             # Reading a value costs nothing there, and a bad run stops at once.
-            self._check_finite()
+            self._reports.check_finite(self.data)
         if due(config.save_every):
             self.save()
         if due(config.validate_every):
@@ -313,26 +298,10 @@ class Trainer:
         elif self.step in _PREVIEWS:
             self._preview()
 
-    def _check_finite(self) -> None:
-        check_finite(self._records, self.data, self.checkpoint_path)
-
     def _report(self, bar: Any) -> None:
-        """Move what the steps since the last line recorded into the log."""
-        if not self._records:
-            return
-        self._check_finite()
-        nll, kl = distributed.mean(self._records.means())
-        count = len(self._records) * self.config.batch_size * self.config.n_frames
-        rate = count / (time.monotonic() - self._clock)
-        self._records.clear()
-        self._clock = time.monotonic()
-        if self.rank > 0:
-            return
-        lr = self.optimiser.lr()
-        self._log.write(step=self.step, nll=nll, kl=kl, lr=lr, frames_per_second=rate)
-        bar.set_postfix_str(
-            f"nll {nll:.4g}, kl {kl:.3g} nats/frame, {rate:.0f} frames/s"
-        )
+        words = self._reports.write(self.step, self.optimiser.lr(), self.data)
+        if words is not None:
+            bar.set_postfix_str(words)
 
     def _validate(self, bar: Any) -> None:
         if self.validation is None or self.rank > 0:
@@ -349,14 +318,14 @@ class Trainer:
             self._kept.keep_as_best()
         if self.validation.then is not None:
             self.validation.then(self)
-        self._clock = time.monotonic()
+        self._reports.start_clock()
 
     def _preview(self) -> None:
         if self.validation is None or self.validation.preview is None or self.rank > 0:
             return
         self._statistics.refit(self.step)
         self.validation.preview(self)
-        self._clock = time.monotonic()
+        self._reports.start_clock()
 
     def save(self) -> None:
         """Write the checkpoint, and everything that the run needs to go on.
@@ -370,7 +339,7 @@ class Trainer:
         CheckpointError
             If the file cannot be written; the earlier one is unharmed.
         """
-        self._check_finite()
+        self._reports.check_finite(self.data)
         if self.rank > 0:
             return
         self._write()
@@ -378,15 +347,11 @@ class Trainer:
     def _write(self) -> None:
         check_weights(self.svg, self.step, self.checkpoint_path)
         self._statistics.refit(self.step)
-        cuda = self.device.type == "cuda"
         state = {
             "config": dataclasses.asdict(self.config),
             "data": self.about,
             "step": self.step,
-            "optimiser": self.optimiser.state_dict(),
-            "rng": torch.get_rng_state(),
-            "cuda_rng": torch.cuda.get_rng_state(self.device) if cuda else None,
-            "moving_statistics": self._statistics.moving,
+            **state_of(self.optimiser, self._statistics, self.device),
         }
         self._kept.save(self.svg, state)
 
@@ -408,14 +373,7 @@ class Trainer:
         state = check_state(content, self.checkpoint_path)
         restoring.restore_weights(self.svg, content, self.checkpoint_path)
         with explaining_damage(self.checkpoint_path):
-            self._statistics.moving = checked_statistics(
-                state.get("moving_statistics"), dict(moving_statistics(self.svg))
-            )
-            check_adam(state["optimiser"]["adam"], self.optimiser.optimiser)
-            self.optimiser.load_state_dict(state["optimiser"])
-            torch.set_rng_state(state["rng"])
-            if state["cuda_rng"] is not None and self.device.type == "cuda":
-                torch.cuda.set_rng_state(state["cuda_rng"], self.device)
+            take_up(state, self.svg, self.optimiser, self._statistics)
         self.step = state["step"]
         self._kept.best = state.get("best_bound", math.inf)
         if self.rank == 0:

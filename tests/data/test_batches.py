@@ -14,7 +14,8 @@ from torch.utils.data import DataLoader
 from svg_pyro import ConfigError, DataError
 from svg_pyro.data import MovingMNIST
 from svg_pyro.data.base import ClipDataset
-from svg_pyro.data.batches import batch_of, batches
+from svg_pyro.data.batches import batch_of
+from svg_pyro.data.read_ahead import batches
 
 
 class Numbers(ClipDataset):
@@ -134,7 +135,7 @@ import sys
 sys.path[:0] = {path}
 from test_batches import Numbers
 from svg_pyro import SVGError
-from svg_pyro.data.batches import batches
+from svg_pyro.data.read_ahead import batches
 try:
     list(batches(Numbers(4), 2, range(2), workers=1))
 except SVGError as error:

@@ -13,7 +13,7 @@ import pytest
 
 from svg_pyro.data import BairPush
 from svg_pyro.data.bair.tfrecord import encode_example, write_records
-from svg_pyro.data.download import fetch
+from svg_pyro.data.download import archives
 from svg_pyro.data.download.published import download_bair, download_kth
 from svg_pyro.errors import DataError
 
@@ -165,11 +165,11 @@ def test_members_outside_the_folder_are_refused(tmp_path, monkeypatch, name, fil
 
 
 def test_the_own_member_check_lets_plain_files_through(tmp_path):
-    fetch._check_member(tarfile.TarInfo("softmotion30_44k/train/a"), tmp_path)
+    archives._check_member(tarfile.TarInfo("softmotion30_44k/train/a"), tmp_path)
     link = tarfile.TarInfo("link")
     link.type, link.linkname = tarfile.SYMTYPE, "/etc"
     with pytest.raises(tarfile.TarError, match="neither a file nor a folder"):
-        fetch._check_member(link, tmp_path)
+        archives._check_member(link, tmp_path)
 
 
 def test_another_archive_is_refused(tmp_path, archive):

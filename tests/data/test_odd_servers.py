@@ -10,9 +10,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from svg_pyro.data.download import fetch as fetching
-from svg_pyro.data.download import published
-from svg_pyro.data.download.fetch import fetch, sole_writer, unpack
+from svg_pyro.data.download import disk, published
+from svg_pyro.data.download.archives import unpack
+from svg_pyro.data.download.disk import sole_writer
+from svg_pyro.data.download.fetch import fetch
 from svg_pyro.errors import DataError
 
 DATA = bytes(range(256)) * 40
@@ -132,7 +133,7 @@ def test_the_published_archive_of_bair_has_its_checksum_and_a_mirror_none(
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from svg_pyro.data.download.fetch import unpack
+from svg_pyro.data.download.archives import unpack
 def extract(archive, folder):
     (folder / "things").mkdir()
     (folder / "things" / "first").write_text("half")
@@ -161,12 +162,12 @@ def test_a_kill_while_unpacking_leaves_no_folder_for_ever(tmp_path):
 def test_a_second_process_waits_for_the_first(tmp_path, monkeypatch, capsys):
     waits = []
 
-    class Busy(fetching.FolderLock):
+    class Busy(disk.FolderLock):
         def acquire(self, *, wait=0.0):
             waits.append(wait)
             return wait == -1
 
-    monkeypatch.setattr(fetching, "FolderLock", Busy)
+    monkeypatch.setattr(disk, "FolderLock", Busy)
     with sole_writer(tmp_path):
         pass
     assert waits == [0.0, -1] and "waiting for another" in capsys.readouterr().out

@@ -15,8 +15,9 @@ from svg_pyro.commands.benchmarks.tables import Row, rate
 from svg_pyro.data import KTH, BairPush, MovingMNIST, VideoFolder
 from svg_pyro.data.bair.tfrecord import encode_example, write_records
 from svg_pyro.data.base import ClipDataset
-from svg_pyro.data.batches import Batch, batches
+from svg_pyro.data.batches import Batch
 from svg_pyro.data.digits import load_scikit_digits
+from svg_pyro.data.read_ahead import batches
 
 # What is asked of each: frames a second, or clips.
 TARGETS = {"Moving MNIST": 20_000, "BAIR": 12 * 5_000, "KTH": 5_000}

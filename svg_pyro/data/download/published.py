@@ -6,15 +6,10 @@ from urllib.parse import urlsplit
 
 from svg_pyro.data.bair import dataset as bair
 from svg_pyro.data.bair.tfrecord import RecordFile, read_features, scan_records
-from svg_pyro.data.download.fetch import (
-    extract_tar,
-    extract_zip,
-    fetch,
-    make_folder,
-    sole_writer,
-    unpack,
-)
-from svg_pyro.data.videos import kth
+from svg_pyro.data.download.archives import extract_tar, extract_zip, unpack
+from svg_pyro.data.download.disk import make_folder, sole_writer
+from svg_pyro.data.download.fetch import fetch
+from svg_pyro.data.videos import kth_files as kth
 from svg_pyro.errors import DataError
 
 BAIR_URL = "http://rail.eecs.berkeley.edu/datasets/bair_robot_pushing_dataset_v0.tar"

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from svg_pyro.data.bair.tfrecord import encode_example, write_records
-from svg_pyro.data.download.fetch import make_folder
+from svg_pyro.data.download.disk import make_folder
 from svg_pyro.data.simulated_push.camera import CAMERAS
 from svg_pyro.data.simulated_push.renderer import render
 from svg_pyro.data.simulated_push.simulator import simulate

@@ -6,7 +6,7 @@ import torch
 
 from svg_pyro.data.base import ClipDataset
 from svg_pyro.data.videos.first_frames import first_frames
-from svg_pyro.data.videos.folder import find_sources
+from svg_pyro.data.videos.search import find_sources
 
 
 class ArrayClips(ClipDataset):

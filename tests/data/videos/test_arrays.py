@@ -10,7 +10,8 @@ import pytest
 from support.video_files import coded, numbers
 
 from svg_pyro.data.videos.decode import Source, decode
-from svg_pyro.data.videos.folder import VideoFolder, find_sources
+from svg_pyro.data.videos.folder import VideoFolder
+from svg_pyro.data.videos.search import find_sources
 from svg_pyro.errors import DataError
 
 

@@ -14,8 +14,9 @@ from PIL import Image
 from svg_pyro.commands import sources
 from svg_pyro.data.base import clip_rng
 from svg_pyro.data.download.published import KTH_URL
-from svg_pyro.data.videos import kth
-from svg_pyro.data.videos.kth import ACTIONS, KTH, find_videos, read_intervals
+from svg_pyro.data.videos import kth_files
+from svg_pyro.data.videos.kth import KTH
+from svg_pyro.data.videos.kth_files import ACTIONS, find_videos, read_intervals
 from svg_pyro.errors import DataError
 
 PREFACE = """
@@ -292,7 +293,7 @@ def test_links_that_lead_round_and_hidden_folders(tmp_path):
     write_avi(tmp_path / "walking" / "person01_walking_d1_uncomp.avi", 3)
     write_avi(tmp_path / ".walking.7.part" / "person02_walking_d1_uncomp.avi", 3)
     (tmp_path / "walking" / "up").symlink_to(tmp_path)
-    assert [p.suffix for p in kth._files(tmp_path)] == [".avi"]
+    assert [p.suffix for p in kth_files._files(tmp_path)] == [".avi"]
     (video,) = find_videos(tmp_path)
     assert (video.person, video.action, video.scenario) == (1, "walking", 1)
     assert video.path == tmp_path / "walking" / "person01_walking_d1_uncomp.avi"

@@ -14,7 +14,8 @@ from support.places import SHARED
 from support.video_files import coded, folder_of, numbers, write_video
 
 from svg_pyro.data.videos import frame_store
-from svg_pyro.data.videos.folder import VideoFolder, find_sources
+from svg_pyro.data.videos.folder import VideoFolder
+from svg_pyro.data.videos.search import find_sources
 from svg_pyro.errors import DataError
 
 REAL = SHARED / "data" / "videos"
