@@ -27,8 +27,8 @@ from svg_pyro.errors import ConfigError
 from svg_pyro.evaluation.part_scores import PartSettings, part_scores
 from svg_pyro.model.checkpoint import load
 from svg_pyro.model.parts import check_names
-from svg_pyro.model.pretrained import take_what_fits
 from svg_pyro.model.svg import SVG
+from svg_pyro.model.transfer import take_what_fits
 from svg_pyro.training.trainer import Trainer
 
 ROWS = "rows.jsonl"

@@ -14,7 +14,7 @@ from svg_pyro.data import MovingMNIST
 from svg_pyro.errors import ConfigError, EvaluationError
 from svg_pyro.evaluation import ModelCandidate
 from svg_pyro.evaluation import paper as analysis
-from svg_pyro.metrics.curves import Estimate
+from svg_pyro.metrics.estimates import Estimate
 from svg_pyro.model.svg import SVG
 from svg_pyro.plots import paper as figures
 from svg_pyro.plots.strips import draw_gif, draw_strip, rows_of

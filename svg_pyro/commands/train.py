@@ -24,8 +24,8 @@ from svg_pyro.commands.trained_on import check_same_clips, options_of
 from svg_pyro.config import SVGConfig, TrainingConfig
 from svg_pyro.data.batches import Batch
 from svg_pyro.model.checkpoint import load
-from svg_pyro.model.pretrained import start_from
 from svg_pyro.model.svg import SVG
+from svg_pyro.model.transfer import start_from
 from svg_pyro.plots.training import draw_training
 from svg_pyro.training.log import TRACKERS, Tracker
 from svg_pyro.training.trainer import Trainer

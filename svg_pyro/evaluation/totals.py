@@ -6,7 +6,8 @@ from typing import Any
 import torch
 
 from svg_pyro.metrics import PROTOCOLS, Estimate
-from svg_pyro.metrics.curves import KINDS, CurveTotal
+from svg_pyro.metrics.curves import KINDS
+from svg_pyro.metrics.estimates import CurveTotal
 
 
 class ScoreTotals:

@@ -6,7 +6,7 @@ compare by networks whose weights are given by path.
 """
 
 from svg_pyro.metrics.calibration import Calibration, CalibrationSummary
-from svg_pyro.metrics.curves import Curves, Estimate
+from svg_pyro.metrics.curves import Curves
 from svg_pyro.metrics.ensembles import (
     crps,
     diversity,
@@ -14,6 +14,7 @@ from svg_pyro.metrics.ensembles import (
     reliability,
     spread_skill,
 )
+from svg_pyro.metrics.estimates import Estimate
 from svg_pyro.metrics.fvd import Fvd, frechet_distance
 from svg_pyro.metrics.images import FrameScores, clip_mse, psnr, ssim
 from svg_pyro.metrics.lpips import Lpips

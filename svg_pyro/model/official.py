@@ -12,8 +12,8 @@ import torch
 from svg_pyro.config import SVGConfig
 from svg_pyro.errors import CheckpointError, ConfigError
 from svg_pyro.model.official_pickle import StandIn, read_content, tensors_of
-from svg_pyro.model.pretrained import check_tensors
 from svg_pyro.model.svg import SVG
+from svg_pyro.model.transfer import check_tensors
 from svg_pyro.util.files import written_beside
 
 PARTS = ("encoder", "decoder", "frame_predictor", "posterior")

@@ -9,9 +9,9 @@ import torch
 
 from svg_pyro.config import SVGConfig
 from svg_pyro.errors import CheckpointError, ConfigError, SVGError
-from svg_pyro.model.pretrained import check_tensors
 from svg_pyro.model.registry import names, registered
 from svg_pyro.model.svg import SVG
+from svg_pyro.model.transfer import check_tensors
 from svg_pyro.model.types import Part
 from svg_pyro.util.words import one_line
 

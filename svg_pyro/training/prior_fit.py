@@ -17,8 +17,8 @@ from svg_pyro.model.divergence import kl_at, kl_bound
 from svg_pyro.model.features import encode
 from svg_pyro.model.inference import posterior_of
 from svg_pyro.model.inputs import with_action
-from svg_pyro.model.pretrained import take_what_fits
 from svg_pyro.model.svg import SVG
+from svg_pyro.model.transfer import take_what_fits
 from svg_pyro.util.checks import check_whole
 from svg_pyro.util.progress import progress
 

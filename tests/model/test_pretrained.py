@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 
 import svg_pyro
 from svg_pyro import SVG, CheckpointError, SVGConfig
-from svg_pyro.model import pretrained
+from svg_pyro.model import pretrained, transfer
 
 CONFIG = SVGConfig(channels=1, width=2, g_dim=5, z_dim=2, rnn_size=6, n_past=2)
 
@@ -123,11 +123,11 @@ def test_a_model_starts_from_other_weights(folder):
     _, svg = folder
     torch.manual_seed(1)
     other = SVG(CONFIG)
-    pretrained.start_from(other, svg)
+    transfer.start_from(other, svg)
     assert torch.equal(other.encoder.head[0].weight, svg.encoder.head[0].weight)
     wider = SVG(replace(CONFIG, z_dim=3))
     before = {k: v.clone() for k, v in wider.state_dict().items()}
-    said = message(lambda: pretrained.start_from(wider, svg))
+    said = message(lambda: transfer.start_from(wider, svg))
     assert "other shapes" in said and "of 97 tensors 88 fit" in said
     for name, value in wider.state_dict().items():
         assert torch.equal(value, before[name]), name  # nothing half-loaded

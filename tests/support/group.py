@@ -206,7 +206,9 @@ def their_runs(rank, root):
     )
     states, terms = [], []
     one_step, add = whole.svi.step, whole._records.add
-    whole.svi.step = lambda x: states.append(torch.get_rng_state()) or one_step(x)
+    whole.svi.step = lambda x, **options: (
+        states.append(torch.get_rng_state()) or one_step(x, **options)
+    )
     whole._records.add = lambda *record: terms.append(record[-1]) or add(*record)
     found["done"] = whole.run()
     found["weights"] = whole.svg.state_dict()

@@ -142,7 +142,7 @@ def test_chunks_and_recomputation_need_less_memory(tiny):
 def test_out_of_memory_is_one_line(tiny, tmp_path):
     run = trainer(tiny, tmp_path)
     free, _ = torch.cuda.mem_get_info()
-    run.svi.step = lambda frames: torch.empty(2 * free, device="cuda")
+    run.svi.step = lambda frames, **options: torch.empty(2 * free, device="cuda")
     with pytest.raises(TrainingError) as error:
         run.run()
     message = str(error.value)

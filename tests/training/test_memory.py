@@ -184,7 +184,13 @@ def test_out_of_memory_names_the_settings(tiny, tmp_path, step, saved):
     trainer = Trainer(SVG(tiny), Squares(), training, tmp_path)
     trainer._at_intervals = lambda bar: saved and trainer.save()
     one_step = trainer.svi.step
-    trainer.svi.step = lambda x: (step if trainer.step == 1 else one_step)(x)
+
+    def second_fails(frames, **options):
+        if trainer.step == 1:
+            return step(frames)
+        return one_step(frames, **options)
+
+    trainer.svi.step = second_fails
     with pytest.raises(TrainingError) as error:
         trainer.run()
     message = str(error.value)
@@ -198,7 +204,7 @@ def test_out_of_memory_names_the_settings(tiny, tmp_path, step, saved):
 
 def test_other_errors_are_left_alone(tiny, tmp_path):
     trainer = Trainer(SVG(tiny), Squares(), SHORT, tmp_path)
-    trainer.svi.step = lambda frames: torch.zeros(2) @ torch.zeros(3)
+    trainer.svi.step = lambda frames, **options: torch.zeros(2) @ torch.zeros(3)
     with pytest.raises(RuntimeError, match="size") as error:
         trainer.run()
     assert not isinstance(error.value, TrainingError)
