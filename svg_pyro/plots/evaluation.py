@@ -151,7 +151,9 @@ def draw_latents(results: EvaluationResults, path: str | Path) -> bool:
     ]
     if not bounded:
         return False
-    figure, (axes,) = new_figure(1, 2, row_height=2.3)
+    # A KL that is sampled has no value for each dimension.
+    by_unit = any(kl.per_unit is not None for _, _, kl in bounded)
+    figure, (axes,) = new_figure(1, 1 + by_unit, row_height=2.3)
     for colour, _, kl in bounded:
         frames = range(2, 2 + len(kl.per_step))
         axes[0].plot(frames, kl.per_step, color=colour)
@@ -160,7 +162,9 @@ def draw_latents(results: EvaluationResults, path: str | Path) -> bool:
             axes[1].plot(range(1, 1 + len(units)), units, ".-", color=colour)
     axes[0].set(title="KL(q || p) [nats/frame]", xlabel="frame")
     axes[0].set_ylim(bottom=0)
-    axes[1].set(title="the same by latent dimension", xlabel=_DIMENSION, yscale="log")
+    if by_unit:
+        title = "the same by latent dimension"
+        axes[1].set(title=title, xlabel=_DIMENSION, yscale="log")
     handles = [_line(colour, _words(candidate)) for colour, candidate, _ in bounded]
     _finish(figure, axes, path, handles)
     return True

@@ -21,7 +21,7 @@ CONTEXT = (0, 158, 115)
 TRUTH = (0, 114, 178)
 PREDICTED = (213, 94, 0)
 
-_MEANINGS = {CONTEXT: "given", TRUTH: "true future", PREDICTED: "predicted"}
+_MEANINGS = {CONTEXT: "context", TRUTH: "true future", PREDICTED: "predicted"}
 
 _EDGE = 2  # pixels of the coloured frame
 _GAP = 2

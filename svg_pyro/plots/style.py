@@ -104,7 +104,7 @@ def model_words(config: Mapping[str, Any] | None) -> str:
     if config is None:
         return "baseline"
     prior = config.get("prior")
-    return _MODELS.get(str(prior), f"SVG, prior {prior}")
+    return _MODELS.get(str(prior), f"SVG with {prior} prior")
 
 
 def spelled_out(name: str) -> str:

@@ -277,6 +277,21 @@ def test_figures_show_every_curve_whole(folder, monkeypatch, tmp_path):
             assert low <= np.nanmin(values) and np.nanmax(values) <= high
 
 
+def test_a_kl_that_was_sampled_has_no_panel_of_dimensions(
+    folder, monkeypatch, tmp_path
+):
+    drawn, results = [], read_results(folder / "results.json")
+    monkeypatch.setattr(evaluation_plots, "_finish", lambda *a: drawn.extend(a[1]))
+    first, *_ = results.candidates
+    kl = dataclasses.replace(first.likelihood.kl, per_unit=None)
+    bounded = dataclasses.replace(first.likelihood, kl=kl)
+    first = dataclasses.replace(first, likelihood=bounded)
+    results = dataclasses.replace(results, candidates=(first,))
+    assert evaluation_plots.draw_latents(results, tmp_path / "x.svg")
+    (axis,) = drawn
+    assert "KL(q || p)" in axis.get_title()
+
+
 def browse(*flags):
     command = [
         CHROMIUM,
