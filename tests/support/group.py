@@ -205,11 +205,11 @@ def their_runs(rank, root):
         mine / "whole", validation=Validation(torch.stack([Squares().clip(0)] * 2))
     )
     states, terms = [], []
-    one_step, add = whole.svi.step, whole._records.add
+    one_step, add = whole.svi.step, whole._reports.add
     whole.svi.step = lambda x, **options: (
         states.append(torch.get_rng_state()) or one_step(x, **options)
     )
-    whole._records.add = lambda *record: terms.append(record[-1]) or add(*record)
+    whole._reports.add = lambda *record: terms.append(record[-1]) or add(*record)
     found["done"] = whole.run()
     found["weights"] = whole.svg.state_dict()
     found |= {"clips": whole.data.seen, "states": states, "terms": terms}
