@@ -166,8 +166,8 @@ def _run(path: Path) -> None:
         loader.exec_module(module)
     except SVGError as error:
         raise ConfigError(f"{path}: {error}", advice=_ADVICE) from error
-    # A user's file can fail in any way.
-    except Exception as error:
+    # A user's file can fail in any way, and may be a program that ends itself.
+    except (Exception, SystemExit) as error:
         raise ConfigError(
             f"{path} cannot be run: {_where(error, path)}{type(error).__name__}: "
             f"{error}",
@@ -175,7 +175,7 @@ def _run(path: Path) -> None:
         ) from error
 
 
-def _where(error: Exception, path: Path) -> str:
+def _where(error: BaseException, path: Path) -> str:
     """The line of the file in which it failed, where that is known."""
     frames = traceback.extract_tb(error.__traceback__)
     lines = [frame.lineno for frame in frames if frame.filename == str(path)]

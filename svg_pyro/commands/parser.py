@@ -11,15 +11,16 @@ import dataclasses
 import difflib
 import io
 import math
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TextIO, TypeVar
 
 from svg_pyro.commands.fields import Field, fields_of, flag_of
 from svg_pyro.errors import ConfigError, SVGError
 from svg_pyro.util.memory import is_exhausted
-from svg_pyro.util.words import one_line, shortened, shown
+from svg_pyro.util.words import one_line, printable, shortened, shown
 
 _T = TypeVar("_T")
 # More than anything is counted to here; beyond it sums of bytes no longer fit.
@@ -216,8 +217,13 @@ class _Finder(argparse.ArgumentParser):
 def _read_mapping(path: str) -> dict[object, object]:
     import yaml  # type: ignore[import-untyped]  # its types are another package
 
+    keys: list[str] = []
     try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        loader = yaml.SafeLoader(Path(path).read_text(encoding="utf-8"))
+        node = loader.get_single_node()
+        content = None if node is None else loader.construct_document(node)
+        if isinstance(content, dict):
+            keys = [str(key.value).replace("-", "_") for key, _ in node.value]
     # Numbers and dates that are none are a ValueError, deep nesting a RecursionError.
     except (yaml.YAMLError, ValueError, RecursionError, OverflowError) as error:
         raise ConfigError(f"{path}: is not YAML ({one_line(error)})") from error
@@ -226,6 +232,9 @@ def _read_mapping(path: str) -> dict[object, object]:
             f"{path}: holds no mapping; write a flag and its value a line, for "
             "instance steps: 500"
         )
+    for place, key in enumerate(keys):
+        if key in keys[:place]:
+            raise ConfigError(f"{path}: gives {shown(key)} twice; give it once")
     return content
 
 
@@ -241,10 +250,18 @@ def one_line_errors() -> Iterator[None]:
             stream.reconfigure(errors="backslashreplace")
     try:
         yield
+        if sys.stdout is not None:
+            sys.stdout.flush()  # else it fails after the last line here
     except SVGError as error:
         names = (_FLAG_NAMES.get(name, name) for name in error.advice)
         flags = ", ".join(flag_of(name) for name in names)
         _leave(f"{error} (see {flags})" if flags else str(error), 2)
+    except BrokenPipeError as error:
+        _leave(
+            "what reads this command's output has ended, and the command with it; the "
+            f"files written so far are whole ({error.strerror})",
+            141,
+        )
     except OSError as error:
         name = one_line(error.filename or "file system")
         _leave(f"{name}: {error.strerror or error}", 2)
@@ -261,6 +278,22 @@ def one_line_errors() -> Iterator[None]:
 
 
 def _leave(message: str, status: int) -> NoReturn:
-    line = "error: " + " ".join(message.split())
-    print(shortened(line, _LINE), file=sys.stderr)
+    line = "error: " + printable(" ".join(message.split()))
+    with contextlib.suppress(OSError):
+        print(shortened(line, _LINE), file=sys.stderr, flush=True)
+    for stream in (sys.stdout, sys.stderr):
+        _let_go(stream)
     sys.exit(status)
+
+
+def _let_go(stream: TextIO | None) -> None:
+    """Let what can no longer be written go nowhere: Python would say so at its end."""
+    if stream is None:
+        return
+    try:
+        stream.flush()
+    except OSError:
+        with contextlib.suppress(OSError, ValueError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)

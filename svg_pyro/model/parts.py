@@ -1,6 +1,9 @@
 """The parts of a model: made by the names in a configuration, or given as objects."""
 
+import inspect
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from torch import nn
 
@@ -82,6 +85,19 @@ def check_names(config: SVGConfig) -> None:
     _check_size(config)
 
 
+def _check_call(
+    kind: str, name: str, factory: Callable[..., Any], arguments: tuple[object, ...]
+) -> None:
+    """Refuse a part that cannot be called as its kind is; what it raises is its own."""
+    try:
+        inspect.signature(factory).bind(*arguments)
+    except TypeError as error:
+        raise ConfigError(
+            f"the {kind} {name!r} cannot be made: it is called with the configuration "
+            f"and {len(arguments) - 1} more ({error}); see svg_pyro.register"
+        ) from error
+
+
 def make_parts(
     config: SVGConfig,
     *,
@@ -111,7 +127,9 @@ def make_parts(
             return released(_instance(kind, given))
         if name in _OVER_MAPS.values():
             arguments = (shape,)
-        return registered(kind, name)(config, *arguments)
+        factory = registered(kind, name)
+        _check_call(kind, name, factory, (config, *arguments))
+        return factory(config, *arguments)
 
     if backbone is not None:
         backbone = (
@@ -124,8 +142,10 @@ def make_parts(
     observed = part("observation", observation, shape)
     extra = observed.extra_channels
     if backbone is None:
-        names["backbone"] = part_name(config, "backbone")
-        encoder, decoder = registered("backbone", names["backbone"])(config, extra)
+        names["backbone"] = name = part_name(config, "backbone")
+        factory = registered("backbone", name)
+        _check_call("backbone", name, factory, (config, extra))
+        encoder, decoder = factory(config, extra)
     else:
         encoder, decoder = (released(network) for network in backbone)
         names["backbone"] = type(encoder).__name__

@@ -4,9 +4,15 @@
 def one_line(text: object, most: int = 120) -> str:
     """`text` in one line of ASCII, cut where it is longer than `most` characters."""
     line = " ".join(str(text).split()).encode("ascii", "backslashreplace").decode()
-    # A control character may clear the screen, or forge a line.
-    line = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in line)
+    line = printable(line)
     return line if len(line) <= most else line[: most - 3] + "..."
+
+
+def printable(line: str) -> str:
+    """`line` with escapes for what may clear the screen, or forge a line."""
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape").decode() for c in line
+    )
 
 
 def shortened(line: str, most: int) -> str:

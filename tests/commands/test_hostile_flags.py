@@ -1,5 +1,9 @@
 """Values that no flag can mean: one line that names the flag, nothing written."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -95,3 +99,32 @@ def test_lengths_of_clips_are_checked_before_videos_are_decoded(folder):
             min_frames=9,
         )
     assert not (folder / "cache").exists()
+
+
+@pytest.mark.parametrize(
+    "target, status, words",
+    [
+        ("pipe", 141, "what reads this command's output has ended"),
+        ("/dev/full", 2, "No space left on device"),
+    ],
+)
+@pytest.mark.skipif(sys.platform != "linux", reason="has no /dev/full")
+def test_output_that_nobody_takes_is_one_line(target, status, words):
+    """In a process of its own, whose streams Python closes at its end."""
+    command = [sys.executable, "-c", "import svg_pyro.__main__ as m; m.main(['-h'])"]
+    if target == "pipe":
+        reader, writer = os.pipe()
+        os.close(reader)
+    else:
+        writer = os.open(target, os.O_WRONLY)
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True)
+    os.close(writer)
+    (line,) = done.stderr.splitlines()
+    assert (done.returncode, words in line) == (status, True), line
+
+
+def test_a_name_cannot_clear_the_screen(capsys):
+    with pytest.raises(SystemExit), one_line_errors():
+        raise svg_pyro.DataError("\x1b[2J\u202e фильм.mp4: broken")
+    line = capsys.readouterr().err
+    assert line == "error: \\x1b[2J\\u202e фильм.mp4: broken\n"

@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 import svg_pyro
 from svg_pyro import SVG, CheckpointError, SVGConfig
@@ -160,6 +161,7 @@ def test_a_part_that_was_given_as_an_object_is_found_by_its_class(tmp_path):
         ("x = 1\n", "registers no part; write @svg_pyro.register(kind, name)"),
         ("x = 1\nx.y\n", "cannot be run: line 2: AttributeError: 'int' object"),
         ("def f(:\n", "cannot be run: SyntaxError"),
+        ("import sys\nsys.exit(3)\n", "cannot be run: line 2: SystemExit: 3"),
         (
             "import svg_pyro\n@svg_pyro.register('prior', 'learned')\nclass A: ...\n",
             "the name 'learned' of a prior is taken",
@@ -203,3 +205,12 @@ def test_commands_of_planning_and_serving_take_files_of_parts_too(
     with pytest.raises(SystemExit):
         command([*words, *parts(tmp_path / "mine.py")])
     assert "registers no part" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_part_that_cannot_be_called_as_its_kind_is_says_so(tiny):
+    with registry.restored():
+        svg_pyro.register("prior", "of no arguments")(lambda: nn.Identity())
+        with pytest.raises(
+            svg_pyro.ConfigError, match="is called with the configuration"
+        ):
+            SVG(dataclasses.replace(tiny, prior="of no arguments"))

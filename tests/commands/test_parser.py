@@ -96,6 +96,8 @@ def test_a_file_gives_flags_and_the_command_line_wins(tmp_path):
         ("mode: bottom", "choose one of ['both', 'top']"),
         ("- heat", "holds no mapping"),
         ("heat: [", "is not YAML"),
+        ("heat: 100\nheat: 200", "gives 'heat' twice; give it once"),
+        ("z-dim: 3\nz_dim: 4", "gives 'z_dim' twice; give it once"),
     ],
 )
 def test_a_wrong_file_ends_in_one_line(tmp_path, capsys, content, words):
