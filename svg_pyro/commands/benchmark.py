@@ -67,17 +67,17 @@ class BenchmarkOptions:
         Of our convolutions; the baseline's are in float32. Without it float32, and bf16
         where it is faster.
     repeats : int
-        Counted rounds.
+        Times that each work is measured.
     num_samples : int
         Futures of "generate".
     steps : int
-        Of "precision".
+        Training steps of "precision".
     seeds : int
-        Of "precision".
+        Trainings of each precision in "precision".
     device : str or None
         cuda or cpu; without it cuda where there is one.
     json : str or None
-        File to write the figures to.
+        File to write the numbers to.
     """
 
     work: tuple[str, ...] = option((), kind="positional", metavar="WORK")

@@ -92,8 +92,12 @@ class ComparePartsOptions:
         Folder of simulated pushes, which are made there.
     simulated_clips : int
         Simulated pushes to train on.
-    width, rnn_size, batch_size : int or None
-        Instead of the preset's.
+    width : int or None
+        Filters of the encoder's first stage; without it the preset's.
+    rnn_size : int or None
+        Width of every recurrent network; without it the preset's.
+    batch_size : int or None
+        Clips in a step; without it the preset's.
     out : str
         Folder of the rows and of the trainings.
     table : bool

@@ -43,8 +43,8 @@ class HandOptions:
         Futures of each clip.
     seed : int
         Of the futures.
-    out : str or None
-        JSON file to write the figures to.
+    json : str or None
+        File to write the numbers to.
     device : str or None
         cuda or cpu; without it cuda where there is one.
     """
@@ -55,7 +55,7 @@ class HandOptions:
     horizon: int = option(10, least=1)
     num_samples: int = option(4, least=1)
     seed: int = option(0, least=0)
-    out: str | None = option(None, metavar="FILE")
+    json: str | None = option(None, metavar="FILE")
     device: str | None = None
 
 
@@ -71,8 +71,8 @@ def score_hand(argv: Sequence[str] | None = None, *, prog: str | None = None) ->
         The command's name in its help.
     """
     options = parsed(HandOptions, _DESCRIPTION, argv, prog=prog)
-    if options.out:
-        check_is_no_folder(options.out)
+    if options.json:
+        check_is_no_folder(options.json)
     device = choose_device(options.device)
     svg = svg_pyro.load(options.checkpoint, map_location=device).eval()
     if svg.frame_shape != (3, 64, 64):
@@ -91,5 +91,5 @@ def score_hand(argv: Sequence[str] | None = None, *, prog: str | None = None) ->
     for error in errors:
         last = f"in frame {options.horizon} {error.per_step[-1]:.2f}"
         print(f"{error.name:22} {error.mean:5.2f} +- {error.half_width:.2f}, {last}")
-    if options.out:
-        write_json(options.out, [dataclasses.asdict(error) for error in errors])
+    if options.json:
+        write_json(options.json, [dataclasses.asdict(error) for error in errors])

@@ -61,8 +61,8 @@ class PlanOptions:
     Attributes
     ----------
     checkpoint : str or None
-        checkpoint.pt of a training run with actions; without it there are no plans
-        with a model.
+        checkpoint.pt of a training run with actions, or push-actions, which ships;
+        without it there are no plans with a model.
     tasks : int
         Tasks of each controller.
     controller : tuple of str or None

@@ -62,7 +62,7 @@ def refused(argv, capsys, folder):
         (["compare-parts", "--seeds", "0", "-1"], "--seeds is -1; give 0 or more"),
         (["fit-prior", "model.pt", "--lr", "0"], "lr is 0.0; give a number above 0"),
         (["fit-prior", "model.pt", "--out", "."], ". is a folder; give the name of"),
-        (["hand", "model.pt", "--out", "."], ". is a folder; give the name of a file"),
+        (["hand", "model.pt", "--json", "."], ". is a folder; give the name of a file"),
         (["demo", "--clips", "101"], "--clips is 101; give 100 or less"),
         (["serve", "--port", "65536"], "--port is 65536; give 65535 or less"),
         (["train", "smmnist", "--clip-norm", "nan"], "--clip-norm is nan"),
