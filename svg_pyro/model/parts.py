@@ -1,7 +1,6 @@
 """The parts of a model: made by the names in a configuration, or given as objects."""
 
 import inspect
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,17 +84,24 @@ def check_names(config: SVGConfig) -> None:
     _check_size(config)
 
 
-def _check_call(
-    kind: str, name: str, factory: Callable[..., Any], arguments: tuple[object, ...]
-) -> None:
-    """Refuse a part that cannot be called as its kind is; what it raises is its own."""
+def _made(config: SVGConfig, kind: str, *arguments: object) -> Any:
+    """A part of the configuration's name; what it raises while it is made is its own.
+
+    Raises
+    ------
+    ConfigError
+        When the name is not registered, or cannot be called as its kind is.
+    """
+    name = part_name(config, kind)
+    factory = registered(kind, name)
     try:
-        inspect.signature(factory).bind(*arguments)
+        inspect.signature(factory).bind(config, *arguments)
     except TypeError as error:
         raise ConfigError(
             f"the {kind} {name!r} cannot be made: it is called with the configuration "
-            f"and {len(arguments) - 1} more ({error}); see svg_pyro.register"
+            f"and {len(arguments)} more ({error}); see svg_pyro.register"
         ) from error
+    return factory(config, *arguments)
 
 
 def make_parts(
@@ -127,29 +133,16 @@ def make_parts(
             return released(_instance(kind, given))
         if name in _OVER_MAPS.values():
             arguments = (shape,)
-        factory = registered(kind, name)
-        _check_call(kind, name, factory, (config, *arguments))
-        return factory(config, *arguments)
+        return _made(config, kind, *arguments)
 
     if backbone is not None:
-        backbone = (
-            _instance("backbone", backbone[0]),
-            _instance("backbone", backbone[1]),
-        )
+        encoder, decoder = backbone
+        backbone = _instance("backbone", encoder), _instance("backbone", decoder)
     else:
         _check_size(config)
     shape = _frame_shape(config, backbone)
     observed = part("observation", observation, shape)
-    extra = observed.extra_channels
-    if backbone is None:
-        names["backbone"] = name = part_name(config, "backbone")
-        factory = registered("backbone", name)
-        _check_call("backbone", name, factory, (config, extra))
-        encoder, decoder = factory(config, extra)
-    else:
-        encoder, decoder = (released(network) for network in backbone)
-        names["backbone"] = type(encoder).__name__
-    _check_decoder(decoder, observed)
+    encoder, decoder, names["backbone"] = _backbone(config, backbone, observed)
     stochastic = prior is not None or config.prior != "none"
     names |= {"prior": "none", "guide": "none"}
     return Parts(
@@ -162,6 +155,20 @@ def make_parts(
         names=names,
         frame_shape=shape,
     )
+
+
+def _backbone(
+    config: SVGConfig, given: tuple[nn.Module, nn.Module] | None, observation: Part
+) -> tuple[Part, Part, str]:
+    """Encoder, decoder and their name."""
+    if given is None:
+        name = part_name(config, "backbone")
+        encoder, decoder = _made(config, "backbone", observation.extra_channels)
+    else:
+        encoder, decoder = (released(network) for network in given)
+        name = type(encoder).__name__
+    _check_decoder(decoder, observation)
+    return encoder, decoder, name
 
 
 def _predictor(

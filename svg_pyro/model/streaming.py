@@ -15,6 +15,7 @@ from svg_pyro.model.decoding import Source, decode_next, source_of
 from svg_pyro.model.divergence import closed_form_kl
 from svg_pyro.model.inputs import check_action, join, with_action, with_action_before
 from svg_pyro.model.skips import last_skip_frame
+from svg_pyro.model.types import Distribution
 from svg_pyro.util.modes import evaluating
 
 
@@ -200,15 +201,10 @@ def _observed(
     prior, prior_state = _prior(svg, seen, state)
     posterior_state, kl, log_ratio = None, None, None
     if prior is not None:
-        posterior, posterior_state = latents(
-            "guide",
-            svg.posterior(with_action(svg, h, action), state.posterior),
-            svg.config.z_dim,
-        )
+        given = svg.posterior(with_action(svg, h, action), state.posterior)
+        posterior, posterior_state = latents("guide", given, svg.config.z_dim)
         z = posterior.sample() if z is None else z.unsqueeze(-2)
-        log_ratio = (posterior.log_prob(z) - prior.log_prob(z)).squeeze(-1)
-        closed = closed_form_kl(posterior, prior)
-        kl = log_ratio if closed is None else closed.squeeze(-1)
+        log_ratio, kl = _divergences(posterior, prior, z)
     g, predictor_state = svg.frame_predictor(_inputs(seen, z), state.predictor)
     decoded, mean, _ = decode_next(svg, g, state.scored_skips, _source(state))
     _, extra = svg.observation.split(decoded)
@@ -236,6 +232,15 @@ def _observed(
         log_weight=-nll if log_ratio is None else -nll - log_ratio,
         z=None if z is None else z.squeeze(-2),
     )
+
+
+def _divergences(
+    posterior: Distribution, prior: Distribution, z: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The draw's log q(z) - log p(z), and the KL: in closed form if there is one."""
+    log_ratio = (posterior.log_prob(z) - prior.log_prob(z)).squeeze(-1)
+    closed = closed_form_kl(posterior, prior)
+    return log_ratio, log_ratio if closed is None else closed.squeeze(-1)
 
 
 def _imagined(

@@ -77,50 +77,50 @@ def forgotten():
             registry.forget(kind, name)
 
 
-@pytest.mark.slow
-def test_a_checkpoint_with_own_parts_loads_in_every_command(
-    trained, video, tmp_path, capsys
-):
-    push = make_simulated_push(
-        tmp_path / "push", n_train=2, n_test=2, n_frames=6, workers=1
-    )
-    small = ["--n-frames", "4", "--clips", "2", "--repeats", "2"]
+def commands_of(trained, video, folder):
+    """What each command is called with, by its name: functions of more flags."""
     scored = ["--data", "smmnist", "--bundled-digits", "--clips", "2", "--horizon", "2"]
-    commands = {
+    return {
         "train": lambda more: train(
             "smmnist",
-            [*TINY, "--steps", "2", "--resume", "--out", str(tmp_path / "run"), *more],
+            [*TINY, "--steps", "2", "--resume", "--out", str(folder / "run"), *more],
         ),
         "init": lambda more: train(
             "smmnist",
             [
                 *(*TINY, "--steps", "1", "--init", trained),
-                *("--out", str(tmp_path / "init"), *more),
+                *("--out", str(folder / "init"), *more),
             ],
         ),
         "generate": lambda more: generate(
             [
                 *(trained, video, "--horizon", "2", "--shown", "0"),
-                *("--out", str(tmp_path / "futures"), *more),
+                *("--out", str(folder / "futures"), *more),
             ]
         ),
         "surprise": lambda more: score_video(
-            [trained, video, "--out", str(tmp_path / "surprise"), *more]
+            [trained, video, "--out", str(folder / "surprise"), *more]
         ),
         "evaluate": lambda more: evaluate(
             [
                 *(trained, *scored, "--num-samples", "2", "--protocol", "svg"),
-                *("--out", str(tmp_path / "evaluation"), *more),
+                *("--out", str(folder / "evaluation"), *more),
             ]
         ),
         "figures": lambda more: draw_figures(
             [
                 *("rollouts", "--checkpoint", f"own={trained}", "--bundled-digits"),
-                *("--out", str(tmp_path / "figures"), *more),
+                *("--out", str(folder / "figures"), *more),
             ]
         ),
     }
-    for name, command in commands.items():
+
+
+@pytest.mark.slow
+def test_a_checkpoint_with_own_parts_loads_in_every_command(
+    trained, video, tmp_path, capsys
+):
+    for name, command in commands_of(trained, video, tmp_path).items():
         forgotten()
         line = last_error(capsys, command, [])
         assert "is 'fixed-sigma'; choose" in line and "--parts" in line, (name, line)
@@ -134,6 +134,10 @@ def test_a_checkpoint_with_own_parts_loads_in_every_command(
     assert "prior 'memoryless', guide 'two-frames'" in capsys.readouterr().out
     # Its frames are RGB: this model's are grey, which is said after it was loaded.
     forgotten()
+    push = make_simulated_push(
+        tmp_path / "push", n_train=2, n_test=2, n_frames=6, workers=1
+    )
+    small = ["--n-frames", "4", "--clips", "2", "--repeats", "2"]
     line = last_error(
         capsys, compare_elbos, [trained, "--data-root", str(push), *small, *parts()]
     )
