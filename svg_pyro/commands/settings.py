@@ -1,6 +1,7 @@
 """The settings of a training run: from flags and a preset, or from its checkpoint."""
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -196,8 +197,10 @@ def _resumed(
     path = out / "checkpoint.pt"
     content = checkpoint.read(path)
     check_state(content, path)
-    model = dataclasses.asdict(SVGConfig.from_dict(content["config"]))
-    stored = {**model, **content["training"]["config"]}
+    model = SVGConfig.from_dict(content["config"])
+    # With the defaults of fields that an older run does not know.
+    training = TrainingConfig(**content["training"]["config"])
+    stored = {**dataclasses.asdict(model), **dataclasses.asdict(training)}
     for key, value in stored.items():
         given = request.given.get(key, value)
         if given != value and key not in _FREE_ON_RESUME:
@@ -205,11 +208,15 @@ def _resumed(
                 f"--{key.replace('_', '-')} {given} differs from the run in {out}, "
                 f"which has {value}; leave it out, or start a new run"
             )
+    done, asked = content["training"]["step"], request.given.get("steps", math.inf)
+    if asked < done:
+        raise ConfigError(
+            f"--steps is {asked}, and the run in {out} has made {done}; give {done} or "
+            "more"
+        )
     changes = {k: v for k, v in request.given.items() if k in _FREE_ON_RESUME}
     preset = dataclasses.replace(
-        preset,
-        model=SVGConfig.from_dict(content["config"]),
-        training=TrainingConfig(**{**content["training"]["config"], **changes}),
+        preset, model=model, training=dataclasses.replace(training, **changes)
     )
     return preset, _resumed_data(request, content["training"].get("data", {}), out)
 

@@ -1,16 +1,22 @@
 """Values that no flag can mean: one line that names the flag, nothing written."""
 
+import dataclasses
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import svg_pyro
-from svg_pyro import SVG
+from svg_pyro import SVG, TrainingConfig
+from svg_pyro.commands import settings
 from svg_pyro.commands.main import main
 from svg_pyro.commands.parser import one_line_errors
+from svg_pyro.commands.presets import PRESETS
+from svg_pyro.commands.run_folder import RunOptions
+from svg_pyro.commands.settings import RunRequest
 from svg_pyro.data import VideoFolder
 
 GENERATE = ["generate", "model.pt", "video.npy", "--horizon=2", "--num-samples=1"]
@@ -128,3 +134,29 @@ def test_a_name_cannot_clear_the_screen(capsys):
         raise svg_pyro.DataError("\x1b[2J\u202e фильм.mp4: broken")
     line = capsys.readouterr().err
     assert line == "error: \\x1b[2J\\u202e фильм.mp4: broken\n"
+
+
+@pytest.mark.parametrize(
+    "given, words",
+    [
+        ({"own_means": 0.3}, "--own-means 0.3 differs from the run in r"),
+        ({"steps": 4}, "--steps is 4, and the run in r has made 5; give 5 or more"),
+    ],
+)
+def test_a_resumed_run_takes_no_flag_that_it_cannot_follow(
+    tiny, monkeypatch, given, words
+):
+    """`own_means` is not in the checkpoint, as in those of before there was one."""
+    stored = dataclasses.asdict(TrainingConfig(steps=9))
+    del stored["own_means"]
+    content = {
+        "config": dataclasses.asdict(tiny),
+        "training": {"config": stored, "step": 5, "data": {"kind": "smmnist"}},
+    }
+    monkeypatch.setattr(settings.checkpoint, "read", lambda path: content)
+    monkeypatch.setattr(settings, "check_state", lambda content, path: None)
+    options = RunOptions(out="r", resume=True, device="cpu")
+    presets = PRESETS["smmnist"]
+    request = RunRequest("smmnist", options, presets, given, {"kind": "smmnist"})
+    with pytest.raises(svg_pyro.ConfigError, match=words):
+        settings._resumed(request, presets["small"], Path("r"))
