@@ -26,6 +26,13 @@ def share_at(config: TrainingConfig, step: int) -> float:
     """The share of input frames that are the model's own at a step, counted from 0.
 
     0 before `own_means_start`, then rising linearly over `own_means_ramp` steps.
+
+    Parameters
+    ----------
+    config : TrainingConfig
+        Gives these, and the share at the end, `own_means`.
+    step : int
+        0 or more.
     """
     done = (step - config.own_means_start) / config.own_means_ramp
     return config.own_means * min(1.0, max(0.0, done))
@@ -49,6 +56,7 @@ def with_own_means(
     Parameters
     ----------
     svg : SVG
+        The model that is trained.
     frames : torch.Tensor
         Shape ``(B, T, C, H, W)``, values in [0, 1].
     share : float

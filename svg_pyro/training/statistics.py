@@ -122,7 +122,13 @@ class FittedStatistics:
         self.moving: dict[str, torch.Tensor] | None = None
 
     def take_clips(self, data: ClipDataset) -> None:
-        """Take some of the training clips to refit from."""
+        """Take some of the training clips to refit from.
+
+        Parameters
+        ----------
+        data : ClipDataset
+            The training clips; those of its first batch are taken.
+        """
         self.clips = batch_of(data, _STATISTICS_CLIPS, 0, self._config.seed)
 
     def refit(self, step: int) -> None:

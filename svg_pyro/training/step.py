@@ -53,8 +53,7 @@ class LossAndGrads:
     to the gradients: those of -ELBO in nats a frame over all B clips. That is what one
     process gives for the whole batch from the same latents, but for what depends on
     all clips of a forward pass: BatchNorm's statistics and the observation model
-    "optimal-sigma" are
-    those of each chunk.
+    "optimal-sigma" are those of each chunk.
 
     Parameters
     ----------

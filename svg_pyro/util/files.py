@@ -118,6 +118,11 @@ def write_json(path: str | Path, values: Any, **options: Any) -> None:
 def check_is_no_folder(path: str | Path) -> None:
     """Refuse the name of a folder for a file that is written when work is done.
 
+    Parameters
+    ----------
+    path : str or Path
+        The file's name.
+
     Raises
     ------
     ConfigError
@@ -128,7 +133,13 @@ def check_is_no_folder(path: str | Path) -> None:
 
 
 def free_folder(path: str | Path) -> Path:
-    """`path`, or the first of path-2, path-3 ... that is not there or is empty."""
+    """`path`, or the first of path-2, path-3 ... that is not there or is empty.
+
+    Parameters
+    ----------
+    path : str or Path
+        The folder that is wanted; nothing is made.
+    """
     number, path = 1, Path(path)
     folder = path
     while folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):

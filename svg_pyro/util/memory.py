@@ -15,7 +15,7 @@ _EXHAUSTED = (
 
 def is_exhausted(error: BaseException) -> bool:
     """Whether an exception says that there is no memory left, of any device."""
-    # Asked for by a program that has not loaded PyTorch, which then raised nothing.
+    # Programs ask before they load PyTorch, which until then has raised nothing.
     torch = sys.modules.get("torch")
     own = () if torch is None else (torch.cuda.OutOfMemoryError,)
     if isinstance(error, (MemoryError, *own)):
