@@ -179,6 +179,10 @@ def run_training(run: Run, make_clips: MakeClips) -> None:
     report(trainer, validation, test, run.options)
     draw_training(trainer.log_path, run.out / "training.png")
     draw_futures(trainer, test, run.options, "final")
+    print(
+        f"next: svg-pyro generate {run.out} VIDEO (futures of any video), or svg-pyro "
+        f"evaluate {run.out} (scores by published protocols)"
+    )
     print(f"open {_first_picture(run)}")
 
 
