@@ -14,7 +14,12 @@ from svg_pyro.commands.devices import choose_device, warn_of_useless_precision
 from svg_pyro.commands.fields import option
 from svg_pyro.commands.own_parts import parsed_flags
 from svg_pyro.commands.parser import one_line_errors
-from svg_pyro.commands.trained_on import as_trained, preprocessing, trained_on
+from svg_pyro.commands.trained_on import (
+    as_trained,
+    predict_single_clips,
+    preprocessing,
+    trained_on,
+)
 from svg_pyro.config import PRECISIONS
 from svg_pyro.data import find_sources, first_frames
 from svg_pyro.data.videos.decode import FITS, Source
@@ -130,6 +135,12 @@ def generate(argv: Sequence[str] | None = None, *, prog: str | None = None) -> N
     device = choose_device(options.device)
     warn_of_useless_precision(options.precision, device)
     svg = svg_pyro.load(options.checkpoint, map_location=device)
+    if svg.config.action_dim and options.actions is None:
+        raise ConfigError(
+            f"{options.checkpoint}: the model takes actions, {svg.config.action_dim} "
+            "numbers for each step; give them by --actions FILE"
+        )
+    predict_single_clips(svg, options.checkpoint)
     options = as_trained(flags, GenerateOptions, preprocessing(options.checkpoint))
     sampler = Sampler(svg, options.precision, compiled=options.compile)
     sources = find_sources(options.video, layout=options.layout)

@@ -11,6 +11,7 @@ from torch import Tensor
 import svg_pyro
 from svg_pyro import Sampler
 from svg_pyro.commands.demo import CLIPS, held_out_clips
+from svg_pyro.commands.trained_on import predict_single_clips
 from svg_pyro.data import find_sources, first_frames
 from svg_pyro.errors import ConfigError, DataError
 from svg_pyro.evaluation import (
@@ -80,6 +81,8 @@ class Viewer:
         self, models: Sequence[str], device: torch.device, folder: Path
     ) -> None:
         loaded = {name: svg_pyro.load(name, map_location=device) for name in models}
+        for name, svg in loaded.items():
+            predict_single_clips(svg, name)
         for name, svg in loaded.items():
             if svg.config.action_dim:
                 raise ConfigError(

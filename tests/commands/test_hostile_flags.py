@@ -79,6 +79,29 @@ def test_a_value_that_no_flag_can_mean_is_said(folder, capsys, argv, words):
     assert words in refused(argv, capsys, folder)
 
 
+def test_weights_of_the_first_code_predict_a_single_video_and_say_how(
+    tiny, folder, capsys
+):
+    changes = {
+        "skip_from": "before_context",
+        "posterior_start": 2,
+        "batch_norm": "time",
+        "generation_norm": "batch",
+    }
+    svg = SVG(dataclasses.replace(tiny, **changes))
+    svg_pyro.export_official(svg, folder / "first_code.pth")
+    out = ["--shown=0", "--out=o"]
+    main(["generate", "first_code.pth", "video.npy", *GENERATE[3:], *out])
+    assert "BatchNorm takes its running statistics" in capsys.readouterr().out
+    assert np.load("o/video.npz")["futures"].shape == (1, 2, 1, 64, 64)
+
+
+def test_a_model_with_actions_asks_for_them_by_their_flag(tiny, folder, capsys):
+    svg_pyro.save(SVG(dataclasses.replace(tiny, action_dim=3)), "acts.pt")
+    line = refused(["generate", "acts.pt", *GENERATE[2:]], capsys, folder)
+    assert "3 numbers for each step; give them by --actions FILE" in line
+
+
 def test_a_file_of_flags_may_hold_no_zero_byte(folder, capsys):
     (folder / "flags.yaml").write_text('out: "a\\0b"\n')
     line = refused([*GENERATE, "--config", "flags.yaml"], capsys, folder)
