@@ -213,6 +213,7 @@ def _preset(job: _Job, options: ComparePartsOptions) -> RunPreset:
         batch_size=options.batch_size or preset.training.batch_size,
         # Not every part has a KL in closed form: all are trained alike.
         elbo="trace",
+        kl_warmup=min(preset.training.kl_warmup, 2 * job.steps // 3),
         own_means_start=job.steps // 3,
         own_means_ramp=max(1, job.steps // 4),
         validate_every=job.steps,

@@ -121,7 +121,7 @@ def test_the_help_says_meaning_choices_and_default():
 def test_the_help_of_training_has_the_default_of_each_preset():
     text = " ".join(training_parser("bair").format_help().split())
     width = "--width N Filters of the encoder's first stage; the others are multiples"
-    assert f"{width} of it. (default: paper 64, small 8)" in text
+    assert f"{width} of it. (default: paper 64, small 16)" in text
     assert "(default: paper 28, small 10)" in text  # the horizon, of no configuration
     assert "--pixel-skip, --no-pixel-skip" in text
     assert "(default: paper no, small yes)" in text

@@ -70,8 +70,8 @@ def refuse_robot_data(path: str | Path) -> None:
     if found is not None:
         raise DataError(
             f"{found}: is a LeRobot data set, whose episodes would be torn apart when "
-            "read as loose videos; svg_pyro.data.LeRobot reads it, and the command "
-            f"svg-pyro train lerobot {found} (examples/train_lerobot.py) trains on it"
+            "read as loose videos; give it to svg-pyro train lerobot "
+            "(examples/train_lerobot.py), or to svg_pyro.data.LeRobot"
         )
 
 
@@ -82,8 +82,8 @@ def hdf5_words(path: Path) -> str:
         return ""
     what = "it is an HDF5 file" if path.is_file() else f"it holds {len(files)} of HDF5"
     return (
-        f"; {what}, for svg_pyro.data.RobotHDF5 and the command svg-pyro train lerobot "
-        f"{path} (examples/train_lerobot.py)"
+        f"; {what}: give that to svg-pyro train lerobot (examples/train_lerobot.py), "
+        "or to svg_pyro.data.RobotHDF5"
     )
 
 
