@@ -5,6 +5,9 @@ import torch
 
 import svg_pyro
 from svg_pyro import SVG, SVGConfig
+from svg_pyro.commands.presets import PRESETS
+from svg_pyro.commands.run_folder import RunOptions
+from svg_pyro.commands.settings import RunRequest, plan
 from svg_pyro.commands.train import train
 
 CONFIG = SVGConfig(channels=1, width=2, g_dim=5, z_dim=2, rnn_size=6, n_past=2)
@@ -32,6 +35,19 @@ def test_a_training_starts_from_given_weights_and_their_architecture(start, tmp_
     for name, weight in svg.named_parameters():
         after = trained.get_parameter(name)
         assert torch.allclose(after, weight, rtol=0, atol=1e-6), name
+
+
+@pytest.mark.parametrize("given", [{}, {"kl_warmup": 7}])
+def test_latents_of_given_weights_need_no_warm_up_unless_it_is_asked_for(
+    start, tmp_path, given
+):
+    options = RunOptions(
+        init=start[0], out=str(tmp_path / "run"), device="cpu", preset="small"
+    )
+    assert PRESETS["bair"]["small"].training.kl_warmup > 0
+    run = plan(RunRequest("bair", options, PRESETS["bair"], given, {"kind": "bair"}))
+    run.lock.release()
+    assert run.preset.training.kl_warmup == given.get("kl_warmup", 0)
 
 
 @pytest.mark.parametrize(
