@@ -69,7 +69,8 @@ def find_sources(path: str | Path, *, layout: str | None = None) -> list[Source]
         sources = _sources_of(path, layout) or [Source(path)]
     if not sources:
         robots = hdf5_words(path)
-        raise DataError(f"{path}: holds no video; give a folder of {_FORMS}{robots}")
+        what = robots or f"; give a folder of {_FORMS}"
+        raise DataError(f"{path}: holds no video{what}")
     return sources
 
 
