@@ -4,8 +4,9 @@ Each name, and each of the package's rooms, is loaded when it is first asked for
 import the package costs nothing, and brings no PyTorch.
 """
 
-import importlib
 from typing import TYPE_CHECKING
+
+from svg_pyro.util.lazy import lazily
 
 if TYPE_CHECKING:
     from svg_pyro import config as config
@@ -123,15 +124,7 @@ _ROOMS = (
 
 # Hidden from type checkers, to which a name that is not above is a mistake.
 if not TYPE_CHECKING:
-
-    def __getattr__(name):  # noqa: ANN001, ANN202
-        if name in _ROOMS:
-            return importlib.import_module(f"{__name__}.{name}")
-        if name not in _MODULES:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        value = getattr(importlib.import_module(_MODULES[name]), name)
-        globals()[name] = value
-        return value
+    __getattr__ = lazily(globals(), _MODULES, _ROOMS)
 
 
 def __dir__() -> list[str]:

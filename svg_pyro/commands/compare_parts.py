@@ -202,7 +202,7 @@ def _preset(job: _Job, options: ComparePartsOptions) -> RunPreset:
         if getattr(options, name) is not None
     }
     if job.init is not None:
-        preset = dataclasses.replace(preset, model=load(job.init).config)
+        preset = preset.of_trained(load(job.init).config)
     # A preset's own prior may be another one than the paper's.
     parts = {"prior": "learned", **_changes(job.part)}
     model = dataclasses.replace(preset.model, **sizes, **parts)

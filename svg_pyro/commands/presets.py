@@ -25,6 +25,14 @@ class RunPreset:
     training: TrainingConfig
     horizon: int
 
+    def of_trained(self, model: SVGConfig) -> "RunPreset":
+        """These defaults for a training that begins with a trained model's weights.
+
+        Its latents are found, and would be lost under a small weight of the KL.
+        """
+        training = dataclasses.replace(self.training, kl_warmup=0)
+        return dataclasses.replace(self, model=model, training=training)
+
 
 # What made the samples of short runs convincing; see `SVGConfig` and `TrainingConfig`.
 _MAPS: dict[str, Any] = {"dynamics": "maps", "warp": True, "width": 8, "rnn_size": 32}
@@ -56,7 +64,7 @@ _BAIR = {
             batch_size=8,
             lr=2e-3,
             lr_end=1e-4,
-            # Under beta = 2e-4 from the start the latents would never be used.
+            # Under so large a beta from the start latents may never be used.
             kl_warmup=800,
             validate_every=550,
             save_every=100,

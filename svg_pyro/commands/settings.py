@@ -156,10 +156,7 @@ def _settings(
         )
     if options.init is not None and not options.resume:
         content = checkpoint.read(options.init)
-        model = SVGConfig.from_dict(content["config"])
-        # A trained model's latents are found, and would be lost under a small weight.
-        training = dataclasses.replace(preset.training, kl_warmup=0)
-        preset = dataclasses.replace(preset, model=model, training=training)
+        preset = preset.of_trained(SVGConfig.from_dict(content["config"]))
     if options.resume:
         preset, data = _resumed(request, preset, out)
         name = "of the resumed run"

@@ -11,8 +11,9 @@ Each name is loaded when it is first asked for: what reads videos or simulates p
 costs nothing where it is not used.
 """
 
-import importlib
 from typing import TYPE_CHECKING
+
+from svg_pyro.util.lazy import lazily
 
 if TYPE_CHECKING:
     from svg_pyro.data.bair.dataset import BairPush
@@ -66,16 +67,9 @@ _MODULES = {
     "to_float": "svg_pyro.util.tensors",
 }
 
-
 # Hidden from type checkers, to which a name that is not above is a mistake.
 if not TYPE_CHECKING:
-
-    def __getattr__(name):  # noqa: ANN001, ANN202
-        if name not in _MODULES:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        value = getattr(importlib.import_module(_MODULES[name]), name)
-        globals()[name] = value
-        return value
+    __getattr__ = lazily(globals(), _MODULES)
 
 
 def __dir__() -> list[str]:

@@ -2,17 +2,15 @@
 
 import dataclasses
 
-import pyro
 import pytest
 import torch
 from support.futures import awake
-from support.squares import Squares
+from support.resumed import check_resume_is_exact
 
-from svg_pyro import SVG, ConfigError, TrainingConfig
+from svg_pyro import ConfigError, TrainingConfig
 from svg_pyro.training.elbos import ELBOS
 from svg_pyro.training.kl_warmup import kl_weight_at
 from svg_pyro.training.step import LossAndGrads
-from svg_pyro.training.trainer import Trainer
 
 TRAINING = TrainingConfig(
     steps=6,
@@ -74,21 +72,5 @@ def test_loss_and_gradient_are_those_of_the_likelihood_and_a_part_of_the_kl(
         )
 
 
-def make(config, out):
-    torch.manual_seed(0)
-    return Trainer(SVG(config), Squares(), TRAINING, out)
-
-
 def test_a_resume_amid_the_warm_up_is_bit_for_bit(tiny, tmp_path):
-    whole = make(tiny, tmp_path / "whole")
-    assert whole.run()
-    first = make(tiny, tmp_path / "parts")
-    first.config = dataclasses.replace(TRAINING, steps=2)
-    assert first.run()
-    pyro.clear_param_store()
-    torch.manual_seed(99)
-    second = make(tiny, tmp_path / "parts")
-    second.resume()
-    assert second.step == 2 and second.run()
-    for name, value in whole.svg.state_dict().items():
-        assert torch.equal(second.svg.state_dict()[name], value), name
+    check_resume_is_exact(tiny, TRAINING, tmp_path, 2)

@@ -2,15 +2,13 @@
 
 import dataclasses
 
-import pyro
 import pytest
 import torch
 from support.futures import awake
-from support.squares import Squares
+from support.resumed import check_resume_is_exact
 
 from svg_pyro import SVG, ConfigError, TrainingConfig
 from svg_pyro.training.own_means import share_at, with_own_means
-from svg_pyro.training.trainer import Trainer
 
 TRAINING = TrainingConfig(
     steps=6,
@@ -88,22 +86,6 @@ def test_batch_norm_does_not_see_the_pass_that_makes_them(tiny):
     assert svg.training
 
 
-def make(config, out):
-    torch.manual_seed(0)
-    return Trainer(SVG(config), Squares(), TRAINING, out)
-
-
 def test_a_resume_amid_own_means_is_bit_for_bit(tiny, tmp_path):
     config = dataclasses.replace(tiny, warp=True, dynamics="maps", map_channels=4)
-    whole = make(config, tmp_path / "whole")
-    assert whole.run()
-    first = make(config, tmp_path / "parts")
-    first.config = dataclasses.replace(TRAINING, steps=4)
-    assert first.run()
-    pyro.clear_param_store()
-    torch.manual_seed(99)
-    second = make(config, tmp_path / "parts")
-    second.resume()
-    assert second.step == 4 and second.run()
-    for name, value in whole.svg.state_dict().items():
-        assert torch.equal(second.svg.state_dict()[name], value), name
+    check_resume_is_exact(config, TRAINING, tmp_path, 4)
