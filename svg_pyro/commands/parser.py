@@ -217,6 +217,8 @@ class _Finder(argparse.ArgumentParser):
 def _read_mapping(path: str) -> dict[object, object]:
     import yaml  # type: ignore[import-untyped]  # its types are another package
 
+    if Path(path).exists() and not Path(path).is_file():
+        raise ConfigError(f"{path}: is no regular file; give a YAML file")
     keys: list[str] = []
     try:
         loader = yaml.SafeLoader(Path(path).read_text(encoding="utf-8"))

@@ -20,6 +20,7 @@ from svg_pyro.training.state import check_state
 from svg_pyro.training.step import check_batch
 from svg_pyro.util import distributed
 from svg_pyro.util.locks import FolderLock
+from svg_pyro.util.words import shown
 
 # May change when a run is resumed: they do not touch what a step computes, save for
 # `steps`, without which a finished run could not be prolonged, and `accumulate`,
@@ -158,7 +159,10 @@ def _settings(
         content = checkpoint.read(options.init)
         preset = preset.of_trained(SVGConfig.from_dict(content["config"]))
     if options.resume:
+        asked = preset
         preset, data = _resumed(request, preset, out)
+        if options.preset is not None:
+            _say_what_preset_lost(request, asked, preset, out)
         name = "of the resumed run"
     else:
         preset = dataclasses.replace(
@@ -188,6 +192,26 @@ def _given(
     """The fields of a configuration, with those that were given put in."""
     values = dataclasses.asdict(defaults)
     return {name: given.get(name, value) for name, value in values.items()}
+
+
+def _say_what_preset_lost(
+    request: RunRequest, asked: RunPreset, run: RunPreset, out: Path
+) -> None:
+    """Name the values of a preset that a resumed run does not take."""
+    others = []
+    for mine, its in ((run.model, asked.model), (run.training, asked.training)):
+        values = dataclasses.asdict(its)
+        for key, value in dataclasses.asdict(mine).items():
+            # The number of actions comes from the data.
+            if key in request.given or key == "action_dim" or values[key] == value:
+                continue
+            others.append(f"--{key.replace('_', '-')} {shown(value)}")
+    if others:
+        more = f" and {len(others) - 4} more" if len(others) > 4 else ""
+        print(
+            f"--preset {request.options.preset} has other values than the run in "
+            f"{out}, which keeps its own: {', '.join(others[:4])}{more}"
+        )
 
 
 def _resumed(

@@ -18,6 +18,7 @@ from svg_pyro.model.official_pickle import is_official
 from svg_pyro.model.pretrained import (
     is_pretrained,
     read_pretrained,
+    run_checkpoint,
     unknown,
 )
 from svg_pyro.model.restoring import from_content
@@ -222,18 +223,6 @@ def _check_place(where: str | torch.device) -> None:
 def _moved(content: dict[str, Any], where: str | torch.device) -> dict[str, Any]:
     weights = {name: value.to(where) for name, value in content["weights"].items()}
     return {**content, "weights": weights}
-
-
-def run_checkpoint(path: str | Path) -> Path:
-    """The file of a checkpoint: the path itself, or the newest of a run's folder."""
-    path = Path(path)
-    if not path.is_dir():
-        return path
-    kept = sorted(path.glob("checkpoints/step_*.pt"), reverse=True)
-    for inside in (path / "checkpoint.pt", *kept, path / "best.pt"):
-        if inside.is_file():
-            return inside
-    return path
 
 
 def _first_line(error: Exception) -> str:

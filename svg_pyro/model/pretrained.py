@@ -17,6 +17,7 @@ import torch
 from svg_pyro.errors import CheckpointError
 from svg_pyro.model.svg import SVG
 from svg_pyro.util.files import write_json, written_beside
+from svg_pyro.util.reports import report_once
 from svg_pyro.util.words import one_line
 
 FORMAT = "svg_pyro model"
@@ -109,8 +110,35 @@ def read_pretrained(source: str | Path) -> dict[str, Any]:
 
 
 def is_pretrained(source: str | Path) -> bool:
-    """Whether a source is a folder of `save_pretrained`, or a shipped model's name."""
-    return (Path(source) / CONFIG_FILE).is_file() or str(source) in shipped()
+    """Whether a source is a folder of `save_pretrained`, or a shipped model's name.
+
+    A file or a run's folder of that name in the current folder comes before the model
+    that ships, one that holds no model does not; each is said.
+    """
+    path, name = Path(source), str(source)
+    saved = (path / CONFIG_FILE).is_file()
+    if name not in shipped() or not path.exists():
+        return saved or name in shipped()
+    if saved or run_checkpoint(path).is_file():
+        report_once(
+            f"{name}: read from the current folder, not the model of that name that "
+            f"ships; that is {_SHIPPED / name}"
+        )
+        return saved
+    report_once(f"{name}: the model that ships; the folder here holds none")
+    return True
+
+
+def run_checkpoint(path: str | Path) -> Path:
+    """The file of a checkpoint: the path itself, or the newest of a run's folder."""
+    path = Path(path)
+    if not path.is_dir():
+        return path
+    kept = sorted(path.glob("checkpoints/step_*.pt"), reverse=True)
+    for inside in (path / "checkpoint.pt", *kept, path / "best.pt"):
+        if inside.is_file():
+            return inside
+    return path
 
 
 def read_config(folder: str | Path) -> dict[str, Any]:
@@ -196,12 +224,11 @@ def _read_weights(path: Path, sha256: object) -> dict[str, torch.Tensor]:
 
 
 def _folder(source: str | Path) -> Path:
-    path = Path(source)
+    path, name = Path(source), str(source)
+    if name in shipped() and is_pretrained(source):
+        return path if (path / CONFIG_FILE).is_file() else _SHIPPED / name
     if path.is_dir():
         return path
-    name = str(source)
-    if name in shipped():
-        return _SHIPPED / name
     if name.count("/") == 1 and not path.is_absolute() and not name.startswith("."):
         return _from_hub(name)
     raise CheckpointError(unknown(name))

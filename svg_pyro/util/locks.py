@@ -1,10 +1,12 @@
 """A folder that one process at a time writes to."""
 
+import contextlib
 import errno
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+_FILE = ".lock"
 # A file system that knows no locks: then there is none, and no error.
 _WITHOUT_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL}
 
@@ -22,6 +24,7 @@ class FolderLock:
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
+        self._made: list[Path] = []
         self._lock: FileLock | None = None
 
     def acquire(self, *, wait: float = 0.0) -> bool:
@@ -37,9 +40,10 @@ class FolderLock:
         OSError
             If the folder cannot be made, or not written to.
         """
+        self._made += [f for f in (self.folder, *self.folder.parents) if not f.exists()]
         self.folder.mkdir(parents=True, exist_ok=True)
         # One for a path in this process: a command and the trainer in it agree.
-        lock = FileLock(self.folder / ".lock", thread_local=False, is_singleton=True)
+        lock = FileLock(self.folder / _FILE, thread_local=False, is_singleton=True)
         try:
             lock.acquire(timeout=wait)
         except Timeout:
@@ -54,7 +58,18 @@ class FolderLock:
         return True
 
     def release(self) -> None:
-        """Give it back; nothing where it was not acquired."""
-        if self._lock is not None:
-            self._lock.release()
-            self._lock = None
+        """Give it back, and leave no trace of it; nothing where it was not acquired.
+
+        A folder that was made for it goes too where nothing else lies in it.
+        """
+        if self._lock is None:
+            return
+        last = self._lock.lock_counter == 1
+        with contextlib.suppress(OSError):  # Windows removes no file that is open
+            if last:
+                (self.folder / _FILE).unlink()  # who waits for it looks for a new one
+        self._lock.release()
+        self._lock = None
+        with contextlib.suppress(OSError):  # where something lies in it by now
+            for folder in self._made if last else ():
+                folder.rmdir()

@@ -1,5 +1,6 @@
 """Flags out of dataclasses: what is given, what the help says, files, and errors."""
 
+import os
 from dataclasses import dataclass
 
 import pytest
@@ -108,6 +109,14 @@ def test_a_wrong_file_ends_in_one_line(tmp_path, capsys, content, words):
     assert stop.value.code == 2
     line = last_error(capsys)
     assert line.startswith(f"{path}: ") and words in line
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="has no FIFO")
+def test_a_file_of_flags_that_is_a_pipe_is_not_waited_for(tmp_path, capsys):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(SystemExit), one_line_errors():
+        parser().parse(["--config", str(tmp_path / "pipe")])
+    assert "is no regular file" in last_error(capsys)
 
 
 def test_the_help_says_meaning_choices_and_default():

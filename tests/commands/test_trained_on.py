@@ -107,6 +107,10 @@ def test_a_run_is_resumed_with_its_own_data_or_told(tmp_path, monkeypatch, capsy
     again += ["1", "--pictures", "0", "--num-samples", "1", "--horizon", "1"]
     # The stride need not be given again.
     train("videos", [*again, "--steps", "2"])
+    assert "which keeps its own" not in capsys.readouterr().out
+    train("videos", [*again, "--steps", "2", "--preset", "paper"])
+    said = capsys.readouterr().out
+    assert "the run in run, which keeps its own: --" in said
     with pytest.raises(SystemExit):
         train("videos", [*again, "--steps", "3", "--stride", "1"])
     assert "--stride is 1, and 2 in the run in run" in capsys.readouterr().err

@@ -1,6 +1,8 @@
 """The simulated pushing set: its physics, its pictures, its files."""
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -283,6 +285,22 @@ def test_same_bytes_for_any_number_of_workers(tmp_path):
     assert (len(train), len(test)) == (3, 2)
     clips = [d.clip(i).numpy().tobytes() for d in (train, test) for i in range(len(d))]
     assert len(set(clips)) == 5
+
+
+@pytest.mark.slow
+def test_a_script_without_a_guard_runs_once(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        f"import sys; sys.path[:0] = {sys.path}\n"
+        "print('once')\n"
+        "from svg_pyro.data import make_simulated_push\n"
+        "make_simulated_push('set', 2, 1, n_frames=2, workers=2)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout) == (0, "once\n"), done.stderr
+    assert len(list((tmp_path / "set").rglob("*.tfrecords"))) == 2
 
 
 def test_the_reader_gives_what_was_simulated(tmp_path):

@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 import svg_pyro
 from svg_pyro import SVG, CheckpointError, SVGConfig
 from svg_pyro.model import pretrained, transfer
+from svg_pyro.util.reports import report_once
 
 CONFIG = SVGConfig(channels=1, width=2, g_dim=5, z_dim=2, rnn_size=6, n_past=2)
 
@@ -55,6 +56,36 @@ def test_shipped_models_are_loaded_by_name_and_others_named(monkeypatch, folder)
     assert svg_pyro.load("model").config == svg.config
     said = message(lambda: svg_pyro.load("modle"))
     assert "did you mean 'model'" in said and "ships (model)" in said
+
+
+def test_a_name_that_is_here_and_ships_says_which_is_read(
+    monkeypatch, folder, tmp_path, capsys
+):
+    path, svg = folder
+    ships = tmp_path / "ships"
+    torch.manual_seed(1)
+    svg_pyro.save_pretrained(SVG(replace(CONFIG, g_dim=6)), ships / "model")
+    monkeypatch.setattr(pretrained, "_SHIPPED", ships)
+    monkeypatch.chdir(tmp_path)
+
+    def said(g_dim):
+        report_once.cache_clear()
+        for load in (svg_pyro.load, svg_pyro.from_pretrained):
+            assert load("model").config.g_dim == g_dim
+        (line,) = capsys.readouterr().err.splitlines()
+        return line
+
+    assert f"that is {ships / 'model'}" in said(5)
+    shutil.rmtree(path)
+    path.mkdir()
+    assert said(6) == "model: the model that ships; the folder here holds none"
+    svg_pyro.save(svg, path / "checkpoint.pt")
+    report_once.cache_clear()
+    assert svg_pyro.load("model").config.g_dim == 5
+    assert "not the model of that name that ships" in capsys.readouterr().err
+    shutil.rmtree(path)
+    svg_pyro.save(svg, path)  # a file of that name
+    assert svg_pyro.load("model").config.g_dim == 5
 
 
 def test_every_shipped_model_predicts():

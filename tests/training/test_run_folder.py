@@ -17,6 +17,7 @@ from support.squares import Squares
 import svg_pyro
 from svg_pyro import SVG, CheckpointError, ConfigError, TrainingConfig, TrainingError
 from svg_pyro.commands.run_folder import RunOptions, choose_folder
+from svg_pyro.commands.train import train
 from svg_pyro.plots.training import draw_training
 from svg_pyro.training import trainer as trainer_module
 from svg_pyro.training.trainer import Trainer
@@ -147,6 +148,32 @@ def test_locks_of_one_process_agree(tmp_path):
     second.release()
     first.release()
     second.release()
+
+
+def test_a_lock_leaves_nothing_of_its_own(tmp_path, owner):
+    lock = FolderLock(tmp_path / "runs" / "new")
+    assert lock.acquire()
+    lock.release()
+    assert not (tmp_path / "runs").exists()
+    inner, outer = FolderLock(tmp_path / "run"), FolderLock(tmp_path / "run")
+    assert outer.acquire() and inner.acquire()
+    inner.release()
+    assert (tmp_path / "run" / ".lock").exists()
+    (tmp_path / "run" / "checkpoint.pt").touch()
+    outer.release()
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["checkpoint.pt"]
+    other = owner(tmp_path / "run")
+    assert not outer.acquire() and (tmp_path / "run" / ".lock").exists()
+    other.kill()
+
+
+def test_a_training_that_fails_at_once_leaves_no_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit):
+        train("videos", ["nowhere", "--device", "cpu", "--out", "a/b"])
+    with pytest.raises(SystemExit):
+        train("videos", ["nowhere", "--device", "cpu"])
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_two_writers_of_one_file_each_publish_a_whole_one(tmp_path):

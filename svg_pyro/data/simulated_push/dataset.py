@@ -1,11 +1,14 @@
 """Make a simulated stand-in for the BAIR pushing set, in that set's own layout."""
 
+import contextlib
 import json
 import multiprocessing
 import multiprocessing.connection
 import os
 import signal
+import sys
 import threading
+import types
 from collections.abc import Container, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -88,9 +91,7 @@ def make_simulated_push(
     seed : int
         Draws the clips; 0 or more.
     workers : int, optional
-        Processes that draw; 1 works in this process. By default one for each core. With
-        more than one, a script must call this under ``if __name__ == "__main__":``,
-        as for all processes that Python spawns.
+        Processes that draw; 1 works in this process. By default one for each core.
 
     Returns
     -------
@@ -221,13 +222,29 @@ def _run(jobs: list[_Job], settings: _Settings, workers: int) -> None:
                 make = partial(_example, settings)
                 for job in jobs:
                     numbers = range(job.first, job.first + job.size)
-                    made = pool.map(make, [job.split] * job.size, numbers, chunksize=2)
+                    splits = [job.split] * job.size
+                    with _no_script():  # handing out work starts processes
+                        made = pool.map(make, splits, numbers, chunksize=2)
                     write_records(job.path, _counted(made, bar))
         except BrokenProcessPool as error:
             raise DataError(
-                "make_simulated_push: a worker process died; call it under "
-                "`if __name__ == '__main__':`, or give workers=1"
+                "make_simulated_push: a worker process died, most likely for want of "
+                "memory; give workers=1"
             ) from error
+
+
+@contextlib.contextmanager
+def _no_script() -> Iterator[None]:
+    """Start processes that do not run the caller's script again: they need none of it.
+
+    Python would do so in each, with all of its effects where nothing guards them.
+    """
+    script = sys.modules["__main__"]
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = script
 
 
 def _leave_with_parent() -> None:
