@@ -72,7 +72,8 @@ def show(rows, title="", given=0):
 # Of all single predictions $\hat x$, the one with the least expected squared error is
 # the mean of what may come,
 #
-# $$\arg\min_{\hat x} \; \mathbb{E}\,\lVert x_t - \hat x \rVert^2 = \mathbb{E}[x_t],$$
+# $$\mathrm{arg}\min_{\hat x} \; \mathbb{E}\,\lVert x_t - \hat x \rVert^2
+#   = \mathbb{E}[x_t],$$
 #
 # and the mean of many sharp pictures is a blurred one. No network is needed to see it.
 

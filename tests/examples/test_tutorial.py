@@ -1,5 +1,6 @@
 """The tutorial runs from top to bottom, and shows what its text says."""
 
+import html
 import runpy
 import time
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from support.places import ROOT
 
+DOCS = ROOT / "docs"
 # Seconds of CPU: five minutes of two cores are twice that.
 _LONGEST = 300
 
@@ -29,7 +31,7 @@ def test_the_tutorial_shows_what_it_says(tmp_path, monkeypatch):
 
     monkeypatch.setattr(plt, "show", keep)
     start = time.process_time()
-    names = runpy.run_path(str(ROOT / "docs" / "tutorial.py"))
+    names = runpy.run_path(str(DOCS / "tutorial.py"))
     assert time.process_time() - start < _LONGEST
     assert len(pictures) == 13 and min(pictures) > 5  # none is blank
     # 1: the mean has less error than a sharp future.
@@ -55,3 +57,16 @@ def test_the_tutorial_shows_what_it_says(tmp_path, monkeypatch):
     errors = names["errors"]
     assert errors["its actions"] < 0.8 * errors["the opposite"]
     assert names["plan"].cost < names["still"]
+
+
+def test_the_page_shows_all_formulas_without_a_script():
+    pytest.importorskip("latex2mathml")
+    pytest.importorskip("mkdocs")
+    hooks = runpy.run_path(str(DOCS / "site_hooks.py"))
+    lines = (DOCS / "tutorial.py").read_text().splitlines()
+    text = "\n".join(line[2:] for line in lines if line.startswith("# "))
+    page = hooks["with_mathml"](html.escape(text) + "<code>$a$</code>")
+    assert page.count("<math") == page.count("</math>") > 25
+    assert page.endswith("<code>$a$</code>") and page.count("$") == 2
+    # What the converter does not know is left as it is, with its backslash.
+    assert "\\" not in page
