@@ -112,8 +112,7 @@ def verdict(scores: FutureScores, *, stochastic: bool = True) -> Concern:
     if not scores.moving.any():
         return Concern(
             "Nothing moves in the held-out clips, so nothing can be said of the "
-            "futures: test on clips in which something happens, or take more of the "
-            "video from frame to frame.",
+            "futures: test on clips in which something happens, or on longer ones.",
             ("horizon", "n_frames"),
         )
     words = (
@@ -122,7 +121,7 @@ def verdict(scores: FutureScores, *, stochastic: bool = True) -> Concern:
     )
     if scores.gain < _HARDLY:
         words += ", which is hardly better: train for more steps, or on more clips."
-        return Concern(words, ("steps", "batch_size"))
+        return Concern(words, ("steps",))
     if stochastic and scores.spread_skill < _TOO_SURE:
         words += (
             f". Its samples lie {scores.spread_skill:.2f} times as far apart as they "

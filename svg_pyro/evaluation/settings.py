@@ -42,7 +42,7 @@ class EvaluationSettings:
         means, as by ``SVG.predict(noise=True)``. Under the observation model "gaussian"
         that noise stands for a weight of the KL and is not calibrated.
     particles : tuple of int
-        The K of the importance-weighted bounds, ascending.
+        The K of the importance-weighted bounds, in any order, each once.
     likelihood_clips : int
         The first clips whose likelihood is bounded; 0: none.
     pictures : int
@@ -60,8 +60,8 @@ class EvaluationSettings:
     Raises
     ------
     EvaluationError
-        A number is too low or not whole, a protocol is unknown or none is given, or
-        `intervals` is neither "means" nor "noisy".
+        A number is too low or not whole, a protocol is unknown or none is given, a
+        protocol or a K is given twice, or `intervals` is neither "means" nor "noisy".
     ConfigError
         The precision is unknown.
     """
@@ -100,9 +100,12 @@ class EvaluationSettings:
             raise EvaluationError(
                 f"intervals is {self.intervals!r}; choose one of {list(INTERVALS)}"
             )
-        if not self.particles or min(self.particles) < 1:
+        # Of a K that is given twice each clip would count twice.
+        once = len(set(self.particles)) == len(self.particles) > 0
+        if not once or not all(type(k) is int and k > 0 for k in self.particles):
             raise EvaluationError(
-                f"particles are {list(self.particles)}; give whole numbers above 0"
+                f"particles are {list(self.particles)}; give whole numbers above 0, "
+                "each once"
             )
 
     @property

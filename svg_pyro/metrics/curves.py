@@ -26,7 +26,7 @@ class Curves:
     Parameters
     ----------
     protocols : sequence of str
-        Names of `PROTOCOLS`.
+        Names of `PROTOCOLS`, each once.
     distances : dict of str to callable, optional
         Other metrics, better the lower, such as ``{"lpips": lpips.against}``: each
         takes the truth ``(B, T, C, H, W)`` and gives a function of samples
@@ -40,12 +40,12 @@ class Curves:
     ) -> None:
         self.protocols = find_protocols(protocols)
         self.distances = dict(distances or {})
+        self.metrics = ("mse", "psnr", "ssim", *self.distances)
         self.num_samples = 0
-        metrics = ("mse", "psnr", "ssim", *self.distances)
         self._curves: dict[str, list[torch.Tensor]] = {
             f"{protocol.name}/{metric}/{kind}": []
             for protocol in self.protocols
-            for metric in metrics
+            for metric in self.metrics
             for kind in (*KINDS, "best_sample", "worst_sample")
         }
 
@@ -125,7 +125,6 @@ class Curves:
         EvaluationError
             No clip was scored.
         """
-        metrics = ("mse", "psnr", "ssim", *self.distances)
         return {
             protocol.name: {
                 metric: {
@@ -134,7 +133,7 @@ class Curves:
                     )
                     for kind in KINDS
                 }
-                for metric in metrics
+                for metric in self.metrics
             }
             for protocol in self.protocols
         }

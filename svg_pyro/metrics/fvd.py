@@ -26,11 +26,12 @@ class Fvd:
 
     Parameters
     ----------
-    network : str or Path
+    network : str, Path or None
         A TorchScript file of a function from videos ``(B, 3, T, 224, 224)`` in [-1, 1]
         to features ``(B, F)``, usually an I3D trained on Kinetics-400. If it has the
         switches rescale, resize and return_features, as ``i3d_torchscript.pt`` of
-        StyleGAN-V has, they are set to False, False and True.
+        StyleGAN-V has, they are set to False, False and True. None is refused with
+        what to give.
     size : int
         Frames are resized to this height and width, bilinearly by pixel centres. The
         first TensorFlow code samples from the pixels' corners: a slight difference.

@@ -28,6 +28,7 @@ _NETS = {
     "alex": _Net("alexnet", (1, 4, 7, 9, 11), (64, 192, 384, 256, 256), 31),
     "vgg": _Net("vgg16", (3, 8, 15, 22, 29), (64, 128, 256, 512, 512), 16),
 }
+# ImageNet's mean and deviation of colours in [-1, 1], as the authors' code rounds them.
 _SHIFT = (-0.030, -0.088, -0.188)
 _SCALE = (0.458, 0.448, 0.450)
 
@@ -93,7 +94,7 @@ class Lpips:
         Raises
         ------
         EvaluationError
-            Shapes do not fit, or values are not in [0, 1].
+            As `against`, or the shapes do not fit.
         """
         return self.against(truth)(prediction[None])[0]
 

@@ -211,7 +211,7 @@ def published_test(
     Raises
     ------
     EvaluationError
-        A protocol is unknown, or there are none.
+        A protocol is unknown or given twice, or there are none.
     """
     for protocol in find_protocols(protocols):
         test = protocol.tests.get(data)
@@ -236,7 +236,7 @@ def find_protocols(names: Sequence[str]) -> list[Protocol]:
     Raises
     ------
     EvaluationError
-        One is unknown, or there are none.
+        One is unknown or given twice, or there are none.
     """
     if not names:
         raise EvaluationError(
@@ -247,4 +247,9 @@ def find_protocols(names: Sequence[str]) -> list[Protocol]:
             raise EvaluationError(
                 f"no protocol {name!r}; there are {', '.join(PROTOCOLS)}"
             )
+    # Each clip would count twice, and intervals be too narrow.
+    if len(set(names)) < len(names):
+        raise EvaluationError(
+            f"the protocols are {', '.join(names)}; give each of them once"
+        )
     return [PROTOCOLS[name] for name in names]

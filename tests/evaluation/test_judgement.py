@@ -83,7 +83,7 @@ def test_clips_where_nothing_moves_are_left_out_of_the_means():
     "of, stochastic, said, advice",
     [
         ({}, True, "2.50 dB nearer to the truth", ("steps", "width")),
-        ({"copy": (21.6, 23.6)}, True, "hardly better", ("steps", "batch_size")),
+        ({"copy": (21.6, 23.6)}, True, "hardly better", ("steps",)),
         ({"variance": 0.01 * 0.4**2}, True, "0.41 times as far", ("steps", "beta")),
         ({"variance": 0.01 * 0.4**2}, False, "Nothing is plainly", ("steps", "width")),
         (

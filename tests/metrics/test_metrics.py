@@ -222,6 +222,8 @@ def test_published_tests_are_those_of_the_first_protocol_that_has_one():
     assert published_test(["finn", "srvp"], "bair", with_clips=True).clips == 256
     assert published_test(["svg"], "bair", with_clips=True) is None
     assert published_test(PROTOCOLS, "videos") is None
+    with pytest.raises(EvaluationError, match="give each of them once"):
+        Curves(("svg", "srvp", "svg"))
     with pytest.raises(EvaluationError, match="no protocol 'ours'"):
         published_test(["ours"], "bair")
 

@@ -28,6 +28,7 @@ class Recognition:
     truth : torch.Tensor
         In the true future: how good the classifier itself is.
     clips : int
+        Clips that were predicted.
     """
 
     best: torch.Tensor
