@@ -110,6 +110,11 @@ def clips_of(dataset: ClipDataset, indices: Iterable[int], epoch: int = 0) -> Ba
     epoch : int
         Whose parts of the videos are read, and whose motions are drawn.
 
+    Returns
+    -------
+    Batch
+        Of the clips, in the order of `indices`.
+
     Raises
     ------
     DataError

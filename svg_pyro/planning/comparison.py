@@ -49,7 +49,7 @@ def compare(
     env : PushEnv
         The environment.
     controllers : mapping of str to Controller
-        Their names.
+        By the names under which their episodes are returned.
     tasks : Tasks
         The same for all.
     done : callable

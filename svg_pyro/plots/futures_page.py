@@ -1,11 +1,10 @@
 """One HTML page of moving pictures that needs no other file and no script."""
 
-import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from svg_pyro.util.files import written_beside
+from svg_pyro.plots.pages import encoded, write_page
 
 _ENLARGED = 2  # pixels of a screen for one of the picture, where there is room
 
@@ -58,29 +57,17 @@ def write_futures_page(page: FuturesPage, path: str | Path) -> None:
     path : str or Path
         HTML to write.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
     from PIL import Image
 
-    environment = Environment(
-        loader=PackageLoader("svg_pyro", "plots"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     pictures = []
     for picture in page.pictures:
         with Image.open(picture.gif) as gif:
             width = _ENLARGED * gif.width
         entry = {
-            "gif": base64.b64encode(picture.gif.read_bytes()).decode("ascii"),
+            "gif": encoded(picture.gif),
             "width": width,
             "title": picture.title,
             "caption": picture.caption,
         }
         pictures.append(entry)
-    text = environment.get_template("futures.html.j2").render(
-        page=page, pictures=pictures
-    )
-    with written_beside(path) as beside:
-        beside.write_text(text, encoding="utf-8", errors="backslashreplace")
+    write_page(path, "futures.html.j2", page=page, pictures=pictures)

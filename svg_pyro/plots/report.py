@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from svg_pyro.plots.pages import encoded, write_page
 from svg_pyro.plots.report_tables import (
     best_cells,
     calibration_rows,
@@ -19,7 +19,6 @@ from svg_pyro.plots.report_tables import (
 )
 from svg_pyro.plots.strips import CONTEXT, PREDICTED, TRUTH
 from svg_pyro.plots.style import model_words
-from svg_pyro.util.files import written_beside
 
 if TYPE_CHECKING:
     from svg_pyro.evaluation.results import (
@@ -84,16 +83,8 @@ def write_report(
     pictures : sequence of ReportPicture
         Shown in the order of their clips.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
-    environment = Environment(
-        loader=PackageLoader("svg_pyro", "plots"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     bounded = (c.likelihood for c in results.candidates)
     # Of matplotlib, which escapes names itself: markup as it is.
     drawn = {name: Markup(_svg(path, name)) for name, path in figures.items()}
@@ -101,7 +92,9 @@ def write_report(
         {**_protocol(results, name), "figure": drawn.get(name, "")}
         for name in results.settings.protocols
     ]
-    page = environment.get_template("report.html.j2").render(
+    write_page(
+        path,
+        "report.html.j2",
         results=results,
         settings=results.settings,
         summary=summary_of(results),
@@ -118,8 +111,6 @@ def write_report(
             ("predicted", _hexadecimal(PREDICTED)),
         ],
     )
-    with written_beside(path) as beside:
-        beside.write_text(page, encoding="utf-8", errors="backslashreplace")
 
 
 def summary_of(results: EvaluationResults) -> str:
@@ -223,7 +214,7 @@ def _by_clip(pictures: Sequence[ReportPicture]) -> list[dict[str, object]]:
 
 
 def _picture(picture: ReportPicture) -> dict[str, object]:
-    images = [("gif", _encoded(picture.gif)), ("png", _encoded(picture.png))]
+    images = [("gif", encoded(picture.gif)), ("png", encoded(picture.png))]
     return {
         "predictor": picture.predictor,
         "caption": picture.caption,
@@ -233,7 +224,3 @@ def _picture(picture: ReportPicture) -> dict[str, object]:
 
 def _hexadecimal(colour: tuple[int, int, int]) -> str:
     return "#{:02x}{:02x}{:02x}".format(*colour)
-
-
-def _encoded(path: Path) -> str:
-    return base64.b64encode(path.read_bytes()).decode("ascii")

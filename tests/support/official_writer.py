@@ -191,7 +191,7 @@ def make(name):
     backbone, size, channels, learned, last_frame_skip = MODELS[name]
     sizes = {"encoder": Encoder, "decoder": Decoder}
     layers = {"dcgan_conv": Conv, "dcgan_upconv": UpConv}
-    published("models", **{})
+    published("models")
     published("models.lstm", lstm=Predictor, gaussian_lstm=Gaussian)
     layers = layers if backbone == "dcgan" else {"vgg_layer": Layer}
     published(f"models.{backbone}_{size}", **sizes, **layers)

@@ -99,7 +99,7 @@ def paper_generate(svg, context, latents):
     at = seen if svg.config.skip_from == "context" else max(1, seen - 1)
     _, skips = svg.encoder(context[:, at - 1])
     frame, future = context[:, 0], []
-    for t in range(2, seen + latents.shape[1] - seen + 2):
+    for t in range(2, latents.shape[1] + 2):
         h, own_skips = svg.encoder(frame)
         g = predictor.step(torch.cat([h, latents[:, t - 2]], 1))
         if t <= seen:

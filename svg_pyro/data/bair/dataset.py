@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from svg_pyro.data.bair import FOLDER
 from svg_pyro.data.bair import index as bair_index
 from svg_pyro.data.bair.index import FLOATS
 from svg_pyro.data.bair.tfrecord import RecordFile
@@ -18,7 +19,6 @@ from svg_pyro.util.progress import progress
 
 SPLITS = ("train", "test")
 STARTS = ("random", "first")
-_FOLDER = "softmotion30_44k"
 _SIZE = 64
 _MOST_OPEN = 256  # files at once; systems give a process 1,024 or so
 _FRAME_BYTES = _SIZE * _SIZE * 3
@@ -237,8 +237,8 @@ def find_files(root: str | Path, split: str) -> list[Path]:
     """
     root = Path(root)
     if not root.is_dir():
-        raise DataError(f"{root}: no such folder; give the folder that holds {_FOLDER}")
-    folders = (root / _FOLDER / split, root / split)
+        raise DataError(f"{root}: no such folder; give the folder that holds {FOLDER}")
+    folders = (root / FOLDER / split, root / split)
     for folder in folders:
         found = (p for p in folder.glob("*.tfrecords") if not p.name.startswith("."))
         # A pipe would be waited for; a dead link is reported when it is read.
@@ -248,7 +248,7 @@ def find_files(root: str | Path, split: str) -> list[Path]:
     looked = " or ".join(f"{f.relative_to(root)}/*.tfrecords" for f in folders)
     raise DataError(
         f"{root}: holds no BAIR data (looked for {looked}); give the folder that holds "
-        f"{_FOLDER}, or make one with make_simulated_push or download_bair"
+        f"{FOLDER}, or make one with make_simulated_push or download_bair"
     )
 
 

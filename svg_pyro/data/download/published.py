@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
+from svg_pyro.data.bair import FOLDER
 from svg_pyro.data.bair import dataset as bair
 from svg_pyro.data.bair.tfrecord import RecordFile, read_features, scan_records
 from svg_pyro.data.download.archives import extract_tar, extract_zip, unpack
@@ -16,7 +17,6 @@ BAIR_URL = "http://rail.eecs.berkeley.edu/datasets/bair_robot_pushing_dataset_v0
 # As TensorFlow's catalogue of data sets has it (bair_robot_pushing_small).
 _BAIR_SHA256 = "c6f8d164ab2be07174ef597e3e070d7466f3142caddc467b6af119b9458cd9cd"
 KTH_URL = "https://www.csc.kth.se/cvap/actions/"
-_BAIR_FOLDER = "softmotion30_44k"
 
 
 def download_bair(root: str | Path, url: str = BAIR_URL) -> Path:
@@ -46,12 +46,12 @@ def download_bair(root: str | Path, url: str = BAIR_URL) -> Path:
     """
     root = Path(root)
     with sole_writer(make_folder(root)):
-        if (root / _BAIR_FOLDER).is_dir():
+        if (root / FOLDER).is_dir():
             _check_bair(root)
             return root
         archive = root / (PurePosixPath(urlsplit(url).path).name or "bair.tar")
         fetch(url, archive, sha256=_BAIR_SHA256 if url == BAIR_URL else None)
-        unpack(archive, _BAIR_FOLDER, extract_tar, _check_bair, what="the BAIR set")
+        unpack(archive, FOLDER, extract_tar, _check_bair, what="the BAIR set")
     return root
 
 
@@ -100,7 +100,7 @@ def download_kth(
 def _check_bair(root: Path) -> None:
     """See that both splits hold files whose first record can be read."""
     for split in bair.SPLITS:
-        for path in bair.find_files(root / _BAIR_FOLDER, split):
+        for path in bair.find_files(root / FOLDER, split):
             buffer = RecordFile(path)
             read_features(buffer, scan_records(buffer, path)[0], 0, path)
 

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from svg_pyro.data.bair import FOLDER
 from svg_pyro.data.bair.tfrecord import encode_example, write_records
 from svg_pyro.data.download.disk import make_folder
 from svg_pyro.data.simulated_push.camera import CAMERAS
@@ -29,7 +30,6 @@ from svg_pyro.util.checks import check_whole
 from svg_pyro.util.files import written_beside
 from svg_pyro.util.progress import progress
 
-FOLDER = "softmotion30_44k"
 _CLIPS_PER_FILE = 64
 _SETTINGS = "simulated_push.json"
 _SPLITS = ("train", "test")

@@ -10,10 +10,10 @@ from svg_pyro.data.videos.kth_files import (
     ACTIONS,
     ADVICE,
     HELP,
-    Place,
+    Interval,
     Video,
     check_actions,
-    places_of,
+    intervals_of,
     videos_of,
 )
 from svg_pyro.data.videos.segments import Segment, SegmentClips
@@ -109,10 +109,10 @@ class KTH(SegmentClips):
                 f"{root}: none of its KTH videos can be read; {HELP}",
                 advice=ADVICE,
             )
-        places = places_of(root, videos, store)
+        intervals = intervals_of(root, videos, store)
         if split == "test":
-            places.sort(key=_by_interval_number)
-        segments = [Segment(v.source, start, stop) for v, _, start, stop in places]
+            intervals.sort(key=_by_number)
+        segments = [Segment(v.source, start, stop) for v, _, start, stop in intervals]
         random = split == "train"
         super().__init__(
             store, segments, n_frames, stride=stride, random=random, seed=seed
@@ -167,7 +167,7 @@ def _check_persons(persons: Iterable[int]) -> set[int]:
     return chosen
 
 
-def _by_interval_number(place: Place) -> tuple[int, int, int, str]:
+def _by_number(interval: Interval) -> tuple[int, int, int, str]:
     """Sorts intervals so that the first few are of many persons and actions."""
-    video, number, _, _ = place
+    video, number, _, _ = interval
     return number, video.scenario, video.person, video.action

@@ -57,8 +57,18 @@ class Video:
         return Source(self.path)
 
 
-class Place(NamedTuple):
-    """An interval of a video: ``start <= t < stop``, counted from 0."""
+class Interval(NamedTuple):
+    """A stretch of a video in which clips may lie.
+
+    Attributes
+    ----------
+    video : Video
+        Whose frames they are.
+    number : int
+        Of the video's intervals, counted from 0.
+    start, stop : int
+        Its frames are ``start <= t < stop``, counted from 0.
+    """
 
     video: Video
     number: int
@@ -185,21 +195,23 @@ def videos_of(
     )
 
 
-def places_of(root: str | Path, videos: list[Video], store: FrameStore) -> list[Place]:
-    """Where clips may lie."""
+def intervals_of(
+    root: str | Path, videos: list[Video], store: FrameStore
+) -> list[Interval]:
+    """The intervals of some videos that a store has taken, in which clips may lie."""
     path = _intervals_file(root)
-    places: list[Place] = []
+    intervals: list[Interval] = []
     cut: list[str] = []
-    intervals = {} if path is None else read_intervals(path)
+    listed = {} if path is None else read_intervals(path)
     for video in videos:
         count = store.count(video.source)
-        pairs = intervals.get(video.name, [(0, count)])
+        pairs = listed.get(video.name, [(0, count)])
         for number, (start, stop) in enumerate(pairs):
             if stop > count:
                 cut.append(f"{video.name} {start + 1}-{stop} (has {count} frames)")
             if start < count:
-                places.append(Place(video, number, start, min(stop, count)))
-    bare = [v.name for v in videos if v.name not in intervals]
+                intervals.append(Interval(video, number, start, min(stop, count)))
+    bare = [v.name for v in videos if v.name not in listed]
     if path is None:
         report_once(f"{root}: no {INTERVALS} there; each whole video is one interval")
     elif bare:
@@ -212,7 +224,7 @@ def places_of(root: str | Path, videos: list[Video], store: FrameStore) -> list[
             f"{path}: {len(cut)} intervals reach beyond their video's end and are cut "
             f"to it: {', '.join(cut[:3])}{' ...' if len(cut) > 3 else ''}"
         )
-    return places
+    return intervals
 
 
 def _intervals_file(root: str | Path) -> Path | None:

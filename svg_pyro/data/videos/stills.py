@@ -39,6 +39,7 @@ _NEW_SUBFILE_TYPE = 254  # of TIFF; its lowest bit marks a smaller copy of a pag
 _Loaded = tuple[Image.Image, np.ndarray | None, str]
 _Loader = Callable[[], _Loaded]
 _BITS = (8, 12, 16, 32)  # that whole numbers are taken to have
+_TOO_LARGE = f"has more than {MOST_PIXELS} pixels, which are not unpacked"
 
 
 def still(file: Path | IO[bytes], name: str) -> Image.Image:
@@ -189,9 +190,6 @@ def _opened(file: Path | IO[bytes], name: str) -> Iterator[Image.Image]:
         except _UNREADABLE as error:
             raise DataError(f"{name}: {_reason(error)}") from None
         yield image
-
-
-_TOO_LARGE = f"has more than {MOST_PIXELS} pixels, which are not unpacked"
 
 
 def _reason(error: Exception) -> str:
