@@ -36,4 +36,6 @@ def _converted(match: re.Match[str]) -> str:
     if block is None and inline is None:
         return match[0]
     display = "inline" if block is None else "block"
-    return convert(html.unescape(block or inline), display=display)
+    formula: str = convert(html.unescape(block or inline), display=display)
+    # As TeX has it; of a name browsers do not know that it is a function's.
+    return formula.replace("<mi>log</mi>", '<mi>log</mi><mspace width="0.17em"/>')
