@@ -32,15 +32,27 @@ from svg_pyro.model.transfer import take_what_fits
 from svg_pyro.training.trainer import Trainer
 
 ROWS = "rows.jsonl"
-PAPER = "paper"  # a learned Gaussian, a filtering guide, sigma from beta
+PAPER = "paper"
 _DESCRIPTION = """\
 Compare priors, guides and observation models in short trainings from scratch.
 
 A part is KIND=NAME, for instance prior=flow; two of them with a comma between train
-together, and "paper" is a learned Gaussian prior, a filtering guide and a sigma from
-beta. Each training's scores are one line of rows.jsonl in --out; those that are there
+together, and "paper" is the paper's form: a learned Gaussian prior, a filtering guide,
+a sigma from beta, vectors, true frames and Trace_ELBO. elbo=mean-field and
+dynamics=maps (which warps, and sees its own means) are parts too. Each training's scores are one line of rows.jsonl in --out; those that are there
 are not made again, and Ctrl-C loses nothing. Ends with a table, means over seeds."""
-_KINDS = ("prior", "guide", "observation")
+# What the paper's form has otherwise than the presets of convincing samples.
+_VECTORS: dict[str, Any] = {
+    "prior": "learned",
+    "dynamics": "vector",
+    "warp": False,
+    "warp_from": "before",
+    "g_dim": 64,
+    "rnn_size": 128,
+}
+_TRUE_FRAMES: dict[str, Any] = {"own_means": 0.0, "kl_warmup": 0}
+_BETA = {"push": 2e-6, "digit": 3e-5}
+_KINDS = ("prior", "guide", "observation", "dynamics", "elbo")
 _DEFAULT = (
     PAPER,
     "prior=fixed",
@@ -69,7 +81,8 @@ class ComparePartsOptions:
         push: simulated robot pushing; digit: Moving MNIST of one digit.
     part : tuple of str or None
         KIND=NAME,...; may be given again, without it "paper", and every other prior,
-        guide and observation model beside it.
+        guide and observation model beside it. A KIND is prior, guide, observation,
+        dynamics or elbo.
     seeds : tuple of int
         Of the trainings.
     steps : int
@@ -203,22 +216,26 @@ def _preset(job: _Job, options: ComparePartsOptions) -> RunPreset:
     }
     if job.init is not None:
         preset = preset.of_trained(load(job.init).config)
-    # A preset's own prior may be another one than the paper's.
-    parts = {"prior": "learned", **_changes(job.part)}
-    model = dataclasses.replace(preset.model, **sizes, **parts)
+    parts = _changes(job.part)
+    # Not every part has a KL in closed form: all are trained alike.
+    elbo = parts.pop("elbo", "trace")
+    as_preset = job.init is not None or parts.get("dynamics") == "maps"
+    form = {"prior": "learned"} if as_preset else _VECTORS | {"beta": _BETA[job.data]}
+    model = dataclasses.replace(preset.model, **form | sizes | parts)
     training = dataclasses.replace(
         preset.training,
         steps=job.steps,
         seed=job.seed,
         batch_size=options.batch_size or preset.training.batch_size,
-        # Not every part has a KL in closed form: all are trained alike.
-        elbo="trace",
+        elbo=elbo,
         kl_warmup=min(preset.training.kl_warmup, 2 * job.steps // 3),
         own_means_start=job.steps // 3,
         own_means_ramp=max(1, job.steps // 4),
         validate_every=job.steps,
         save_every=min(200, job.steps),
     )
+    if not as_preset:
+        training = dataclasses.replace(training, **_TRUE_FRAMES)
     return RunPreset(model, training, preset.horizon)
 
 
