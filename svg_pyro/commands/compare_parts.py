@@ -203,36 +203,63 @@ def _job_of(row: dict[str, Any]) -> _Job:
 def _check(options: ComparePartsOptions) -> None:
     """Refuse unknown parts before anything is trained."""
     for job in _jobs(options):
-        check_names(_preset(job, options).model)
+        check_names(preset_of(job.data, job.part, options, job.seed).model)
 
 
-def _preset(job: _Job, options: ComparePartsOptions) -> RunPreset:
-    kind = {"push": ("bair", "small"), "digit": ("smmnist", "bounces")}[job.data]
+def preset_of(
+    data: str, part: str, options: ComparePartsOptions, seed: int = 0
+) -> RunPreset:
+    """What a part is trained with.
+
+    Parameters
+    ----------
+    data : str
+        "push" or "digit".
+    part : str
+        "paper", or KIND=NAME with commas between several.
+    options : ComparePartsOptions
+        Sizes, steps, and whose weights trainings start from.
+    seed : int
+        Of the training.
+
+    Returns
+    -------
+    RunPreset
+        In the paper's form, unless the part is dynamics=maps or there is such a model
+        to start from: then the small preset's, whose own means begin after a third of
+        the steps.
+
+    Raises
+    ------
+    ConfigError
+        When the part is not of that form, or a configuration does not take it.
+    """
+    kind = {"push": ("bair", "small"), "digit": ("smmnist", "bounces")}[data]
     preset = PRESETS[kind[0]][kind[1]]
     sizes = {
         name: getattr(options, name)
         for name in ("width", "rnn_size")
         if getattr(options, name) is not None
     }
-    if job.init is not None:
-        preset = preset.of_trained(load(job.init).config)
-    parts = _changes(job.part)
+    if options.init is not None:
+        preset = preset.of_trained(load(options.init).config)
+    parts = _changes(part)
     # Not every part has a KL in closed form: all are trained alike.
     elbo = parts.pop("elbo", "trace")
-    as_preset = job.init is not None or parts.get("dynamics") == "maps"
-    form = {"prior": "learned"} if as_preset else _VECTORS | {"beta": _BETA[job.data]}
+    as_preset = options.init is not None or parts.get("dynamics") == "maps"
+    form = {"prior": "learned"} if as_preset else _VECTORS | {"beta": _BETA[data]}
     model = dataclasses.replace(preset.model, **form | sizes | parts)
     training = dataclasses.replace(
         preset.training,
-        steps=job.steps,
-        seed=job.seed,
+        steps=options.steps,
+        seed=seed,
         batch_size=options.batch_size or preset.training.batch_size,
         elbo=elbo,
-        kl_warmup=min(preset.training.kl_warmup, 2 * job.steps // 3),
-        own_means_start=job.steps // 3,
-        own_means_ramp=max(1, job.steps // 4),
-        validate_every=job.steps,
-        save_every=min(200, job.steps),
+        kl_warmup=min(preset.training.kl_warmup, 2 * options.steps // 3),
+        own_means_start=options.steps // 3,
+        own_means_ramp=max(1, options.steps // 4),
+        validate_every=options.steps,
+        save_every=min(200, options.steps),
     )
     if not as_preset:
         training = dataclasses.replace(training, **_TRUE_FRAMES)
@@ -255,7 +282,7 @@ def _changes(part: str) -> dict[str, Any]:
 
 def _row(job: _Job, options: ComparePartsOptions) -> dict[str, Any] | None:
     """Train and score; None where the training was asked to stop."""
-    preset = _preset(job, options)
+    preset = preset_of(job.data, job.part, options, job.seed)
     device = choose_device(options.device)
     out = Path(options.out) / job.folder
     train_set, test = _clips(job, preset, options)

@@ -5,6 +5,7 @@ import json
 import compare_parts
 import pytest
 
+from svg_pyro.commands.compare_parts import ComparePartsOptions, preset_of
 from svg_pyro.commands.part_rows import read_rows, table_of
 
 TINY = (
@@ -69,6 +70,21 @@ def test_a_table_has_means_over_seeds(tmp_path):
     assert read_rows(path) == rows
 
 
+@pytest.mark.parametrize("data", ["push", "digit"])
+def test_the_paper_sees_vectors_and_true_frames_and_maps_are_a_part(data):
+    options = ComparePartsOptions(data=(data,), steps=30)
+    paper = preset_of(data, "paper", options)
+    assert (paper.model.dynamics, paper.model.warp) == ("vector", False)
+    assert (paper.model.prior, paper.model.guide) == ("learned", "filtering")
+    assert (paper.training.own_means, paper.training.kl_warmup) == (0, 0)
+    assert paper.training.elbo == "trace"
+    other = preset_of(data, "elbo=mean-field,prior=fixed", options)
+    assert other.training.elbo == "mean-field" and other.model.prior == "fixed"
+    maps = preset_of(data, "dynamics=maps", options)
+    assert (maps.model.dynamics, maps.model.warp) == ("maps", True)
+    assert maps.training.own_means > 0 and maps.training.own_means_start == 10
+
+
 @pytest.mark.parametrize(
     "part, words",
     [
@@ -76,6 +92,8 @@ def test_a_table_has_means_over_seeds(tmp_path):
         ("prior=", "--part is 'prior='; give paper"),
         ("prior=fixed,prior=flow", "give paper, or KIND=NAME"),
         ("prior=flwo", "prior is 'flwo'; choose one of"),
+        ("elbo=trace-elbo", "elbo is 'trace-elbo'; choose trace or mean-field"),
+        ("dynamics=map", "dynamics is 'map'"),
     ],
 )
 def test_parts_that_are_none_are_one_line(tmp_path, capsys, part, words):
