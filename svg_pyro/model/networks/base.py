@@ -29,6 +29,12 @@ from svg_pyro.model.networks.warping import (
 from svg_pyro.model.pyro_internals import Contract
 
 
+# Of the masks of a fresh decoder, before their gain: what it decodes anew has a share of
+# 1 / (2 e^8) where it warps, else of e^-4.
+_COPY_LOGIT = 8.0
+_COPY_LOGIT_OF_ONE_MASK = 4.0
+
+
 def normalisation(kind: str, channels: int) -> nn.Module:
     """BatchNorm, or GroupNorm of at most 32 groups with at least 8 channels in each."""
     if kind == "batch":
@@ -239,6 +245,23 @@ class StagedDecoder(Decoder):
             for stage, skip in zip(stages, reversed(skips), strict=True)
         ]
         return [*halves, frames]
+
+    def start_at_copy(self) -> None:
+        """Set fresh weights so that with a skip of pixels a frame is the skip frame.
+
+        So no run begins worse than by repeating the last frame of the context.
+        """
+        if not self.pixel_skip:
+            return
+        last = cast("DecoderStage", self.stages[-1])
+        layer = last.rest[-1] if len(last.rest) else last.join
+        masks = 1 + self.warps
+        first = self.out_channels - self.extra_channels - masks
+        logit = _COPY_LOGIT / MASK_GAIN if self.warps else _COPY_LOGIT_OF_ONE_MASK
+        with torch.no_grad():
+            cast("torch.Tensor", layer.bias)[first : first + masks] = logit
+            if self.warps:
+                cast("nn.Conv2d", self.flow).weight.zero_()
 
     def as_maps(self, g: torch.Tensor) -> torch.Tensor:
         """g, ``(N, g_dim)``, as `head` takes it: maps of one pixel."""

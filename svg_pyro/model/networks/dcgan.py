@@ -84,6 +84,7 @@ class DCGANDecoder(StagedDecoder):
             stages.append(DecoderStage(join, nn.Sequential(*rest)))
         self.stages = nn.ModuleList(stages)
         init_weights(self)
+        self.start_at_copy()
 
 
 register("backbone", "dcgan")(Backbone(DCGANEncoder, DCGANDecoder, sizes=(64, 128)))

@@ -121,6 +121,7 @@ class MapDecoder(StagedDecoder):
             stages.append(DecoderStage(join, nn.Sequential(*rest)))
         self.stages = nn.ModuleList(stages)
         init_weights(self)
+        self.start_at_copy()
 
     def as_maps(self, g: torch.Tensor) -> torch.Tensor:
         """See `StagedDecoder.as_maps`."""

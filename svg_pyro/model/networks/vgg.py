@@ -100,6 +100,7 @@ class VGGDecoder(StagedDecoder):
             before = others[-1] if others else first
         self.stages = nn.ModuleList(stages)
         init_weights(self)
+        self.start_at_copy()
 
 
 register("backbone", "vgg")(Backbone(VGGEncoder, VGGDecoder, sizes=(64, 128)))
