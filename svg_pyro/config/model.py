@@ -102,7 +102,8 @@ class SVGConfig:
     pixel_skip : bool
         Extend the skip connections to the pixels: the decoder also gives a mask
         by which its frame is blended with the skip frame itself. Not in the
-        paper; small models and short runs keep a still background by it.
+        paper; small models and short runs keep a still background by it. Fresh
+        weights repeat that frame, to 1/255 where the decoder warps, else to 5/255.
     prior : str
         "learned" (SVG-LP), "fixed" (SVG-FP), "none" (no latent variable: the paper's
         deterministic predictor), or a registered name; see `svg_pyro.model.priors`.

@@ -1,11 +1,13 @@
 """Encoders, decoders and recurrent networks against layer-by-layer oracles."""
 
+import dataclasses
+
 import pytest
 import torch
 from support.futures import with_backbone
 from support.paper_loop import Loop, decode
 
-from svg_pyro import SVGConfig
+from svg_pyro import SVG, SVGConfig
 from svg_pyro.model.networks import Recurrent
 from svg_pyro.model.networks.base import normalisation
 from svg_pyro.model.registry import names, registered
@@ -83,6 +85,28 @@ def test_pixel_skip_blends_with_the_skip_frame_by_a_mask(tiny):
     drawn, mask = decode(decoder, g, skips).split([1, 1], 1)
     mean = decoder(g, decoder.prepare(x, skips))
     torch.testing.assert_close(mean, mask * x + (1 - mask) * drawn)
+
+
+@pytest.mark.parametrize(
+    "changes, levels",
+    [
+        ({"backbone": "dcgan"}, 5),
+        ({"backbone": "vgg"}, 5),
+        ({"backbone": "dcgan", "warp": True}, 1),
+        ({"dynamics": "maps", "warp": True}, 1),
+        ({"dynamics": "maps", "warp": True, "observation": "per-pixel"}, 1),
+        ({"backbone": "dcgan", "observation": "logistic"}, 5),
+    ],
+    ids=str,
+)
+def test_a_fresh_model_with_a_skip_of_pixels_repeats_the_last_frame(
+    tiny, changes, levels
+):
+    torch.manual_seed(1)
+    svg = SVG(dataclasses.replace(tiny, pixel_skip=True, **changes)).eval()
+    x = torch.rand(2, 3, svg.config.channels, 64, 64)
+    futures = svg.predict(x, 4, 3, seed=0)
+    assert (futures - x[:, -1:]).abs().max() < levels / 255
 
 
 @pytest.mark.parametrize(
