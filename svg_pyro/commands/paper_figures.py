@@ -204,12 +204,16 @@ class Figures:
         return _line(f"AUC of the entropy, {first} on", auc, digits=4)
 
     def curves(self) -> str:
-        """PSNR and SSIM of the best sample against time."""
+        """PSNR and SSIM of the best sample against time.
+
+        SSIM also of the process that made the clips, which none can surpass; its PSNR
+        is infinite until a digit bounces.
+        """
         clips, settings = self._held_out(), self.settings
         numbers: dict[str, dict[str, Any]] = {}
         panels: dict[str, dict[str, Any]] = {"psnr": {}, "ssim": {}}
-        for name, svg in self.models.items():
-            scores = analysis.score_curves(
+        found = {
+            name: analysis.score_curves(
                 ModelCandidate(name, svg),
                 clips,
                 self.n_past,
@@ -217,6 +221,10 @@ class Figures:
                 protocol=settings.protocol,
                 seed=settings.seed,
             )
+            for name, svg in self.models.items()
+        }
+        found[_PROCESS] = {"ssim": self._of_process()}
+        for name, scores in found.items():
             best = {metric: kinds["best"] for metric, kinds in scores.items()}
             numbers[name] = {k: _as_numbers(estimate) for k, estimate in best.items()}
             for k, estimate in best.items():
@@ -226,8 +234,24 @@ class Figures:
         panels = {f"{titles[k]}, best sample": panel for k, panel in panels.items()}
         figures.draw_curves(panels, self.n_past, self.out / "curves.png")
         self._write("curves", {"best": numbers})
-        means = {name: of["psnr"]["mean"] for name, of in numbers.items()}
-        return _line("PSNR of the best sample [dB]", means)
+        psnr, ssim = (
+            {name: of[metric]["mean"] for name, of in numbers.items() if metric in of}
+            for metric in ("psnr", "ssim")
+        )
+        likeness = _line("SSIM", ssim, digits=3)
+        return f"{_line('PSNR of the best sample [dB]', psnr)}; {likeness}"
+
+    def _of_process(self) -> dict[str, Estimate]:
+        """SSIM of futures that the process itself draws."""
+        settings = self.settings
+        return analysis.process_curves(
+            self._data(self.n_past + settings.horizon),
+            self.n_past,
+            settings.clips,
+            settings.num_samples,
+            protocol=settings.protocol,
+            seed=settings.seed,
+        )["ssim"]
 
     def recognition(self) -> str:
         """How often a classifier still names the digit of a future rightly."""
@@ -313,6 +337,7 @@ class Figures:
         write_json(self.out / f"{name}.json", content)
 
 
+_PROCESS = "the process itself"
 FIGURES = ("sharpness", "bounces", "prior", "curves", "recognition", "rollouts")
 
 

@@ -1,6 +1,8 @@
 """Moving MNIST, stochastic and deterministic (Denton & Fergus 2018, section 4.1)."""
 
+import copy
 import hashlib
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -133,16 +135,9 @@ class MovingMNIST(ClipDataset):
         """
         if not 0 <= index < len(self):
             raise IndexError(f"clip {index} of {len(self)}")
-        rng = self._rng(index, epoch)
-        which = self._choice(rng)
-        if self.synchronised:
-            rng = self._rng(0, epoch)
-            self._choice(rng)  # clip 0 drew its digits before its motion
+        rng, which = self._motion(index, epoch)
         paths, bounces = zip(*(self._path(rng) for _ in which), strict=True)
-        frames = self._drawn(which[0], paths[0])
-        for number, path in zip(which[1:], paths[1:], strict=True):
-            # Added without overflow: no more than what is left up to 255.
-            frames += np.minimum(self._drawn(number, path), 255 - frames)
+        frames = self._drawn_together(which, paths)
         bounced = np.zeros((self.n_frames, self.num_digits), bool)
         for d, times in enumerate(bounces):
             bounced[times, d] = True
@@ -152,6 +147,77 @@ class MovingMNIST(ClipDataset):
             "bounces": torch.from_numpy(bounced),
             "digits": torch.tensor(which),
         }
+
+    def other_futures(
+        self, index: int, n_past: int, count: int, *, seed: int = 0
+    ) -> torch.Tensor:
+        """How else a clip might go on: draws from the process itself, given its past.
+
+        The past tells the digits, their places and their velocities, but for a velocity
+        that is drawn in the last frame of the past and first seen in the next one. No
+        predictor knows more, so that its scores bound those of all.
+
+        Parameters
+        ----------
+        index : int
+            The clip, of the first epoch.
+        n_past : int
+            Frames of the past, ``1 <= n_past < n_frames``.
+        count : int
+            Futures to draw, 1 or more.
+        seed : int
+            Of the draws, 0 or more.
+
+        Returns
+        -------
+        torch.Tensor
+            uint8, ``(count, T - n_past, 1, H, W)``.
+
+        Raises
+        ------
+        DataError
+            A number is out of its range.
+        """
+        low = {"n_past": (n_past, 1), "count": (count, 1), "seed": (seed, 0)}
+        for name, (value, least) in low.items():
+            check_whole(
+                name, value, least=least, error=DataError, where="MovingMNIST: "
+            )
+        if n_past >= self.n_frames:
+            raise DataError(
+                f"MovingMNIST: n_past is {n_past} in clips of {self.n_frames} frames; "
+                "leave one to foretell"
+            )
+        futures = []
+        for number in range(count):
+            other = np.random.default_rng([seed, index, number])
+            motion, which = self._motion(index, 0)
+            paths = []
+            for _ in which:
+                fork = copy.deepcopy(motion), (n_past - 1, other)
+                self._path(motion)  # to where it draws the next digit
+                paths.append(self._path(*fork)[0])
+            futures.append(self._drawn_together(which, paths)[n_past:])
+        return torch.from_numpy(np.stack(futures)[:, :, None])
+
+    def _motion(self, index: int, epoch: int) -> tuple[np.random.Generator, list[int]]:
+        """What draws a clip's motion, and the numbers of its digits."""
+        rng = self._rng(index, epoch)
+        which = self._choice(rng)
+        if self.synchronised:
+            rng = self._rng(0, epoch)
+            self._choice(rng)  # clip 0 drew its digits before its motion
+        return rng, which
+
+    def _drawn_together(
+        self, which: list[int], paths: Sequence[list[tuple[int, int]]]
+    ) -> np.ndarray:
+        """All digits along their paths: uint8 ``(T, H, W)``."""
+        frames = self._drawn(which[0], paths[0])
+        for number, path in zip(which[1:], paths[1:], strict=True):
+            # Added without overflow: no more than what is left up to 255.
+            frames += np.minimum(self._drawn(number, path), 255 - frames)
+        return frames
 
     def _rng(self, index: int, epoch: int) -> np.random.Generator:
         number = SPLITS.index(self.split)
@@ -175,15 +241,23 @@ class MovingMNIST(ClipDataset):
         return frames
 
     def _path(
-        self, rng: np.random.Generator
+        self,
+        rng: np.random.Generator,
+        fork: tuple[int, np.random.Generator] | None = None,
     ) -> tuple[list[tuple[int, int]], list[int]]:
-        """Places (y, x) in each frame, and the frames in which one digit bounced."""
+        """Places (y, x) in each frame, and the frames in which one digit bounced.
+
+        With a fork, a frame and another generator, velocities are drawn by that one
+        from the frame on.
+        """
         last = self.image_size - DIGIT_SIZE
         place = rng.integers(self.positions, size=2).tolist()
         speed = rng.integers(-TOP_SPEED, TOP_SPEED + 1, size=2).tolist()
         path: list[tuple[int, int]] = []
         bounces: list[int] = []
         for t in range(self.n_frames):
+            if fork is not None and t == fork[0]:
+                rng = fork[1]
             for axis in (0, 1):
                 if 0 <= place[axis] <= last:
                     continue

@@ -135,6 +135,61 @@ def test_stochastic_futures_of_one_past_differ_and_deterministic_do_not():
     assert seen[False] > 3 * seen[True]
 
 
+@pytest.mark.parametrize("num_digits", [1, 2])
+def test_other_futures_are_the_process_given_its_past(images, num_digits):
+    data = MovingMNIST(images, "test", 12, num_digits=num_digits)
+    parted = 0
+    for index in range(40):
+        clip = data.clip_with_bounces(index)
+        drawn = data.other_futures(index, 5, 8, seed=2)
+        assert drawn.shape == (8, 7, 1, 64, 64) and drawn.dtype == torch.uint8
+        # Until a velocity is drawn again, and is seen in the frame after, all are true.
+        bounced = clip["bounces"][4:].any(-1).nonzero().flatten().tolist()
+        alike = bounced[0] if bounced else 7
+        truth = clip["frames"][5:]
+        assert (drawn[:, :alike] == truth[:alike]).all()
+        parted += alike < 7 and len(drawn.flatten(1).unique(dim=0)) > 1
+    assert parted > 10
+    assert torch.equal(drawn, data.other_futures(39, 5, 8, seed=2))
+    assert torch.equal(drawn[:3], data.other_futures(39, 5, 3, seed=2))
+
+
+def test_other_futures_of_deterministic_digits_are_the_true_one(images):
+    data = MovingMNIST(images, "test", 30, num_digits=2, deterministic=True)
+    for index in range(5):
+        drawn = data.other_futures(index, 3, 2)
+        assert (drawn == data.clip(index)[3:]).all()
+
+
+def test_other_futures_go_where_a_bounce_may_lead(images):
+    """After a bounce in the last frame of the past all velocities are there."""
+    data = MovingMNIST(images, "test", 6, num_digits=1)
+    index = next(i for i in range(500) if data.clip_with_bounces(i)["bounces"][4].any())
+    drawn = data.other_futures(index, 5, 400)[:, 0, 0]
+    places = {
+        (int(lit.any(1).nonzero()[0]), int(lit.any(0).nonzero()[0]))
+        for lit in drawn > 0
+    }
+    at = data.clip_with_bounces(index)["positions"][4, 0].tolist()
+    moves = {(y - at[0], x - at[1]) for y, x in places}
+    # 4 speeds away from the edge by 9 along it, but for those that a corner stops.
+    assert 16 <= len(moves) <= 36
+    assert {abs(n) for move in moves for n in move} == set(range(5))
+
+
+@pytest.mark.parametrize(
+    "numbers, words",
+    [
+        ((0, 1), "n_past is 0; give"),
+        ((12, 1), "n_past is 12 in clips of 12 frames"),
+        ((5, 0), "count is 0; give"),
+    ],
+)
+def test_other_futures_of_wrong_numbers(images, numbers, words):
+    with pytest.raises(DataError, match=words):
+        MovingMNIST(images, "test", 12).other_futures(0, *numbers)
+
+
 def test_a_clip_is_a_function_of_seed_epoch_and_index(images):
     data = MovingMNIST(images)
     assert torch.equal(data.clip(5, 2), MovingMNIST(images).clip(5, 2))

@@ -467,6 +467,9 @@ def test_all_figures(checkpoints, tmp_path, capsys):
     assert len(best["FP"]["ssim"]["per_step"]) == 3
     mean = np.mean(best["FP"]["psnr"]["per_step"])
     assert best["FP"]["psnr"]["mean"] == pytest.approx(mean)
+    assert list(best) == ["LP", "FP", "det", "the process itself"]
+    bound = best["the process itself"]["ssim"]["mean"]
+    assert max(best[name]["ssim"]["mean"] for name in ("LP", "FP", "det")) < bound <= 1
     assert set(numbers["sharpness"]["per_step"]) == {"LP", "FP", "det", "truth"}
 
 

@@ -12,7 +12,11 @@ from svg_pyro.evaluation.paper.bounces import (
     total_variation,
     wasserstein,
 )
-from svg_pyro.evaluation.paper.futures import futures_of_clips, score_curves
+from svg_pyro.evaluation.paper.futures import (
+    futures_of_clips,
+    process_curves,
+    score_curves,
+)
 from svg_pyro.evaluation.paper.prior import (
     PriorStatistics,
     auc,
@@ -39,6 +43,7 @@ __all__ = [
     "histogram",
     "locate",
     "prior_statistics",
+    "process_curves",
     "recognition",
     "score_curves",
     "sharpness",

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import torch
 
+from svg_pyro.data.moving_mnist import MovingMNIST
 from svg_pyro.errors import EvaluationError
 from svg_pyro.evaluation.candidates import Candidate
 from svg_pyro.evaluation.sampling import Sampling, sampled_futures
@@ -100,5 +101,46 @@ def score_curves(
         candidate, clips, n_past, num_samples, seed=seed
     ):
         curves.update(truth, samples)
+    summary = curves.summary()[protocol]
+    return {metric: summary[metric] for metric in ("psnr", "ssim")}
+
+
+def process_curves(
+    data: MovingMNIST,
+    n_past: int,
+    clips: int,
+    num_samples: int,
+    *,
+    protocol: str = "svg",
+    seed: int = 0,
+) -> dict[str, dict[str, Estimate]]:
+    """As `score_curves`, of futures that the process itself draws: a bound for all.
+
+    Parameters
+    ----------
+    data : MovingMNIST
+        Its first `clips` clips are foretold; see `MovingMNIST.other_futures`.
+    n_past, clips, num_samples : int
+        Frames of context, clips, and futures of each.
+    protocol : str
+        One of `svg_pyro.metrics.PROTOCOLS`.
+    seed : int
+        Of the futures.
+
+    Returns
+    -------
+    dict
+        As of `score_curves`.
+
+    Raises
+    ------
+    DataError
+        The clips hold no frame after the context.
+    """
+    curves = Curves([protocol])
+    for index in progress(range(min(clips, len(data))), desc="process", unit="clip"):
+        drawn = data.other_futures(index, n_past, num_samples, seed=seed)
+        truth = data.clip(index)[None, n_past:]
+        curves.update(to_float(truth), to_float(drawn)[:, None])
     summary = curves.summary()[protocol]
     return {metric: summary[metric] for metric in ("psnr", "ssim")}
