@@ -26,6 +26,7 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
     "batch_norm": ("frames", "time"),
     "generation_norm": ("running", "batch"),
     "warp_from": ("before", "context"),
+    "decodes": ("frame", "change"),
 }
 _POSITIVE = (
     "image_size",
@@ -102,8 +103,11 @@ class SVGConfig:
     pixel_skip : bool
         Extend the skip connections to the pixels: the decoder also gives a mask
         by which its frame is blended with the skip frame itself. Not in the
-        paper; small models and short runs keep a still background by it. Fresh
-        weights repeat that frame, to 1/255 where the decoder warps, else to 5/255.
+        paper; small models and short runs keep a still background by it.
+    decodes : str
+        What the decoder's own share of such a blend is: a "frame", or a "change" of
+        what the others give, from -1 to 1. Of a change fresh weights make nothing:
+        they repeat the skip frame.
     prior : str
         "learned" (SVG-LP), "fixed" (SVG-FP), "none" (no latent variable: the paper's
         deterministic predictor), or a registered name; see `svg_pyro.model.priors`.
@@ -173,6 +177,7 @@ class SVGConfig:
     skip_from: str = "context"
     last_frame_skip: bool = False
     pixel_skip: bool = False
+    decodes: str = "frame"
     prior: str = "learned"
     guide: str = "filtering"
     dynamics: str = "vector"
@@ -215,6 +220,12 @@ class SVGConfig:
             raise ConfigError(
                 f"warp_from is {self.warp_from!r}, and warp False: nothing is moved; "
                 'give warp=True, or warp_from="before"'
+            )
+
+        if self.decodes == "change" and not self.pixel_skip:
+            raise ConfigError(
+                "decodes is 'change', and pixel_skip False: there is no frame to "
+                'change; give pixel_skip=True, or decodes="frame"'
             )
 
     @classmethod

@@ -8,8 +8,10 @@ from support.futures import with_backbone
 from support.paper_loop import Loop, decode
 
 from svg_pyro import SVG, SVGConfig
+from svg_pyro.errors import ConfigError
 from svg_pyro.model.networks import Recurrent
 from svg_pyro.model.networks.base import normalisation
+from svg_pyro.model.networks.warping import blend
 from svg_pyro.model.registry import names, registered
 
 ALL = [
@@ -87,26 +89,63 @@ def test_pixel_skip_blends_with_the_skip_frame_by_a_mask(tiny):
     torch.testing.assert_close(mean, mask * x + (1 - mask) * drawn)
 
 
-@pytest.mark.parametrize(
-    "changes, levels",
-    [
-        ({"backbone": "dcgan"}, 5),
-        ({"backbone": "vgg"}, 5),
-        ({"backbone": "dcgan", "warp": True}, 1),
-        ({"dynamics": "maps", "warp": True}, 1),
-        ({"dynamics": "maps", "warp": True, "observation": "per-pixel"}, 1),
-        ({"backbone": "dcgan", "observation": "logistic"}, 5),
-    ],
-    ids=str,
+CHANGES = (
+    {"backbone": "dcgan"},
+    {"backbone": "vgg"},
+    {"backbone": "dcgan", "warp": True},
+    {"dynamics": "maps", "warp": True},
+    {"dynamics": "maps", "warp": True, "observation": "per-pixel"},
+    {"backbone": "dcgan", "observation": "logistic"},
 )
-def test_a_fresh_model_with_a_skip_of_pixels_repeats_the_last_frame(
-    tiny, changes, levels
-):
+
+
+@pytest.mark.parametrize("changes", CHANGES, ids=str)
+def test_a_fresh_model_that_decodes_changes_repeats_the_last_frame(tiny, changes):
     torch.manual_seed(1)
-    svg = SVG(dataclasses.replace(tiny, pixel_skip=True, **changes)).eval()
+    given = {"pixel_skip": True, "decodes": "change", **changes}
+    svg = SVG(dataclasses.replace(tiny, **given)).eval()
     x = torch.rand(2, 3, svg.config.channels, 64, 64)
     futures = svg.predict(x, 4, 3, seed=0)
-    assert (futures - x[:, -1:]).abs().max() < levels / 255
+    torch.testing.assert_close(futures, x[:, -1:].expand_as(futures), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("changes", CHANGES[:4], ids=str)
+def test_a_decoded_change_is_added_to_what_is_kept(tiny, changes):
+    given = {"pixel_skip": True, "decodes": "change", **changes}
+    config = dataclasses.replace(tiny, **given)
+    torch.manual_seed(2)
+    svg = SVG(config).double().eval()
+    decoder = svg.decoder
+    torch.nn.init.normal_(next(reversed(list(decoder.stages.parameters()))), std=1.0)
+    x = torch.rand(2, 1, 64, 64).double()
+    g = torch.randn(2, config.feature_size).double()
+    previous = torch.rand_like(x) if decoder.warps else None
+    prepared = decoder.prepare(x, svg.encoder(x)[1])
+    changed = decoder(g, prepared, previous)
+    decoder.decodes_changes = False
+    blended = decoder(g, prepared, previous)
+    if not decoder.warps:
+        drawn, mask = decode(decoder, g, svg.encoder(x)[1]).split([1, 1], 1)
+        torch.testing.assert_close(
+            changed, (x + (1 - mask) * (2 * drawn - 1)).clamp(0, 1)
+        )
+    assert (changed - blended).abs().max() > 0.01
+
+
+def test_a_blend_with_a_change_pixel_by_pixel():
+    torch.manual_seed(3)
+    new, moved, still = torch.rand(3, 2, 3, 4, 4).double()
+    logits = torch.randn(2, 2, 4, 4).double()
+    shares = torch.cat([logits, torch.zeros(2, 1, 4, 4)], 1).softmax(1)
+    stay, move, fresh = (share[:, None] for share in shares.unbind(1))
+    kept = (stay * still + move * moved) / (1 - fresh)
+    want = (kept + fresh * (2 * new - 1)).clamp(0, 1)
+    torch.testing.assert_close(blend(new, moved, still, logits, change=True), want)
+
+
+def test_a_change_needs_a_frame_to_change(tiny):
+    with pytest.raises(ConfigError, match="decodes is 'change', and pixel_skip False"):
+        dataclasses.replace(tiny, decodes="change")
 
 
 @pytest.mark.parametrize(

@@ -29,12 +29,6 @@ from svg_pyro.model.networks.warping import (
 from svg_pyro.model.pyro_internals import Contract
 
 
-# Of the masks of a fresh decoder, before their gain: what it decodes anew has a share of
-# 1 / (2 e^8) where it warps, else of e^-4.
-_COPY_LOGIT = 8.0
-_COPY_LOGIT_OF_ONE_MASK = 4.0
-
-
 def normalisation(kind: str, channels: int) -> nn.Module:
     """BatchNorm, or GroupNorm of at most 32 groups with at least 8 channels in each."""
     if kind == "batch":
@@ -230,6 +224,8 @@ class StagedDecoder(Decoder):
         super().__init__()
         self.extra_channels = extra_channels
         self.pixel_skip = config.pixel_skip
+        self.decodes_changes = config.decodes == "change"
+        self.channels = config.channels
         self.warps = config.warp
         self.out_channels = config.channels + config.pixel_skip + extra_channels
         if config.warp:
@@ -247,19 +243,18 @@ class StagedDecoder(Decoder):
         return [*halves, frames]
 
     def start_at_copy(self) -> None:
-        """Set fresh weights so that with a skip of pixels a frame is the skip frame.
+        """Where changes are decoded, let those of fresh weights and the flow be 0.
 
-        So no run begins worse than by repeating the last frame of the context.
+        Then a frame is the skip frame, and no run begins worse than by repeating it,
+        while all masks are even and learn.
         """
-        if not self.pixel_skip:
+        if not self.decodes_changes:
             return
         last = cast("DecoderStage", self.stages[-1])
         layer = last.rest[-1] if len(last.rest) else last.join
-        masks = 1 + self.warps
-        first = self.out_channels - self.extra_channels - masks
-        logit = _COPY_LOGIT / MASK_GAIN if self.warps else _COPY_LOGIT_OF_ONE_MASK
         with torch.no_grad():
-            cast("torch.Tensor", layer.bias)[first : first + masks] = logit
+            # Both kinds of last layer are transposed: (in, out, 4, 4).
+            cast("torch.Tensor", layer.weight)[:, : self.channels] = 0
             if self.warps:
                 cast("nn.Conv2d", self.flow).weight.zero_()
 
@@ -301,8 +296,12 @@ class StagedDecoder(Decoder):
     def _mean(self, d: torch.Tensor, frames: torch.Tensor) -> torch.Tensor:
         if not self.pixel_skip:
             return d
-        # Written as a correction of the skip frame: one pass over the pixels.
-        mean = torch.lerp(d[..., :-1, :, :], frames, d[..., -1:, :, :])
+        new, mask = d[..., :-1, :, :], d[..., -1:, :, :]
+        if self.decodes_changes:
+            mean = frames + (1 - mask) * (2 * new - 1)
+        else:
+            # Written as a correction of the skip frame: one pass over the pixels.
+            mean = torch.lerp(new, frames, mask)
         return mean.clamp(0, 1)  # rounded, it can be above
 
     def _moved_mean(
@@ -321,7 +320,8 @@ class StagedDecoder(Decoder):
         masks = 1 + self.pixel_skip
         new, logits = d.split([d.shape[-3] - masks, masks], -3)
         moved = warp(previous.expand_as(new), flow)
-        return blend(new.sigmoid(), moved, frames, logits * MASK_GAIN)
+        shares = logits * MASK_GAIN
+        return blend(new.sigmoid(), moved, frames, shares, change=self.decodes_changes)
 
 
 @dataclass(frozen=True)

@@ -101,7 +101,12 @@ def enlarge(flow: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
 
 
 def blend(
-    new: torch.Tensor, moved: torch.Tensor, still: torch.Tensor, logits: torch.Tensor
+    new: torch.Tensor,
+    moved: torch.Tensor,
+    still: torch.Tensor,
+    logits: torch.Tensor,
+    *,
+    change: bool = False,
 ) -> torch.Tensor:
     """A frame whose every pixel is a mean of two or three frames'.
 
@@ -113,6 +118,9 @@ def blend(
         Shape ``(*batch, 2, H, W)``: of the shares of `still` and of `moved`, in the
         softmax over them and 0 for `new`. Or ``(*batch, 1, H, W)``, of `moved`
         beside `new` alone.
+    change : bool
+        Instead of being one of the three, `new` is a change of the mean of the two
+        others: by ``2 new - 1`` times its share.
 
     Returns
     -------
@@ -125,5 +133,8 @@ def blend(
     stay, move = logits.split(1, -3)
     shares = torch.cat([stay, move, torch.zeros_like(move)], -3).softmax(-3)
     stay, move, fresh = shares.split(1, -3)
+    if change:
+        kept = (still * stay + moved * move) / (stay + move)
+        return (kept + fresh * (2 * new - 1)).clamp(0, 1)
     mean: torch.Tensor = still * stay + moved * move + new * fresh
     return mean.clamp(0, 1)
