@@ -177,18 +177,13 @@ _VIDEOS = {
     ),
 }
 
-# As own videos, from two frames on, as BAIR's models see them.
 _LEROBOT = {
     "paper": RunPreset(
         SVGConfig.preset("bair"),
         TrainingConfig(eps=9.1e-6, workers=4),
         horizon=20,
     ),
-    "small": RunPreset(
-        dataclasses.replace(_VIDEOS["small"].model, n_past=2),
-        _VIDEOS["small"].training,
-        horizon=10,
-    ),
+    "small": _BAIR["small"],
 }
 
 PRESETS = {
