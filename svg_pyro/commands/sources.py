@@ -27,6 +27,7 @@ from svg_pyro.data import (
     find_digits,
     make_simulated_push,
 )
+from svg_pyro.data.augmented import Augmented
 from svg_pyro.data.bair.dataset import verify
 from svg_pyro.data.download.published import BAIR_URL, KTH_URL
 
@@ -103,10 +104,14 @@ class VideoFiles:
         A folder of videos, or a file of several.
     cache : str or None
         Folder of decoded frames; without it "frames", beside the run's folder.
+    augment : bool
+        Mirror the clips that are trained on, and change their colours, at random: few
+        scenes are not learnt by heart.
     """
 
     dir: str = option(metavar="DIR", kind="positional")
     cache: str | None = option(None, metavar="DIR")
+    augment: bool = True
 
 
 @dataclass(frozen=True)
@@ -199,7 +204,10 @@ def _videos(options: VideoOptions, files: VideoFiles, run: Run) -> MakeClips:
     cache = files.cache or run.out.parent / "frames"
 
     def make_clips(split: str, n_frames: int) -> ClipDataset:
-        return options.clips(_request(run, split, n_frames, cache), files.dir)
+        clips = options.clips(_request(run, split, n_frames, cache), files.dir)
+        if split == "train" and files.augment:
+            return Augmented(clips, run.preset.training.seed)
+        return clips
 
     return make_clips
 

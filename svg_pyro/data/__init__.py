@@ -5,6 +5,7 @@ fly; `KTH` (`download_kth`) and `BairPush`, the BAIR robot pushing set
 (`download_bair`, or a simulated stand-in of its layout by `make_simulated_push`),
 as they are published; `LeRobot` and `RobotHDF5`, the recordings of robots;
 `VideoFolder`, anybody's videos; `ArrayClips`, a test set in one array file.
+`Augmented` changes the clips of another set a little in every epoch.
 `first_frames` gives the start of a video for a prediction.
 
 Each name is loaded when it is first asked for: what reads videos or simulates pushes
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING
 from svg_pyro.util.lazy import lazily
 
 if TYPE_CHECKING:
+    from svg_pyro.data.augmented import Augmented
     from svg_pyro.data.bair.dataset import BairPush
     from svg_pyro.data.base import ClipDataset
     from svg_pyro.data.digits import find_digits
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = [
     "KTH",
     "ArrayClips",
+    "Augmented",
     "BairPush",
     "ClipDataset",
     "LeRobot",
@@ -52,6 +55,7 @@ __all__ = [
 _MODULES = {
     "KTH": "svg_pyro.data.videos.kth",
     "ArrayClips": "svg_pyro.data.videos.array_clips",
+    "Augmented": "svg_pyro.data.augmented",
     "BairPush": "svg_pyro.data.bair.dataset",
     "ClipDataset": "svg_pyro.data.base",
     "LeRobot": "svg_pyro.data.robots.lerobot",
