@@ -144,7 +144,7 @@ def report(
             "left out"
         )
     print(f"held-out KL {kl:.2f} nats a frame")
-    judged = verdict(scores, stochastic=svg.prior is not None)
+    judged = verdict(scores, **_kind(svg))
     print(f"{judged.words} (See {', '.join(map(flag_of, judged.advice))}.)")
 
 
@@ -187,5 +187,10 @@ def print_concerns(scores: FutureScores, svg: SVG) -> None:
     svg : SVG
         Whose futures they are.
     """
-    for concern in concerns(scores, stochastic=svg.prior is not None):
+    for concern in concerns(scores, **_kind(svg)):
         print(f"{concern.words} (See {', '.join(map(flag_of, concern.advice))}.)")
+
+
+def _kind(svg: SVG) -> dict[str, bool]:
+    """What of a model decides what is said of its futures."""
+    return {"stochastic": svg.prior is not None, "copies": svg.config.pixel_skip}

@@ -49,7 +49,9 @@ def scores_in_words(scores: FutureScores, horizon: int) -> str:
     )
 
 
-def concerns(scores: FutureScores, *, stochastic: bool = True) -> list[Concern]:
+def concerns(
+    scores: FutureScores, *, stochastic: bool = True, copies: bool = False
+) -> list[Concern]:
     """What is plainly wrong with futures that `score_futures` scored.
 
     Parameters
@@ -58,6 +60,8 @@ def concerns(scores: FutureScores, *, stochastic: bool = True) -> list[Concern]:
         Of held-out clips.
     stochastic : bool
         Whether the model has latents; without, its samples are meant to be alike.
+    copies : bool
+        Whether its decoder can copy pixels (`SVGConfig.pixel_skip`).
 
     Returns
     -------
@@ -66,15 +70,19 @@ def concerns(scores: FutureScores, *, stochastic: bool = True) -> list[Concern]:
     """
     wrong = []
     if scores.gain < 0:
-        wrong.append(
-            Concern(
-                "Held-out futures are worse than repeating the last frame: the best of "
-                f"{scores.num_samples} has {-scores.gain:.2f} dB less. Train for more "
-                "steps, let the decoder copy pixels (pixel_skip), lower beta, or train "
-                "on more clips.",
-                ("steps", "pixel_skip", "beta"),
-            )
+        words = (
+            "Held-out futures are worse than repeating the last frame: the best of "
+            f"{scores.num_samples} has {-scores.gain:.2f} dB less."
         )
+        # One that can copy and does worse has learnt its own scenes by heart.
+        more = " Train on more scenes, or for fewer steps."
+        if not copies:
+            more = (
+                " Train for more steps, let the decoder copy pixels (pixel_skip), "
+                "lower beta, or train on more clips."
+            )
+        advice = ("steps",) if copies else ("steps", "pixel_skip", "beta")
+        wrong.append(Concern(words + more, advice))
     if stochastic and scores.spread_skill < ALIKE:
         wrong.append(
             Concern(
@@ -88,7 +96,9 @@ def concerns(scores: FutureScores, *, stochastic: bool = True) -> list[Concern]:
     return wrong
 
 
-def verdict(scores: FutureScores, *, stochastic: bool = True) -> Concern:
+def verdict(
+    scores: FutureScores, *, stochastic: bool = True, copies: bool = False
+) -> Concern:
     """How good futures are, against what, and what to try next: one paragraph.
 
     Parameters
@@ -97,6 +107,8 @@ def verdict(scores: FutureScores, *, stochastic: bool = True) -> Concern:
         Of held-out clips.
     stochastic : bool
         Whether the model has latents; without, its samples are meant to be alike.
+    copies : bool
+        Whether its decoder can copy pixels (`SVGConfig.pixel_skip`).
 
     Returns
     -------
@@ -104,7 +116,7 @@ def verdict(scores: FutureScores, *, stochastic: bool = True) -> Concern:
         Of the first of `concerns` if there are any; else of what would improve a model
         with nothing plainly wrong.
     """
-    told = concerns(scores, stochastic=stochastic)
+    told = concerns(scores, stochastic=stochastic, copies=copies)
     if told:
         words = " ".join(concern.words for concern in told)
         advice = [name for concern in told for name in concern.advice]

@@ -39,6 +39,9 @@ def test_futures_worse_than_repetition_are_told_in_words():
     assert "worse than repeating the last frame" in concern.words
     assert "0.50 dB less" in concern.words and "--" not in concern.words
     assert concern.advice == ("steps", "pixel_skip", "beta")
+    (other,) = concerns(scores(copy=(23.0, 24.0)), copies=True)
+    assert other.words.endswith("Train on more scenes, or for fewer steps.")
+    assert "0.50 dB less" in other.words and other.advice == ("steps",)
 
 
 @pytest.mark.parametrize("stochastic", [True, False])
