@@ -135,6 +135,7 @@ def blend(
     stay, move, fresh = shares.split(1, -3)
     if change:
         kept = (still * stay + moved * move) / (stay + move)
-        return (kept + fresh * (2 * new - 1)).clamp(0, 1)
+        changed: torch.Tensor = kept + fresh * (2 * new - 1)
+        return changed.clamp(0, 1)
     mean: torch.Tensor = still * stay + moved * move + new * fresh
     return mean.clamp(0, 1)
