@@ -26,7 +26,8 @@ class SVGError(Exception):
     """
 
     def __init__(self, message: str = "", *, advice: Sequence[str] = ()) -> None:
-        super().__init__(message)
+        # Pyro makes an error that passes through it anew, with lines of its sites.
+        super().__init__(message.partition("\nTrace Shapes:")[0])
         self.advice = tuple(advice)
 
 

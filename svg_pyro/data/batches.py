@@ -9,7 +9,10 @@ import torch
 
 from svg_pyro.data.base import ClipDataset
 from svg_pyro.errors import ConfigError, DataError
+from svg_pyro.util.checks import check_whole
+from svg_pyro.util.reports import report_once
 from svg_pyro.util.tensors import to_float
+from svg_pyro.util.words import printable, shortened
 
 
 class Batch(NamedTuple):
@@ -83,8 +86,7 @@ def batch_of(
     ConfigError
         `batch_size` is no multiple of `ranks`.
     """
-    if len(dataset) == 0:
-        raise DataError("the data set is empty: it holds no video to train on")
+    check_class(dataset)
     if batch_size % ranks:
         raise ConfigError(
             f"a batch of {batch_size} clips cannot be shared by {ranks} processes; "
@@ -199,9 +201,62 @@ def _checked_actions(
     else:
         return actions
     raise DataError(
-        f"{type(dataset).__name__}: the actions of {dataset.name(index)} are {what}; "
-        f"actions() must give finite floats (T - 1, action_dim) = {wanted}"
+        f"{type(dataset).__name__}: the actions of {_named(dataset, index)} are "
+        f"{what}; actions() must give finite floats (T - 1, action_dim) = {wanted}"
     )
+
+
+def check_class(dataset: object) -> None:
+    """Refuse what is no data set of clips, or an empty one.
+
+    Parameters
+    ----------
+    dataset : object
+        To be a `ClipDataset`.
+
+    Raises
+    ------
+    DataError
+        It is of another class, or holds no video.
+    """
+    if not isinstance(dataset, ClipDataset):
+        raise DataError(
+            f"the data are a {type(dataset).__name__}; give a svg_pyro.data.ClipDataset"
+        )
+    if len(dataset) == 0:
+        raise DataError("the data set is empty: it holds no video to train on")
+
+
+def check_first_clip(dataset: ClipDataset) -> None:
+    """Refuse a set whose first clip is not what it promises; say it of a black one.
+
+    Parameters
+    ----------
+    dataset : ClipDataset
+        Not empty.
+
+    Raises
+    ------
+    DataError
+        It names no number of frames, or its first clip, or that clip's actions, are
+        not what `ClipDataset` promises.
+    """
+    what = f"{type(dataset).__name__}: "
+    for name in ("n_frames", "min_frames"):
+        value = getattr(dataset, name, None)
+        if name == "n_frames" or value is not None:
+            check_whole(name, value, least=1, error=DataError, where=what)
+    clip = clips_of(dataset, [0]).frames
+    if clip.max() == 1:
+        report_once(
+            f"{what}{_named(dataset, 0)} has no value above 1, which is black; values "
+            "are 0 to 255"
+        )
+
+
+def _named(dataset: ClipDataset, index: int) -> str:
+    """A video's name in one line that is not too long."""
+    return shortened(printable(" ".join(str(dataset.name(index)).split())), 120)
 
 
 def _checked_clip(dataset: ClipDataset, index: int, epoch: int) -> torch.Tensor:
@@ -211,13 +266,15 @@ def _checked_clip(dataset: ClipDataset, index: int, epoch: int) -> torch.Tensor:
     frames = f", or from {least} frames on" if least is not None else ""
     if not isinstance(clip, torch.Tensor):
         what = f"a {type(clip).__name__}"
+    elif clip.layout != torch.strided or clip.device.type == "meta":
+        what = "a tensor without values of its own"
     elif clip.dtype != torch.uint8 or not _fits(clip, wanted, least):
         what = f"{str(clip.dtype).removeprefix('torch.')} {tuple(clip.shape)}"
     else:
         return clip
     raise DataError(
-        f"{type(dataset).__name__}: {dataset.name(index)} is {what}; clip() must give "
-        f"a uint8 tensor (T, C, H, W) = {wanted}{frames}, values 0 to 255"
+        f"{type(dataset).__name__}: {_named(dataset, index)} is {what}; clip() must "
+        f"give a uint8 tensor (T, C, H, W) = {wanted}{frames}, values 0 to 255"
     )
 
 

@@ -7,7 +7,7 @@ from pyro.infer.util import is_validation_enabled
 
 from svg_pyro.config import SVGConfig
 from svg_pyro.errors import ConfigError, FramesError
-from svg_pyro.model.checks import check_count, check_frames, check_values
+from svg_pyro.model.checks import MOST, check_count, check_frames, check_values
 from svg_pyro.model.inputs import check_actions
 from svg_pyro.model.lengths import Lengths, lengths_of
 from svg_pyro.model.rollout import check_noise
@@ -32,8 +32,8 @@ class Checked(Root):
         actions: torch.Tensor | None = None,
     ) -> None:
         """Raise FramesError unless `futures` can be drawn with these arguments."""
-        check_count("horizon", horizon)
-        check_count("num_samples", num_samples)
+        check_count("horizon", horizon, most=MOST)
+        check_count("num_samples", num_samples, most=MOST)
         if chunk_size is not None:
             check_count("chunk_size", chunk_size)
         self.check(context, horizon, 1, actions=actions)
@@ -80,15 +80,19 @@ class Checked(Root):
         ConfigError
             As `check_contiguous`; or padded clips are to be normalised by time.
         """
-        check_count("horizon", horizon, least=0)
+        check_count("horizon", horizon, least=0, most=MOST)
         self.check_contiguous()
         # Looking at values waits for the device, as Pyro's own validation does.
         values = is_validation_enabled()
         if lengths is None:
-            check_frames(frames, self.frame_shape, shortest, values=values)
+            check_frames(
+                frames, self.frame_shape, shortest, values=values, like=self.encoder
+            )
             check_actions(self.config, actions, frames, horizon, values=values)
             return None
-        check_frames(frames, self.frame_shape, shortest, values=False)
+        check_frames(
+            frames, self.frame_shape, shortest, values=False, like=self.encoder
+        )
         check_actions(self.config, actions, frames, horizon, values=values)
         if horizon:
             raise FramesError(

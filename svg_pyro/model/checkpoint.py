@@ -1,6 +1,7 @@
 """Checkpoints: plain tensors and numbers, written beside and then renamed."""
 
 import dataclasses
+import os
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from svg_pyro.model.restoring import from_content
 from svg_pyro.model.svg import SVG
 from svg_pyro.model.types import Part
 from svg_pyro.util.files import written_beside
-from svg_pyro.util.words import one_line, why_unreadable
+from svg_pyro.util.words import one_line, shown, why_unreadable
 
 
 def save(svg: SVG, path: str | Path, training: dict[str, Any] | None = None) -> None:
@@ -146,6 +147,8 @@ def load_official(path: str | Path, map_location: str | torch.device = "cpu") ->
         When it is no such file, is damaged, or names what no file of the first code
         does. Nothing that is in it is run.
     """
+    _check_place(map_location)
+    _check_path(path)
     return from_content(_moved(official_content(path), map_location), path)
 
 
@@ -176,6 +179,8 @@ def from_pretrained(
         When there is no such model, a file is missing, broken or foreign, or tensors
         are missing, left over or of another shape.
     """
+    _check_place(map_location)
+    _check_path(source)
     content = read_pretrained(source)
     return from_content(content, content["file"], **parts).to(map_location)
 
@@ -186,6 +191,7 @@ def read(path: str | Path, map_location: str | torch.device = "cpu") -> dict[str
     Beside what `save` wrote it has "file", the path that was read. Raises as `load`.
     """
     _check_place(map_location)
+    _check_path(path)
     if is_pretrained(path):
         return _moved(read_pretrained(path), map_location)
     path = run_checkpoint(path)
@@ -210,13 +216,23 @@ def read(path: str | Path, map_location: str | torch.device = "cpu") -> dict[str
 def _check_place(where: str | torch.device) -> None:
     """Refuse a device that is not there, or holds no values."""
     try:
-        kind = torch.device(where).type
-    except (RuntimeError, TypeError):
-        kind = "meta"
-    if kind == "meta" or (kind == "cuda" and not torch.cuda.is_available()):
+        usable = torch.device(where).type != "meta"
+        torch.empty(0, device=where)
+    # Each kind of device that is not there has a class of its own.
+    except (RuntimeError, TypeError, AssertionError, NotImplementedError):
+        usable = False
+    if not usable or where is None:
         raise CheckpointError(
             f"map_location is {one_line(where, 40)!r}, which is no device here; give "
             'torch.device("cpu"), or another that holds values'
+        )
+
+
+def _check_path(path: object) -> None:
+    if not isinstance(path, str | os.PathLike) or not str(path):
+        raise CheckpointError(
+            f"{shown(path)} is no path; give that of a checkpoint, or the name of a "
+            "model that ships"
         )
 
 

@@ -7,8 +7,10 @@ import torch
 from pyro.poutine.util import site_is_subsample
 
 from svg_pyro.errors import ConfigError, FramesError
-from svg_pyro.model.types import Distribution, RecurrentState, Trace
+from svg_pyro.model.types import Distribution, Part, RecurrentState, Trace
 from svg_pyro.util.checks import check_whole
+
+MOST = 10**9  # frames or futures that one may ask for: sizes beyond overflow
 
 
 def check_frames(
@@ -17,6 +19,7 @@ def check_frames(
     shortest: int,
     *,
     values: bool = True,
+    like: Part | None = None,
 ) -> None:
     """Refuse what the model cannot take.
 
@@ -30,11 +33,14 @@ def check_frames(
         Least T.
     values : bool
         Also look at the values, which on CUDA waits for the device.
+    like : Part, optional
+        The model's encoder, which the frames go into.
 
     Raises
     ------
     FramesError
-        When the rank, the size, the type or (with `values`) the range is another.
+        When the rank, the size, the type or (with `values`) the range is another, or
+        they are of another precision or on another device than the encoder's weights.
     """
     if not torch.is_tensor(frames):
         raise FramesError(
@@ -62,8 +68,30 @@ def check_frames(
             f"frames are {frames.dtype}; give floats in [0, 1], "
             "for uint8 frames.float() / 255"
         )
+    if frames.layout != torch.strided:
+        raise FramesError(f"frames are {frames.layout}; give frames.to_dense()")
+    if like is not None:
+        _check_like(frames, like)
     if values:
         check_values(frames.detach())
+
+
+def _check_like(frames: torch.Tensor, encoder: Part) -> None:
+    weight = next(encoder.parameters(), None)
+    if weight is None:
+        return
+    if frames.device != weight.device:
+        raise FramesError(
+            f"frames are on {frames.device}, the model on {weight.device}; give "
+            f'frames.to("{weight.device}")'
+        )
+    # Autocast takes all but doubles.
+    cast = torch.is_autocast_enabled(weight.device.type)
+    if frames.dtype != weight.dtype and (not cast or frames.dtype == torch.float64):
+        raise FramesError(
+            f"frames are {frames.dtype}, the model's weights {weight.dtype}; give "
+            f"frames.to({weight.dtype})"
+        )
 
 
 def check_values(frames: torch.Tensor, real: torch.Tensor | None = None) -> None:
@@ -100,7 +128,7 @@ def check_values(frames: torch.Tensor, real: torch.Tensor | None = None) -> None
     )
 
 
-def check_count(name: str, value: int, least: int = 1) -> None:
+def check_count(name: str, value: int, least: int = 1, most: int | None = None) -> None:
     """Refuse a count that is not a whole number of at least `least`.
 
     Parameters
@@ -111,15 +139,17 @@ def check_count(name: str, value: int, least: int = 1) -> None:
         The count; NumPy's integers are whole numbers too.
     least : int
         The smallest that is allowed.
+    most : int, optional
+        The greatest.
 
     Raises
     ------
     FramesError
-        When it is smaller, or no whole number.
+        When it is smaller or greater, or no whole number.
     """
     if isinstance(value, np.integer):
         value = int(value)
-    check_whole(name, value, least=least, error=FramesError)
+    check_whole(name, value, least=least, most=most, error=FramesError)
 
 
 def check_conditioned(names: Iterable[str], seen: int, horizon: int) -> None:

@@ -1,6 +1,6 @@
 """Several models as one predictor, and where the spread of its futures is from."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -88,7 +88,8 @@ class Ensemble(Forecaster):
         *,
         map_location: str | torch.device = "cpu",
     ) -> None:
-        if isinstance(members, str | Path | SVG) or not members:
+        listed = isinstance(members, Iterable) and not isinstance(members, str)
+        if not listed or not members:
             raise ConfigError("an ensemble needs members: give a list of one or more")
         self.members = [
             one if isinstance(one, SVG) else load(one, map_location) for one in members

@@ -112,6 +112,8 @@ def is_official(path: str | Path) -> bool:
             b"models.lstm" in data or b"argparse" in data
         )
 
+    if not Path(path).is_file():
+        return False
     try:
         with open(path, "rb") as file:
             head = file.read(2**20)
@@ -134,6 +136,8 @@ def read_content(path: str | Path) -> Any:
     CheckpointError
         When it is no such container, is cut short, or names what is not known.
     """
+    if not Path(path).is_file():  # a pipe would be waited for
+        raise CheckpointError(f"no file {path}; give one of the first code")
     try:
         with open(path, "rb") as file:
             head = file.read(len(_LEGACY))
@@ -148,8 +152,6 @@ def read_content(path: str | Path) -> Any:
             f"{path} holds {error}, which no file of the first code does; nothing was "
             "run: get it from another source"
         ) from None
-    except FileNotFoundError:
-        raise CheckpointError(f"no file {path}; give one of the first code") from None
     # What a damaged pickle or archive can make Python raise has no common class.
     except Exception as error:
         reason = " ".join(str(error).split())[:120] or type(error).__name__

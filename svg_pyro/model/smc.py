@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import torch
 
 from svg_pyro.errors import FramesError
-from svg_pyro.model.checks import check_count, check_frames
+from svg_pyro.model.checks import MOST, check_count, check_frames
 from svg_pyro.model.inputs import check_actions
 from svg_pyro.model.streaming import State
 
@@ -110,8 +111,8 @@ def log_evidence(
     FramesError
         When the frames are not what is said above, or `num_particles` is below 1.
     """
-    check_frames(frames, svg.frame_shape, 2)
-    check_count("num_particles", num_particles)
+    check_frames(frames, svg.frame_shape, 2, like=svg.encoder)
+    check_count("num_particles", num_particles, most=MOST)
     check_actions(svg.config, actions, frames, 0)
     state = svg.start(frames[:, 0]).expand(num_particles)
     log_weights = frames.new_zeros(num_particles, len(frames))
@@ -180,11 +181,11 @@ def futures_to(
         When context or goal are of another shape, type or range, a number is below 1,
         or the tolerance is not above 0.
     """
-    check_frames(context, svg.frame_shape, 1)
-    check_count("horizon", horizon)
-    check_count("num_samples", num_samples)
+    check_frames(context, svg.frame_shape, 1, like=svg.encoder)
+    check_count("horizon", horizon, most=MOST)
+    check_count("num_samples", num_samples, most=MOST)
     goal = _checked_goal(svg, goal, len(context))
-    if not tolerance > 0:
+    if not isinstance(tolerance, Real) or not tolerance > 0:
         raise FramesError(f"tolerance is {tolerance!r}; give a number above 0")
     seen = context.shape[1]
     check_actions(svg.config, actions, context, horizon)

@@ -174,13 +174,31 @@ def step(
     action: torch.Tensor | None = None,
 ) -> State:
     """The state one frame later; see `SVG.step`."""
+    if not isinstance(state, State):
+        raise FramesError(
+            f"the state is a {type(state).__name__}; give what start or step returned"
+        )
     check_action(svg.config, action, state.batch_shape)
     if action is not None:
         action = action.unsqueeze(-2)
     with torch.no_grad(), evaluating(svg):
         if frame is None:
             return _imagined(svg, state, z, action)
-        return _observed(svg, state, _checked(svg, frame), z, action)
+        frame = _checked(svg, frame)
+        _check_batch(frame.shape[:-4], state.batch_shape)
+        return _observed(svg, state, frame, z, action)
+
+
+def _check_batch(given: torch.Size, batch: torch.Size) -> None:
+    """Refuse a frame of other leading dimensions than the state's last ones."""
+    last = batch[len(batch) - len(given) :]
+    if len(given) > len(batch) or any(
+        a not in (1, b) for a, b in zip(given, last, strict=True)
+    ):
+        raise FramesError(
+            f"the frame is of {tuple(given)} clips, the state of {tuple(batch)}; give "
+            "one frame of each clip, (*batch, C, H, W)"
+        )
 
 
 def _observed(
@@ -303,5 +321,6 @@ def _checked(svg: Any, frame: torch.Tensor) -> torch.Tensor:
             "give one frame of each clip as a tensor (B, C, H, W), for a single clip "
             "frame[None]"
         )
-    check_frames(frame.flatten(0, -4).unsqueeze(1), svg.frame_shape, 1)
+    flat = frame.flatten(0, -4).unsqueeze(1)
+    check_frames(flat, svg.frame_shape, 1, like=svg.encoder)
     return frame.unsqueeze(-4)

@@ -6,6 +6,7 @@ import torch
 
 from svg_pyro.config import TrainingConfig
 from svg_pyro.data.base import ClipDataset
+from svg_pyro.data.batches import check_class, check_first_clip
 from svg_pyro.errors import DataError, TrainingError
 from svg_pyro.model.svg import SVG
 from svg_pyro.training.log import Records
@@ -25,10 +26,10 @@ def check_data(data: ClipDataset, svg: SVG) -> None:
     Raises
     ------
     DataError
-        If there are no clips, or they are of other frames or actions than the model's.
+        If it is no data set, there are no clips, they are of other frames or actions
+        than the model's, or the first is not what the set promises.
     """
-    if len(data) == 0:
-        raise DataError("the data set is empty: it holds no video to train on")
+    check_class(data)
     have, want = data.action_dim, svg.config.action_dim
     if have != want:
         raise DataError(
@@ -38,6 +39,7 @@ def check_data(data: ClipDataset, svg: SVG) -> None:
         )
     shape, taken = tuple(data.frame_shape), tuple(svg.frame_shape)
     if shape == taken:
+        check_first_clip(data)
         return
     square = svg.config.channels, svg.config.image_size, svg.config.image_size
     for name in ("channels", "image_size"):

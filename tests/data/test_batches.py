@@ -14,8 +14,9 @@ from torch.utils.data import DataLoader
 from svg_pyro import ConfigError, DataError
 from svg_pyro.data import MovingMNIST
 from svg_pyro.data.base import ClipDataset
-from svg_pyro.data.batches import batch_of
+from svg_pyro.data.batches import batch_of, check_first_clip
 from svg_pyro.data.read_ahead import batches
+from svg_pyro.util.reports import report_once
 
 
 class Numbers(ClipDataset):
@@ -154,6 +155,51 @@ def test_a_script_without_a_guard_is_said_in_one_line(tmp_path):
     assert done.stderr == ""
 
 
+@pytest.mark.parametrize(
+    "data, words",
+    [
+        ([torch.zeros(3, 1, 64, 64)], "the data are a list; give a svg_pyro.data.Clip"),
+        (None, "the data are a NoneType"),
+        (Numbers(0), "holds no video"),
+    ],
+)
+def test_what_is_no_set_of_clips_is_said(data, words):
+    with pytest.raises(DataError, match=words):
+        batch_of(data, 1, 0)
+
+
+@pytest.mark.parametrize(
+    "changes, words",
+    [
+        ({"n_frames": None}, "Numbers: n_frames is None; give a whole number"),
+        ({"min_frames": 0}, "Numbers: min_frames is 0"),
+        ({"n_frames": 7}, r"uint8 tensor \(T, C, H, W\) = \(7, "),
+        ({"name": lambda index: 500 * "a\n"}, r"Numbers: a a .*\.\.\..* is a None"),
+    ],
+)
+def test_the_first_clip_is_looked_at_before_the_training(changes, words):
+    numbers = Numbers(4)
+    if "name" in changes:
+        numbers.clip = lambda index, epoch: None
+    for name, value in changes.items():
+        setattr(numbers, name, value)
+    with pytest.raises(DataError, match=words) as caught:
+        check_first_clip(numbers)
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 300
+
+
+def test_a_clip_of_zeros_and_ones_is_said_to_be_black(capsys):
+    report_once.cache_clear()
+    numbers = Numbers(4)
+    check_first_clip(numbers)
+    assert capsys.readouterr().err == ""
+    clip = torch.zeros_like(numbers.clip(0))
+    clip[0] = 1
+    numbers.clip = lambda index, epoch: clip
+    check_first_clip(numbers)
+    assert "clip 0 has no value above 1, which is black" in capsys.readouterr().err
+
+
 def test_a_loader_over_a_set_can_set_its_epoch():
     numbers = Numbers(3)
     assert [x[1].item() for x in DataLoader(numbers, batch_size=None)] == [0, 0, 0]
@@ -180,11 +226,13 @@ class Wrong(Numbers):
         (torch.zeros(2, 1, 1, dtype=torch.uint8), r"is uint8 \(2, 1, 1\)"),
         (torch.zeros(2, 1, 1, 3, dtype=torch.uint8), r"is uint8 \(2, 1, 1, 3\)"),
         ([[0]], "is a list"),
+        (torch.zeros(2, 1, 1, 1, dtype=torch.uint8).to_sparse(), "without values"),
+        (torch.zeros(2, 1, 1, 1, dtype=torch.uint8, device="meta"), "without values"),
     ],
 )
 def test_a_clip_that_breaks_the_contract_is_named(clip, words):
     wanted = r"Wrong: clip \d .*uint8 tensor \(T, C, H, W\) = \(2, 1, 1, 1\)"
-    for workers in (0, 1) if clip == [[0]] else (0,):
+    for workers in (0, 1) if isinstance(clip, list) else (0,):
         with pytest.raises(DataError, match=words) as caught:
             next(batches(Wrong(clip), 2, range(2), workers=workers))
         assert re.match(wanted, str(caught.value)) and "\n" not in str(caught.value)

@@ -107,6 +107,35 @@ def test_bad_checkpoints(tiny, tmp_path, kind, words):
     assert words in message and str(path) in message and "\n" not in message
 
 
+@pytest.mark.parametrize("where", ["meta", "mps", "xpu", "tpu", 99, None])
+@pytest.mark.parametrize("load", ["load", "from_pretrained", "load_official"])
+def test_places_that_hold_no_values_are_refused(load, where):
+    if where is not None and where != "meta":
+        try:
+            torch.empty(0, device=where)
+            pytest.skip("is there")
+        except (RuntimeError, AssertionError):
+            pass
+    with pytest.raises(CheckpointError, match="which is no device here") as caught:
+        getattr(svg_pyro, load)("push", where)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("load", ["load", "from_pretrained", "load_official"])
+def test_what_is_no_path_is_one_line(load):
+    for path in (None, 3, b"push", ""):
+        with pytest.raises(CheckpointError, match="is no path; give that of a check"):
+            getattr(svg_pyro, load)(path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="has no FIFO")
+@pytest.mark.parametrize("load", ["load", "load_official"])
+def test_a_pipe_is_not_waited_for(tmp_path, load):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(CheckpointError, match=r"no (file|checkpoint)"):
+        getattr(svg_pyro, load)(tmp_path / "pipe")
+
+
 def test_a_full_disk_leaves_the_earlier_checkpoint(tiny, tmp_path, monkeypatch):
     path = tmp_path / "model.pt"
     svg = SVG(tiny)

@@ -138,6 +138,7 @@ def test_members_may_be_files(tiny, tmp_path, context):
     "members, words",
     [
         ([], "an ensemble needs members: give a list"),
+        (3, "an ensemble needs members: give a list"),
         ("push", "an ensemble needs members: give a list"),
         (
             [{"channels": 3}, {}],

@@ -9,7 +9,8 @@ from pyro.infer import Predictive
 from support.futures import awake, contexts
 from support.paper_loop import paper_generate
 
-from svg_pyro import SVG
+import svg_pyro
+from svg_pyro import SVG, FramesError
 
 VARIANTS = [
     {},
@@ -142,6 +143,46 @@ def test_same_seed_same_futures(tiny):
     first = svg.predict(x, 3, 4)
     pyro.set_rng_seed(7)
     assert torch.equal(svg.predict(x, 3, 4), first)
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        (
+            torch.Tensor.double,
+            r"torch.float64, the model's weights torch.float32",
+        ),
+        (torch.Tensor.half, r"frames.to\(torch.float32\)"),
+        (lambda x: x.to("meta"), r'on meta, the model on cpu; give frames.to\("cpu"\)'),
+        (torch.Tensor.to_sparse, r"torch.sparse_coo; give frames.to_dense\(\)"),
+    ],
+)
+def test_frames_that_do_not_go_with_the_weights_are_one_line(tiny, change, words):
+    svg, x = SVG(tiny).eval(), change(contexts())
+    frame = x[:, 0] if x.layout == torch.strided else x.to_dense()[:, 0].to_sparse()
+    calls = [
+        lambda: svg.predict(x, 1),
+        lambda: svg.start(frame),
+        lambda: svg_pyro.log_evidence(svg, x, 2),
+        lambda: Predictive(svg, guide=svg.guide, num_samples=1)(x, horizon=1),
+    ]
+    for call in calls:
+        with pytest.raises(FramesError, match=words) as caught:
+            call()
+        assert "\n" not in str(caught.value)
+
+
+def test_frames_of_another_precision_go_with_autocast(tiny):
+    svg, x = SVG(tiny).eval(), contexts()
+    with torch.autocast("cpu", torch.bfloat16):
+        assert svg.predict(x.bfloat16(), 1).shape[2:4] == (1, 1)
+
+
+@pytest.mark.parametrize("name", ["horizon", "num_samples"])
+def test_sizes_that_overflow_are_one_line(tiny, name):
+    counts = {"horizon": 1, "num_samples": 1, name: 10**30}
+    with pytest.raises(FramesError, match=f"{name} is a number beyond"):
+        SVG(tiny).predict(contexts(), **counts)
 
 
 def test_counts_may_be_integers_of_numpy(tiny):

@@ -173,7 +173,7 @@ def test_a_goal_of_another_shape_is_one_line():
     for goal in (torch.rand(3, 1, 64, 64), torch.rand(1, 32, 32), "goal"):
         with pytest.raises(FramesError, match="the goal is"):
             svg_pyro.futures_to(svg, context, goal, 4, 8)
-    for count, tolerance in ((0, 0.1), (8, 0.0)):
+    for count, tolerance in ((0, 0.1), (8, 0.0), (8, "a")):
         with pytest.raises(FramesError):
             goal = torch.rand(1, 64, 64)
             svg_pyro.futures_to(svg, context, goal, 4, count, tolerance=tolerance)

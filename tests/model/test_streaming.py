@@ -157,6 +157,12 @@ def test_bad_frames_and_states_are_one_line():
         with pytest.raises(FramesError) as caught:
             svg.step(state, bad)
         assert "\n" not in str(caught.value)
+    with pytest.raises(FramesError, match=r"frame is of \(2,\) clips, .* of \(3,\)"):
+        svg.step(state, frames[:2, 0])
+    with pytest.raises(FramesError, match=r"frame is of \(2, 3\) clips"):
+        svg.step(state, frames[:, :2].transpose(0, 1))
+    with pytest.raises(FramesError, match="the state is a Tensor"):
+        svg.step(frames[:, 0], state)
     with pytest.raises(FramesError, match="num_samples is 0"):
         state.expand(0)
     with pytest.raises(FramesError, match="cannot be mixed"):
