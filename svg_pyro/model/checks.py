@@ -80,7 +80,10 @@ def _check_like(frames: torch.Tensor, encoder: Part) -> None:
     weight = next(encoder.parameters(), None)
     if weight is None:
         return
-    if frames.device != weight.device:
+    here, there = frames.device, weight.device
+    # "cuda" is any of them, for tensors without storage.
+    apart = None not in (here.index, there.index) and here.index != there.index
+    if here.type != there.type or apart:
         raise FramesError(
             f"frames are on {frames.device}, the model on {weight.device}; give "
             f'frames.to("{weight.device}")'
