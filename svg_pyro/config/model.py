@@ -262,7 +262,9 @@ class SVGConfig:
         for key in values:
             if key not in known:
                 near = difflib.get_close_matches(str(key), known, n=1)
-                hint = f"did you mean {near[0]!r}?" if near else f"known: {known}"
+                hint = (
+                    f"did you mean {near[0]!r}?" if near else "see svg_pyro.SVGConfig"
+                )
                 raise ConfigError(f"unknown configuration key {shown(key)}; {hint}")
         return cls(**values)
 

@@ -48,7 +48,7 @@ def save_pretrained(
     Raises
     ------
     CheckpointError
-        When the files cannot be written.
+        When the files cannot be written, or `about` holds what JSON does not.
     """
     from safetensors.torch import save as to_bytes
 
@@ -61,6 +61,13 @@ def save_pretrained(
         "parts": svg.names,
         "about": {**({"trained_on": known} if known else {}), **(about or {})},
     }
+    try:
+        json.dumps(content)  # before anything is written
+    except (TypeError, ValueError, RecursionError) as error:
+        raise CheckpointError(
+            f"about cannot be written as JSON ({one_line(error)}); give numbers, text, "
+            "and lists and dicts of them"
+        ) from error
     data = to_bytes(weights)
     content["sha256"] = {
         WEIGHTS_FILE: hashlib.sha256(data).hexdigest(),

@@ -42,6 +42,14 @@ def test_a_model_comes_back_as_it_was(folder):
     assert about == {"steps": 7}
 
 
+def test_words_that_are_no_json_leave_nothing(folder, tmp_path):
+    _, svg = folder
+    about = {"steps": object()}
+    said = message(lambda: svg_pyro.save_pretrained(svg, tmp_path / "new", about))
+    assert "about cannot be written as JSON" in said
+    assert not (tmp_path / "new").exists()
+
+
 def test_a_run_s_folder_is_its_checkpoint(tmp_path, folder):
     _, svg = folder
     svg_pyro.save(svg, tmp_path / "run" / "checkpoint.pt")
