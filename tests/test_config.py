@@ -31,7 +31,7 @@ def test_noise_is_the_identity_of_beta():
     "changes, words",
     [
         ({"zdim": 3}, "did you mean 'z_dim'"),
-        ({"qqqq": 3}, "unknown configuration key 'qqqq'; see SVGConfig"),
+        ({"qqqq": 3}, "unknown configuration key 'qqqq'; see svg_pyro.SVGConfig"),
         ({"z_dim": 0}, "z_dim is 0"),
         ({"g_dim": 1.5}, "g_dim is 1.5"),
         ({"n_past": True}, "n_past is True"),
