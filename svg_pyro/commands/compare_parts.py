@@ -56,6 +56,7 @@ _BETA = {"push": 2e-6, "digit": 3e-5}
 _KINDS = ("prior", "guide", "observation", "dynamics", "elbo")
 _DEFAULT = (
     PAPER,
+    "prior=none",
     "prior=fixed",
     "prior=mixture",
     "prior=mixture-20",
