@@ -50,8 +50,8 @@ def refused(argv, capsys, folder):
     [
         ([*GENERATE, "--horizon", "1" + 20 * "0"], "--horizon is a number beyond"),
         ([*GENERATE, "--seed", "1" + 20 * "0"], "--seed is a number beyond"),
-        ([*GENERATE, "--num-samples", "1" + 15 * "0"], "out of memory"),
-        ([*GENERATE, "--horizon", "1" + 13 * "0"], "out of memory"),
+        ([*GENERATE, "--num-samples", "1" + 15 * "0"], "num_samples is 1"),
+        ([*GENERATE, "--horizon", "1" + 13 * "0"], "horizon is 1"),
         ([*GENERATE, "--fps", "nan"], "--fps is nan"),
         ([*GENERATE, "--out", ""], "--out is empty"),
         (["generate", "", "video.npy"], "CHECKPOINT is empty"),
