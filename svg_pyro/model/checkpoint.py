@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,11 @@ from svg_pyro.model.types import Part
 from svg_pyro.util.files import written_beside
 from svg_pyro.util.words import one_line, shown, why_unreadable
 
+# What ``torch.load(..., weights_only=True)`` makes again; of numbers and text these
+# very types: NumPy's float64 is a float, and is refused.
+_PLAIN = (bool, int, float, str, bytes, type(None))
+_TORCH = (torch.Tensor, torch.dtype, torch.device)
+
 
 def save(svg: SVG, path: str | Path, training: dict[str, Any] | None = None) -> None:
     """Write a model to a file that ``torch.load(..., weights_only=True)`` reads.
@@ -48,7 +54,8 @@ def save(svg: SVG, path: str | Path, training: dict[str, Any] | None = None) -> 
     Raises
     ------
     CheckpointError
-        When the file cannot be written.
+        When the file cannot be written, `svg` is no SVG, or `training` holds what such
+        a file cannot be read with.
 
     Examples
     --------
@@ -58,6 +65,9 @@ def save(svg: SVG, path: str | Path, training: dict[str, Any] | None = None) -> 
     >>> svg_pyro.load(folder / "svg.pt").config == svg.config
     True
     """
+    if not isinstance(svg, SVG):
+        raise CheckpointError(f"save was given {type(svg).__name__}; give an SVG")
+    _check_plain(training, "training")
     content = {
         "format": FORMAT,
         "version": VERSION,
@@ -80,6 +90,22 @@ def save(svg: SVG, path: str | Path, training: dict[str, Any] | None = None) -> 
             f"cannot write checkpoint {path}: {_first_line(error)}{kept}; "
             "free space or choose another folder"
         ) from error
+
+
+def _check_plain(value: object, where: str) -> None:
+    """Refuse what would be written and then not read: anything that runs code."""
+    if isinstance(value, Mapping):
+        for key, one in value.items():
+            _check_plain(key, f"a key of {where}")
+            _check_plain(one, f"{where}[{key!r}]")
+    elif isinstance(value, (list, tuple, set)):
+        for number, one in enumerate(value):
+            _check_plain(one, f"{where}[{number}]")
+    elif type(value) not in _PLAIN and not isinstance(value, _TORCH):
+        raise CheckpointError(
+            f"{where} is {type(value).__name__}, which a checkpoint does not hold; "
+            "give tensors, numbers, text and containers of them"
+        )
 
 
 def load(

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pyro.distributions as dist
 import pytest
 import torch
@@ -201,3 +202,23 @@ def test_kill_during_a_save_leaves_a_whole_checkpoint(tmp_path):
         process.wait()
         process.stdout.close()
         svg_pyro.load(path)
+
+
+@pytest.mark.parametrize(
+    "given, words",
+    [
+        ({"x": object()}, "training\\['x'\\] is object, which a checkpoint"),
+        ({"x": [1, np.float64(2.0)]}, "training\\['x'\\]\\[1\\] is float64"),
+        ({(1, object()): 2}, "a key of training\\[1\\] is object"),
+    ],
+)
+def test_what_could_not_be_read_again_is_not_written(tiny, tmp_path, given, words):
+    path = tmp_path / "svg.pt"
+    with pytest.raises(CheckpointError, match=words):
+        svg_pyro.save(SVG(tiny), path, training=given)
+    assert not path.exists()
+
+
+def test_only_a_model_is_saved(tmp_path):
+    with pytest.raises(CheckpointError, match="save was given NoneType; give an SVG"):
+        svg_pyro.save(None, tmp_path / "svg.pt")
