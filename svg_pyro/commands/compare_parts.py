@@ -40,8 +40,8 @@ A part is KIND=NAME, for instance prior=flow; two of them with a comma between t
 together, and "paper" is the paper's form: a learned Gaussian prior, a filtering guide,
 a sigma from beta, vectors, true frames and Trace_ELBO. elbo=mean-field and
 dynamics=maps (which warps, and sees its own means) are parts too. Each training's
-scores are one line of rows.jsonl in --out; those that are there
-are not made again, and Ctrl-C loses nothing. Ends with a table, means over seeds."""
+scores are one line of rows.jsonl in --out; those that are there are not made again,
+and Ctrl-C loses nothing. Ends with a table, means over seeds."""
 # What the paper's form has otherwise than the presets of convincing samples.
 _VECTORS: dict[str, Any] = {
     "prior": "learned",

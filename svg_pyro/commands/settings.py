@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import torch
 
 from svg_pyro.commands.devices import choose_device, warn_of_useless_precision
+from svg_pyro.commands.fields import flag_of
 from svg_pyro.commands.presets import RunPreset
 from svg_pyro.commands.run_folder import RunOptions, choose_folder
 from svg_pyro.config import SVGConfig, TrainingConfig
@@ -205,7 +206,7 @@ def _say_what_preset_lost(
             # The number of actions comes from the data.
             if key in request.given or key == "action_dim" or values[key] == value:
                 continue
-            others.append(f"--{key.replace('_', '-')} {shown(value)}")
+            others.append(f"{flag_of(key)} {shown(value)}")
     if others:
         more = f" and {len(others) - 4} more" if len(others) > 4 else ""
         print(

@@ -188,15 +188,15 @@ class MovingMNIST(ClipDataset):
                 f"MovingMNIST: n_past is {n_past} in clips of {self.n_frames} frames; "
                 "leave one to foretell"
             )
+        motion, which = self._motion(index, 0)
+        starts = []
+        for _ in which:
+            starts.append(copy.deepcopy(motion))
+            self._path(motion)  # to where it draws the next digit
         futures = []
         for number in range(count):
-            other = np.random.default_rng([seed, index, number])
-            motion, which = self._motion(index, 0)
-            paths = []
-            for _ in which:
-                fork = copy.deepcopy(motion), (n_past - 1, other)
-                self._path(motion)  # to where it draws the next digit
-                paths.append(self._path(*fork)[0])
+            fork = n_past - 1, np.random.default_rng([seed, index, number])
+            paths = [self._path(copy.deepcopy(start), fork)[0] for start in starts]
             futures.append(self._drawn_together(which, paths)[n_past:])
         return torch.from_numpy(np.stack(futures)[:, :, None])
 

@@ -74,15 +74,16 @@ def concerns(
             "Held-out futures are worse than repeating the last frame: the best of "
             f"{scores.num_samples} has {-scores.gain:.2f} dB less."
         )
-        # One that can copy and does worse has learnt its own scenes by heart.
-        more = " Train on more scenes, or for fewer steps."
-        if not copies:
+        if copies:
+            # It has learnt its own scenes by heart.
+            more = "Train on more scenes, or for fewer steps."
+            wrong.append(Concern(f"{words} {more}", ("steps",)))
+        else:
             more = (
-                " Train for more steps, let the decoder copy pixels (pixel_skip), "
-                "lower beta, or train on more clips."
+                "Train for more steps, let the decoder copy pixels (pixel_skip), lower "
+                "beta, or train on more clips."
             )
-        advice = ("steps",) if copies else ("steps", "pixel_skip", "beta")
-        wrong.append(Concern(words + more, advice))
+            wrong.append(Concern(f"{words} {more}", ("steps", "pixel_skip", "beta")))
     if stochastic and scores.spread_skill < ALIKE:
         wrong.append(
             Concern(

@@ -123,7 +123,15 @@ def test_variants_run(tmp_path, root):
         (
             ["--prior", "none"],
             ["--prior", "fixed", "--elbo", "mean-field", "--norm", "group"],
-            ["--dynamics", "vector", "--backbone", "vgg", "--no-pixel-skip", "--decodes", "frame"],
+            [
+                "--dynamics",
+                "vector",
+                "--backbone",
+                "vgg",
+                "--no-pixel-skip",
+                "--decodes",
+                "frame",
+            ],
             ["--observation", "optimal-sigma", "--own-means", "0"],
         )
     ):

@@ -96,7 +96,7 @@ def test_only_the_first_process_writes(runs):
     root, _ = runs
     assert {p.name for p in (root / "0").iterdir()} == {"whole", "stopped", "bad"}
     files = {p.name for p in (root / "0" / "whole").iterdir()}
-    assert files == {"checkpoint.pt", "best.pt", "metrics.jsonl", ".lock"}
+    assert files == {"checkpoint.pt", "best.pt", "metrics.jsonl"}
     assert not (root / "1").exists()
 
 

@@ -1,6 +1,6 @@
 """Sampled futures of held-out clips, batch by batch, and their scores."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import torch
 
@@ -96,13 +96,8 @@ def score_curves(
     EvaluationError
         If the clips hold no frame after the context, or there is no such protocol.
     """
-    curves = Curves([protocol])
-    for truth, samples in futures_of_clips(
-        candidate, clips, n_past, num_samples, seed=seed
-    ):
-        curves.update(truth, samples)
-    summary = curves.summary()[protocol]
-    return {metric: summary[metric] for metric in ("psnr", "ssim")}
+    drawn = futures_of_clips(candidate, clips, n_past, num_samples, seed=seed)
+    return _scored(drawn, protocol)
 
 
 def process_curves(
@@ -137,10 +132,25 @@ def process_curves(
     DataError
         The clips hold no frame after the context.
     """
+    indices = progress(range(min(clips, len(data))), desc="process", unit="clip")
+    drawn = (
+        (
+            to_float(data.clip(index)[None, n_past:]),
+            to_float(data.other_futures(index, n_past, num_samples, seed=seed))[
+                :, None
+            ],
+        )
+        for index in indices
+    )
+    return _scored(drawn, protocol)
+
+
+def _scored(
+    futures: Iterable[tuple[torch.Tensor, torch.Tensor]], protocol: str
+) -> dict[str, dict[str, Estimate]]:
+    """PSNR and SSIM of true futures and samples, as `futures_of_clips` gives them."""
     curves = Curves([protocol])
-    for index in progress(range(min(clips, len(data))), desc="process", unit="clip"):
-        drawn = data.other_futures(index, n_past, num_samples, seed=seed)
-        truth = data.clip(index)[None, n_past:]
-        curves.update(to_float(truth), to_float(drawn)[:, None])
+    for truth, samples in futures:
+        curves.update(truth, samples)
     summary = curves.summary()[protocol]
     return {metric: summary[metric] for metric in ("psnr", "ssim")}
