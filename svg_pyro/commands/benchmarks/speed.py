@@ -172,11 +172,16 @@ def _rows(
 
 
 def train(
-    device: torch.device, repeats: int, found: Peaks, precisions: list[str]
+    device: torch.device,
+    repeats: int,
+    found: Peaks,
+    precisions: list[str],
+    batch: int | None = None,
 ) -> list[Row]:
-    """Rows of training steps at the paper's settings."""
+    """Rows of training steps at the paper's settings, of `batch` clips if given."""
     rows = []
     for work in TRAIN:
+        work = dataclasses.replace(work, batch=batch or work.batch)
         frames = work.frames(device)
         models: dict[str, PaperLoop | Ours | ReadmesLoop] = {
             **_models(work, device, precisions),
