@@ -20,7 +20,8 @@ class TrainingConfig:
     batch_size : int
         Clips in a step, of all processes together.
     n_frames : int
-        Frames in a training clip, context included.
+        Frames in a training clip, context included. It is the data set that cuts
+        them: where its clips are of another length, a Trainer says so and takes them.
     lr : float
         Adam's learning rate at the start.
     lr_end : float

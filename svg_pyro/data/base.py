@@ -1,11 +1,17 @@
 """The one contract between data sets and everything that uses them."""
 
 import abc
+import contextlib
 import hashlib
+from collections.abc import Iterator
 
 import numpy as np
 import torch
 from torch.utils.data import Dataset
+
+from svg_pyro.errors import DataError, SVGError
+from svg_pyro.util.memory import is_exhausted
+from svg_pyro.util.words import one_line, printable, shortened
 
 
 class ClipDataset(Dataset[torch.Tensor], abc.ABC):
@@ -93,7 +99,8 @@ class ClipDataset(Dataset[torch.Tensor], abc.ABC):
         count = len(self)
         digest = hashlib.sha256(repr((count, self.n_frames)).encode())
         for index in sorted({0, count // 2, count - 1}) if count else ():
-            digest.update(np.ascontiguousarray(self.clip(index)).tobytes())
+            with naming_clip(self, index):
+                digest.update(np.ascontiguousarray(self.clip(index)).tobytes())
         return digest.hexdigest()[:16]
 
     def set_epoch(self, epoch: int) -> None:
@@ -111,6 +118,47 @@ class ClipDataset(Dataset[torch.Tensor], abc.ABC):
 
     def __getitem__(self, index: int) -> torch.Tensor:
         return self.clip(index, self._epoch)
+
+
+def name_of(dataset: ClipDataset, index: int) -> str:
+    """A video's name in one line that is not too long, whatever the set's own says."""
+    try:
+        name = str(dataset.name(index))
+    except Exception:  # of a data set's own code, where its clip is what matters
+        name = f"clip {index}"
+    return shortened(printable(" ".join(name.split())), 120)
+
+
+@contextlib.contextmanager
+def naming_clip(dataset: ClipDataset, index: int) -> Iterator[None]:
+    """Say of which clip an error of a data set's own code is; it becomes the cause.
+
+    Parameters
+    ----------
+    dataset : ClipDataset
+        Whose `clip` or `actions` is called within.
+    index : int
+        The video.
+
+    Raises
+    ------
+    DataError
+        When that code raises anything but an error of this package, or for want of
+        memory.
+    """
+    try:
+        yield
+    except SVGError:
+        raise
+    except Exception as error:
+        if is_exhausted(error):
+            raise
+        name = name_of(dataset, index)
+        which = name if str(index) in name else f"{name} (index {index})"
+        raise DataError(
+            f"{type(dataset).__name__}: {which} cannot be had: its own code raised "
+            f"{type(error).__name__}: {one_line(error)}"
+        ) from error
 
 
 def clip_rng(seed: int, epoch: int, index: int) -> np.random.Generator:

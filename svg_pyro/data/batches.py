@@ -7,12 +7,12 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from svg_pyro.data.base import ClipDataset
+from svg_pyro.data.base import ClipDataset, name_of, naming_clip
 from svg_pyro.errors import ConfigError, DataError
 from svg_pyro.util.checks import check_whole
 from svg_pyro.util.reports import report_once
 from svg_pyro.util.tensors import to_float
-from svg_pyro.util.words import printable, shortened
+from svg_pyro.util.words import one_line
 
 
 class Batch(NamedTuple):
@@ -190,7 +190,8 @@ def _checked_actions(
     dataset: ClipDataset, index: int, epoch: int, n_frames: int
 ) -> torch.Tensor:
     """The actions of a clip of so many frames, if they keep the contract."""
-    actions = dataset.actions(index, epoch)
+    with naming_clip(dataset, index):
+        actions = dataset.actions(index, epoch)
     wanted = n_frames - 1, dataset.action_dim
     if not isinstance(actions, torch.Tensor):
         what = f"a {type(actions).__name__}"
@@ -201,7 +202,7 @@ def _checked_actions(
     else:
         return actions
     raise DataError(
-        f"{type(dataset).__name__}: the actions of {_named(dataset, index)} are "
+        f"{type(dataset).__name__}: the actions of {name_of(dataset, index)} are "
         f"{what}; actions() must give finite floats (T - 1, action_dim) = {wanted}"
     )
 
@@ -217,14 +218,29 @@ def check_class(dataset: object) -> None:
     Raises
     ------
     DataError
-        It is of another class, or holds no video.
+        It is of another class, names no channels or no size of its frames, does not
+        know its length, or holds no video.
     """
     if not isinstance(dataset, ClipDataset):
         raise DataError(
             f"the data are a {type(dataset).__name__}; give a svg_pyro.data.ClipDataset"
         )
-    if len(dataset) == 0:
+    for name in ("channels", "image_size"):
+        value = getattr(dataset, name, None)
+        what = f"{type(dataset).__name__}: "
+        check_whole(name, value, least=1, error=DataError, where=what)
+    if _count(dataset) == 0:
         raise DataError("the data set is empty: it holds no video to train on")
+
+
+def _count(dataset: ClipDataset) -> int:
+    try:
+        return len(dataset)
+    except Exception as error:  # of a data set's own code
+        raise DataError(
+            f"{type(dataset).__name__}: its length cannot be had: its own code raised "
+            f"{type(error).__name__}: {one_line(error)}"
+        ) from error
 
 
 def check_first_clip(dataset: ClipDataset) -> None:
@@ -249,19 +265,15 @@ def check_first_clip(dataset: ClipDataset) -> None:
     clip = clips_of(dataset, [0]).frames
     if clip.max() == 1:
         report_once(
-            f"{what}{_named(dataset, 0)} has no value above 1, which is black; values "
+            f"{what}{name_of(dataset, 0)} has no value above 1, which is black; values "
             "are 0 to 255"
         )
 
 
-def _named(dataset: ClipDataset, index: int) -> str:
-    """A video's name in one line that is not too long."""
-    return shortened(printable(" ".join(str(dataset.name(index)).split())), 120)
-
-
 def _checked_clip(dataset: ClipDataset, index: int, epoch: int) -> torch.Tensor:
     """A clip, if it keeps the contract: floats would be divided by 255 in silence."""
-    clip = dataset.clip(index, epoch)
+    with naming_clip(dataset, index):
+        clip = dataset.clip(index, epoch)
     wanted, least = (dataset.n_frames, *dataset.frame_shape), dataset.min_frames
     frames = f", or from {least} frames on" if least is not None else ""
     if not isinstance(clip, torch.Tensor):
@@ -273,7 +285,7 @@ def _checked_clip(dataset: ClipDataset, index: int, epoch: int) -> torch.Tensor:
     else:
         return clip
     raise DataError(
-        f"{type(dataset).__name__}: {_named(dataset, index)} is {what}; clip() must "
+        f"{type(dataset).__name__}: {name_of(dataset, index)} is {what}; clip() must "
         f"give a uint8 tensor (T, C, H, W) = {wanted}{frames}, values 0 to 255"
     )
 

@@ -14,6 +14,7 @@ import torch
 from torch.distributions import Distribution, Independent
 
 from svg_pyro.errors import EvaluationError
+from svg_pyro.model.checked import check_model
 from svg_pyro.model.checks import check_count, check_frames
 from svg_pyro.model.divergence import closed_form_kl
 from svg_pyro.model.features import Features, encode
@@ -108,7 +109,10 @@ def likelihood(
     FramesError
         The frames are not those that the model takes, there is but one of each clip, or
         a number is below 1.
+    ConfigError
+        `svg` is no model.
     """
+    check_model(svg)
     if svg.observation.needs_target:
         raise EvaluationError(
             f"a model with observation {svg.names['observation']!r} that has no "

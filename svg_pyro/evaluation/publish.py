@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+from svg_pyro.data.base import name_of
 from svg_pyro.evaluation.collect import results_of
 from svg_pyro.evaluation.pictures import Picture, pictures
 from svg_pyro.evaluation.result_files import write_curves, write_results
@@ -78,5 +79,5 @@ def _entry(
     if picture.scale is not None:
         words = f"Spread and error are brightest from {picture.scale:.3f} on."
     # The folders are those of all clips, which the page's first lines name.
-    name = re.sub(r".*[/\\]", "", evaluation.data.name(picture.clip))
+    name = re.sub(r".*[/\\]", "", name_of(evaluation.data, picture.clip))
     return ReportPicture(picture.clip, name, picture.name, words, gif, png)

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from svg_pyro.errors import EvaluationError
+from svg_pyro.model.checked import check_model
 from svg_pyro.model.checks import check_count
 from svg_pyro.util.modes import seeded
 from svg_pyro.util.seeds import seed_of
@@ -89,6 +90,8 @@ def frame_surprises(
     ------
     FramesError
         When a frame is not what is said above, or a number is below 1.
+    ConfigError
+        When `svg` is no model.
 
     Examples
     --------
@@ -99,6 +102,7 @@ def frame_surprises(
     >>> [score.time for score in scores], scores[-1].relative_surprise.shape
     ([2, 3, 4, 5, 6], torch.Size([1]))
     """
+    check_model(svg)
     check_count("num_samples", num_samples)
     check_count("window", window)
     check_count("seed", seed, least=0)

@@ -15,6 +15,26 @@ from svg_pyro.model.root import Root
 from svg_pyro.model.types import Part
 
 
+def check_model(svg: object) -> None:
+    """Refuse what is no model.
+
+    Parameters
+    ----------
+    svg : object
+        To be an `svg_pyro.SVG`.
+
+    Raises
+    ------
+    ConfigError
+        When it is anything else, such as a class, a path or a Sampler.
+    """
+    if not isinstance(svg, Checked):
+        what = "a class" if isinstance(svg, type) else f"a {type(svg).__name__}"
+        raise ConfigError(
+            f"the model is {what}; give an SVG, such as svg_pyro.load(path) returns"
+        )
+
+
 class Checked(Root):
     """A model that looks at what it is given before it begins."""
 

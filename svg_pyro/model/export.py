@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from svg_pyro.errors import ConfigError, FramesError
+from svg_pyro.model.checked import check_model
 from svg_pyro.model.checks import latents
 from svg_pyro.model.decoding import decode
 from svg_pyro.model.inputs import join, with_action
@@ -47,7 +48,8 @@ def export_step(svg: Any, state: State) -> torch.export.ExportedProgram:
     Raises
     ------
     ConfigError
-        When the prior is of another kind, or the model's `warp_from` is "context".
+        When `svg` is no model, the prior is of another kind, or the model's
+        `warp_from` is "context".
     FramesError
         When the state has seen one frame only.
 
@@ -63,6 +65,7 @@ def export_step(svg: Any, state: State) -> torch.export.ExportedProgram:
     >>> memory[0].shape
     torch.Size([1, 1, 1, 64, 64])
     """
+    check_model(svg)
     if svg.config.warp_from != "before":
         raise ConfigError(
             'a step whose warp_from is "context" is not exported; set it to "before"'

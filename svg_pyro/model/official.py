@@ -11,6 +11,7 @@ import torch
 
 from svg_pyro.config import SVGConfig
 from svg_pyro.errors import CheckpointError, ConfigError
+from svg_pyro.model.checked import check_model
 from svg_pyro.model.official_pickle import StandIn, read_content, tensors_of
 from svg_pyro.model.svg import SVG
 from svg_pyro.model.transfer import check_tensors
@@ -109,10 +110,12 @@ def export_official(svg: SVG, path: str | Path) -> None:
     Raises
     ------
     ConfigError
-        When the first code would do something else with the weights.
+        When `svg` is no model, or the first code would do something else with the
+        weights.
     CheckpointError
         When the file cannot be written.
     """
+    check_model(svg)
     _check_exportable(svg)
     config = svg.config
     state, parts = svg.state_dict(), [*PARTS]

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from svg_pyro.errors import CheckpointError
+from svg_pyro.model.checked import check_model
 from svg_pyro.model.svg import SVG
 from svg_pyro.util.files import write_json, written_beside
 from svg_pyro.util.reports import report_once
@@ -49,9 +50,12 @@ def save_pretrained(
     ------
     CheckpointError
         When the files cannot be written, or `about` holds what JSON does not.
+    ConfigError
+        When `svg` is no model.
     """
     from safetensors.torch import save as to_bytes
 
+    check_model(svg)
     folder, known = Path(folder), svg.trained_on
     weights = {k: v.detach().cpu().contiguous() for k, v in svg.state_dict().items()}
     content = {

@@ -13,6 +13,7 @@ from torch.utils._pytree import tree_map
 from svg_pyro.config import check_precision
 from svg_pyro.errors import ConfigError
 from svg_pyro.model.batch_norm import generating
+from svg_pyro.model.checked import check_model
 from svg_pyro.model.draws import Draw, each_within
 from svg_pyro.model.features import encode
 from svg_pyro.model.forecaster import Forecaster
@@ -44,7 +45,7 @@ class Sampler(Forecaster):
     Raises
     ------
     ConfigError
-        When the precision is unknown.
+        When `svg` is no model, or the precision is unknown.
 
     Examples
     --------
@@ -58,6 +59,7 @@ class Sampler(Forecaster):
     def __init__(
         self, svg: SVG, precision: str = "float32", *, compiled: bool = False
     ) -> None:
+        check_model(svg)
         check_precision(precision)
         self._svg, self._precision, self._compiled = svg, precision, compiled
         self._device = next(svg.parameters()).device

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from svg_pyro.errors import FramesError
+from svg_pyro.model.checked import check_model
 from svg_pyro.model.checks import MOST, check_count, check_frames
 from svg_pyro.model.inputs import check_actions
 from svg_pyro.model.streaming import State
@@ -110,7 +111,10 @@ def log_evidence(
     ------
     FramesError
         When the frames are not what is said above, or `num_particles` is below 1.
+    ConfigError
+        When `svg` is no model.
     """
+    check_model(svg)
     check_frames(frames, svg.frame_shape, 2, like=svg.encoder)
     check_count("num_particles", num_particles, most=MOST)
     check_actions(svg.config, actions, frames, 0)
@@ -180,7 +184,10 @@ def futures_to(
     FramesError
         When context or goal are of another shape, type or range, a number is below 1,
         or the tolerance is not above 0.
+    ConfigError
+        When `svg` is no model.
     """
+    check_model(svg)
     check_frames(context, svg.frame_shape, 1, like=svg.encoder)
     check_count("horizon", horizon, most=MOST)
     check_count("num_samples", num_samples, most=MOST)

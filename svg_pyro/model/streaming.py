@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch.utils._pytree import tree_map
 
+from svg_pyro.config import SVGConfig
 from svg_pyro.errors import FramesError
 from svg_pyro.model.checks import check_count, check_frames, latents
 from svg_pyro.model.decoding import Source, decode_next, source_of
@@ -17,6 +18,7 @@ from svg_pyro.model.inputs import check_action, join, with_action, with_action_b
 from svg_pyro.model.skips import last_skip_frame
 from svg_pyro.model.types import Distribution
 from svg_pyro.util.modes import evaluating
+from svg_pyro.util.words import shown
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +46,8 @@ class State:
         draw in nats, ``(*batch,)``: of importance sampling. None where `nll` is.
     z : torch.Tensor or None
         The last latent, ``(*batch, z_dim)``.
+    config : SVGConfig or None
+        Of the model whose state it is.
     """
 
     time: int
@@ -60,6 +64,7 @@ class State:
     kl: torch.Tensor | None = None
     log_weight: torch.Tensor | None = None
     z: torch.Tensor | None = None
+    config: SVGConfig | None = None
 
     @property
     def batch_shape(self) -> torch.Size:
@@ -103,13 +108,22 @@ class State:
         Raises
         ------
         FramesError
-            When `other` has other leading dimensions, or one of both has just imagined
-            a frame.
+            When `other` is no state, of another model or of other leading dimensions,
+            one of both has just imagined a frame, or `alive` is no such tensor.
         """
+        _check_state(other, self.config)
         if other.batch_shape != self.batch_shape:
             raise FramesError(
                 f"states of shape {tuple(self.batch_shape)} and "
                 f"{tuple(other.batch_shape)} cannot be mixed; expand or index one"
+            )
+
+        if not torch.is_tensor(alive) or alive.dtype != torch.bool:
+            raise FramesError("alive marks no states; give a tensor of bool")
+        if alive.shape != self.batch_shape:
+            raise FramesError(
+                f"alive is {tuple(alive.shape)}, the states {tuple(self.batch_shape)}; "
+                "mark each state"
             )
 
         def choose(mine: Any, theirs: Any) -> Any:
@@ -162,6 +176,7 @@ def start(svg: Any, frame: torch.Tensor) -> State:
         future_skips=prepared,
         newest_skips=prepared,
         source=source_of(svg.config, frame.squeeze(-4)),
+        config=svg.config,
     )
 
 
@@ -174,10 +189,9 @@ def step(
     action: torch.Tensor | None = None,
 ) -> State:
     """The state one frame later; see `SVG.step`."""
-    if not isinstance(state, State):
-        raise FramesError(
-            f"the state is a {type(state).__name__}; give what start or step returned"
-        )
+    _check_state(state, svg.config)
+    if z is not None:
+        _check_latent(z, svg, state.batch_shape)
     check_action(svg.config, action, state.batch_shape)
     if action is not None:
         action = action.unsqueeze(-2)
@@ -187,6 +201,36 @@ def step(
         frame = _checked(svg, frame)
         _check_batch(frame.shape[:-4], state.batch_shape)
         return _observed(svg, state, frame, z, action)
+
+
+def _check_state(state: object, config: SVGConfig | None) -> None:
+    """Refuse what is no state, or one of a model of another configuration."""
+    if not isinstance(state, State):
+        raise FramesError(
+            f"the state is a {type(state).__name__}; give what start or step returned"
+        )
+    if state.config == config or state.config is None or config is None:
+        return
+    name = next(
+        f.name
+        for f in fields(config)
+        if getattr(config, f.name) != getattr(state.config, f.name)
+    )
+    raise FramesError(
+        f"the state is of another model, whose {name} is "
+        f"{shown(getattr(state.config, name))}, here {shown(getattr(config, name))}; "
+        "begin with start of this model"
+    )
+
+
+def _check_latent(z: object, svg: Any, batch: torch.Size) -> None:
+    """Refuse a latent that is none of the model's, or not one for each state."""
+    if svg.prior is None:
+        raise FramesError("the model has no latents; leave z out")
+    wanted = (*batch, svg.config.z_dim)
+    if not torch.is_tensor(z) or not z.is_floating_point() or z.shape != wanted:
+        given = tuple(z.shape) if torch.is_tensor(z) else f"a {type(z).__name__}"
+        raise FramesError(f"z is {given}; give a tensor of floats {wanted}")
 
 
 def _check_batch(given: torch.Size, batch: torch.Size) -> None:

@@ -334,7 +334,8 @@ class SVG(Generative):
         Raises
         ------
         FramesError
-            When the frame or the action is no such tensor.
+            When the state is of another model, or the frame, the latent or the action
+            is no such tensor.
         """
         return streaming.step(self, state, frame, z=z, action=action)
 

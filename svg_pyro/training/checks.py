@@ -5,12 +5,14 @@ from pathlib import Path
 import torch
 
 from svg_pyro.config import TrainingConfig
-from svg_pyro.data.base import ClipDataset
+from svg_pyro.data.base import ClipDataset, name_of
 from svg_pyro.data.batches import check_class, check_first_clip
 from svg_pyro.errors import DataError, TrainingError
+from svg_pyro.model.checked import check_model
 from svg_pyro.model.svg import SVG
 from svg_pyro.training.log import Records
 from svg_pyro.util import distributed
+from svg_pyro.util.reports import report_once
 
 
 def check_data(data: ClipDataset, svg: SVG) -> None:
@@ -28,7 +30,10 @@ def check_data(data: ClipDataset, svg: SVG) -> None:
     DataError
         If it is no data set, there are no clips, they are of other frames or actions
         than the model's, or the first is not what the set promises.
+    ConfigError
+        If `svg` is no model.
     """
+    check_model(svg)
     check_class(data)
     have, want = data.action_dim, svg.config.action_dim
     if have != want:
@@ -57,6 +62,23 @@ def check_data(data: ClipDataset, svg: SVG) -> None:
     )
 
 
+def report_clip_length(data: ClipDataset, config: TrainingConfig) -> None:
+    """Say it where clips are of another length than the configuration's: theirs counts.
+
+    Parameters
+    ----------
+    data : ClipDataset
+        Training clips.
+    config : TrainingConfig
+        Of the run.
+    """
+    if data.n_frames != config.n_frames:
+        report_once(
+            f"n_frames is {config.n_frames}, but the data set gives clips of "
+            f"{data.n_frames} frames: those are trained on"
+        )
+
+
 def check_finite(records: Records, data: ClipDataset, checkpoint: Path) -> None:
     """Raise in every process if the loss is not finite in any.
 
@@ -83,7 +105,7 @@ def check_finite(records: Records, data: ClipDataset, checkpoint: Path) -> None:
     bad = [c for c, fine in zip(record.clips, finite, strict=True) if not fine]
     more = f" and {len(bad) - 1} more" if len(bad) > 1 else ""
     raise TrainingError(
-        f"the loss is not finite at step {record.step} ({data.name(bad[0])}"
+        f"the loss is not finite at step {record.step} ({name_of(data, bad[0])}"
         f"{more} of {len(record.clips)} clips); {_last_good(checkpoint)}; lower "
         "lr, set clip_norm, or look at the clip",
         advice=("lr", "clip_norm"),

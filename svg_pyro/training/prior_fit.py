@@ -10,8 +10,9 @@ import torch
 
 from svg_pyro.config import SVGConfig
 from svg_pyro.data.base import ClipDataset
-from svg_pyro.data.batches import clips_of, in_parts
+from svg_pyro.data.batches import check_class, clips_of, in_parts
 from svg_pyro.errors import ConfigError, SVGError, TrainingError
+from svg_pyro.model.checked import check_model
 from svg_pyro.model.checks import latents
 from svg_pyro.model.divergence import kl_at, kl_bound
 from svg_pyro.model.features import encode
@@ -95,8 +96,10 @@ def with_other_prior(svg: SVG, prior: str, *, seed: int = 0) -> SVG:
     Raises
     ------
     ConfigError
-        When either has no latents, no prior has the name, or it has nothing to learn.
+        When `svg` is no model, either has no latents, no prior has the name, or it has
+        nothing to learn.
     """
+    check_model(svg)
     if "none" in (svg.config.prior, prior):
         raise ConfigError(
             "a model without latents has no prior to fit; choose a model and a prior "
@@ -144,13 +147,17 @@ def fit_prior(svg: SVG, clips: ClipDataset, fit: PriorFit | None = None) -> floa
 
     Raises
     ------
+    DataError
+        When `clips` is no data set, or a clip is not what it promises.
     ConfigError
-        When the model has no latents, its prior nothing to learn, its guide gives no
-        Gaussians, or the clips are of several lengths.
+        When `svg` is no model, it has no latents, its prior nothing to learn, its guide
+        gives no Gaussians, or the clips are of several lengths.
     TrainingError
         When the prior, or what it gives, is not finite any more.
     """
     fit = fit or PriorFit()
+    check_model(svg)
+    check_class(clips)
     if svg.prior is None:
         raise ConfigError("a model without latents has no prior to fit")
     if clips.min_frames is not None:

@@ -88,7 +88,7 @@ class Reports:
         self.check_finite(data)
         nll, kl = distributed.mean(self._records.means())
         config = self._config
-        count = len(self._records) * config.batch_size * config.n_frames
+        count = len(self._records) * config.batch_size * data.n_frames
         rate = count / (time.monotonic() - self._clock)
         self._records.clear()
         self.start_clock()

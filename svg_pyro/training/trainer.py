@@ -18,7 +18,12 @@ from svg_pyro.model import checkpoint, restoring
 from svg_pyro.model.precision import autocast
 from svg_pyro.model.svg import SVG
 from svg_pyro.training import recompute
-from svg_pyro.training.checks import check_data, check_weights, out_of_memory
+from svg_pyro.training.checks import (
+    check_data,
+    check_weights,
+    out_of_memory,
+    report_clip_length,
+)
 from svg_pyro.training.elbos import ELBOS
 from svg_pyro.training.kept import KeptCheckpoints
 from svg_pyro.training.kl_warmup import kl_weight_at
@@ -90,7 +95,7 @@ class Trainer:
     DataError
         If there are no clips, or they are of other frames than the model's.
     ConfigError
-        If a batch cannot be cut into equal chunks.
+        If `svg` is no model, or a batch cannot be cut into equal chunks.
     """
 
     def __init__(
@@ -111,6 +116,7 @@ class Trainer:
             )
         check_data(data, svg)
         check_batch(config)
+        report_clip_length(data, config)
         if config.workers:
             leave_imported_script()
         self.svg, self.data, self.config = svg, data, config

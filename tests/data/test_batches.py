@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 from svg_pyro import ConfigError, DataError
 from svg_pyro.data import MovingMNIST
 from svg_pyro.data.base import ClipDataset
-from svg_pyro.data.batches import batch_of, check_first_clip
+from svg_pyro.data.batches import batch_of, check_first_clip, clips_of
 from svg_pyro.data.read_ahead import batches
 from svg_pyro.util.reports import report_once
 
@@ -107,6 +107,60 @@ def test_an_error_while_reading_is_one_line(workers):
     with pytest.raises(DataError) as caught:
         list(batches(Vanished(20), 4, range(5), workers=workers))
     assert str(caught.value) == "video 13 has vanished; put it back"
+
+
+class Raises(Numbers):
+    """A set whose own code fails at one video, and at its name."""
+
+    def clip(self, index, epoch=0):
+        if index == 13:
+            raise KeyError("frames")
+        return super().clip(index, epoch)
+
+    def name(self, index):
+        return f"take {['a', 'b'][index]}"  # of no other index
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_what_a_set_s_own_code_raises_names_set_index_and_error(workers):
+    with pytest.raises(DataError) as caught:
+        list(batches(Raises(20), 4, range(5), workers=workers))
+    assert str(caught.value) == (
+        "Raises: clip 13 cannot be had: its own code raised KeyError: 'frames'"
+    )
+    if not workers:
+        assert isinstance(caught.value.__cause__, KeyError)
+
+
+def test_a_name_without_the_index_comes_with_it():
+    class Named(Raises):
+        def name(self, index):
+            return "the last take"
+
+    with pytest.raises(DataError, match=r"^Named: the last take \(index 13\) cannot"):
+        clips_of(Named(20), [13])
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"__len__": lambda self: 1 // 0}, "its length cannot be had"),
+        ({"channels": None}, "channels is None"),
+        ({"image_size": 64.0}, "image_size is 64.0"),
+        ({"action_dim": 2, "actions": lambda *_: 1 // 0}, "clip 0 cannot be had"),
+    ],
+)
+def test_other_faults_of_a_set_s_own_code_are_one_line(changes, words):
+    with pytest.raises(DataError, match=f"^Broken: {words}"):
+        batch_of(type("Broken", (Numbers,), changes)(1), 1, 0)
+
+
+def test_memory_that_is_out_is_not_blamed_on_the_set():
+    def out_of_it(*_):
+        raise MemoryError
+
+    with pytest.raises(MemoryError):
+        clips_of(type("Large", (Numbers,), {"clip": out_of_it})(1), [0])
 
 
 class Dies(Numbers):

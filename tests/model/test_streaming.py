@@ -170,3 +170,38 @@ def test_bad_frames_and_states_are_one_line():
     seen = svg.step(state, frames[:, 1])
     with pytest.raises(FramesError, match="imagined"):
         seen.where(torch.ones(3, dtype=torch.bool), svg.step(state))
+
+
+@pytest.mark.parametrize("changes", [{"width": 3}, {"prior": "fixed"}, {"n_past": 3}])
+def test_a_state_of_another_model_is_refused_also_where_its_shapes_fit(changes):
+    frames, (name,) = clip(2), changes
+    state = model(**changes).start(frames[:, 0])
+    words = f"of another model, whose {name} is {changes[name]!r}, here "
+    for frame in (None, frames[:, 1]):
+        with pytest.raises(FramesError, match=words):
+            model().step(state, frame)
+    with pytest.raises(FramesError, match=f"of another model, whose {name} is"):
+        state.where(torch.ones(3, dtype=torch.bool), model().start(frames[:, 0]))
+
+
+@pytest.mark.parametrize(
+    "z", [torch.zeros(3, 7), torch.zeros(2, 2), torch.zeros(3, 2).long(), [1.0, 2.0]]
+)
+def test_a_latent_that_is_none_of_the_model_s_is_one_line(z):
+    frames = clip(2)
+    state = model().start(frames[:, 0])
+    for frame in (None, frames[:, 1]):
+        with pytest.raises(FramesError, match=r"^z is .*tensor of floats \(3, 2\)$"):
+            model().step(state, frame, z=z)
+    without = model(prior="none")
+    with pytest.raises(FramesError, match="has no latents; leave z out"):
+        without.step(without.start(frames[:, 0]), z=torch.zeros(3, 2))
+
+
+@pytest.mark.parametrize("alive", [None, torch.ones(3), torch.ones(2).bool()])
+def test_marks_that_are_none_of_the_states_are_one_line(alive):
+    state = model().start(clip(1)[:, 0])
+    with pytest.raises(FramesError, match=r"^alive "):
+        state.where(alive, state)
+    with pytest.raises(FramesError, match=r"^the state is a NoneType"):
+        state.where(torch.ones(3).bool(), None)

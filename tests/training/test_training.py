@@ -32,6 +32,7 @@ from svg_pyro.training.step import LossAndGrads
 from svg_pyro.training.svi import TorchSVI
 from svg_pyro.training.trainer import Trainer
 from svg_pyro.training.validation import Validation
+from svg_pyro.util.reports import report_once
 
 SHORT = TrainingConfig(
     steps=6,
@@ -482,3 +483,16 @@ def test_weights_that_are_not_finite_are_not_saved(tiny, tmp_path):
         trainer.run()
     content = torch.load(trainer.checkpoint_path, weights_only=True)
     assert content["training"]["step"] == 1
+
+
+def test_clips_of_another_length_than_the_configuration_s_are_said(
+    tiny, tmp_path, capsys
+):
+    training = dataclasses.replace(SHORT, n_frames=37)
+    report_once.cache_clear()
+    make(tiny, tmp_path / "a", training)
+    words = "n_frames is 37, but the data set gives clips of 5 frames: those are"
+    assert words in capsys.readouterr().err
+    report_once.cache_clear()
+    make(tiny, tmp_path / "b")
+    assert "n_frames" not in capsys.readouterr().err
