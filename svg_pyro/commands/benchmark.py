@@ -61,11 +61,12 @@ class BenchmarkOptions:
     Attributes
     ----------
     work : tuple of str
-        Of start, data, train, generate, plans, overhead, memory, scaling, processes,
-        metrics, precision and compile; all but the last two where none is given.
+        What is measured, of start, data, train, generate, plans, overhead, memory,
+        scaling, processes, metrics, precision and compile; all but the last two where
+        none is given.
     precision : str or None
-        Of our convolutions; the baseline's are in float32. Without it float32, and bf16
-        where it is faster.
+        Precision of our convolutions; the baseline's are in float32. Without it
+        float32, and bf16 where it is faster.
     repeats : int
         Times that each work is measured.
     batch_size : int or None

@@ -33,8 +33,9 @@ class CompareOptions:
     ----------
     checkpoint : str
         checkpoint.pt of a training run, or the name of a model that ships.
-    data_root : str
-        Folder of robot-pushing clips.
+    data_root : str or None
+        Folder of robot-pushing clips; without it where training commands keep simulated
+        ones.
     n_frames : int
         Frames in a clip.
     clips : int
@@ -44,7 +45,7 @@ class CompareOptions:
     """
 
     checkpoint: str = option(kind="positional", metavar="CHECKPOINT")
-    data_root: str = option("data/simulated_push/aux1", metavar="DIR")
+    data_root: str | None = option(None, metavar="DIR")
     n_frames: int = option(12, least=2)
     clips: int = option(8, least=1)
     repeats: int = option(40, least=2)
@@ -66,7 +67,8 @@ def compare_elbos(
     options = parsed(CompareOptions, _DESCRIPTION, argv, prog=prog)
     svg = svg_pyro.load(options.checkpoint)
     request = ClipRequest("test", options.n_frames, svg.config)
-    data = BairOptions().clips(request, options.data_root)
+    push = BairOptions()
+    data = push.clips(request, options.data_root or push.simulated)
     frames = to_float(first_clips(data, options.clips).frames)
     torch.manual_seed(0)
     drawn = {

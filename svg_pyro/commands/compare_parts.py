@@ -86,9 +86,9 @@ class ComparePartsOptions:
         guide and observation model beside it. A KIND is prior, guide, observation,
         dynamics or elbo.
     seeds : tuple of int
-        Of the trainings.
+        Seeds of the trainings.
     steps : int
-        Of each training.
+        Gradient steps of each training.
     init : str or None
         Model whose weights the trainings start from, where they fit.
     clips : int
@@ -96,21 +96,21 @@ class ComparePartsOptions:
     num_samples : int
         Futures of each clip.
     particles : int
-        K of the bound.
-    bounded : int
-        Clips whose bound is computed.
+        The K of the importance-weighted bound.
+    likelihood_clips : int
+        The first clips whose likelihood is bounded.
     digits_root : str or None
         Folder of MNIST's IDX files; without it data/mnist.
     bundled_digits : bool
         Take scikit-learn's digits, and do not look for MNIST.
     simulated_root : str
-        Folder of simulated pushes, which are made there.
+        Folder in which simulated clips are kept, a folder for each camera.
     simulated_clips : int
-        Simulated pushes to train on.
+        Simulated clips to train on.
     width : int or None
         Filters of the encoder's first stage; without it the preset's.
     rnn_size : int or None
-        Width of every recurrent network; without it the preset's.
+        Width of every LSTM; without it the preset's.
     batch_size : int or None
         Clips in a step; without it the preset's.
     out : str
@@ -129,7 +129,7 @@ class ComparePartsOptions:
     clips: int = option(32, least=2)
     num_samples: int = option(20, least=2)
     particles: int = option(100, least=1)
-    bounded: int = option(16, least=1)
+    likelihood_clips: int = option(16, least=1)
     digits_root: str | None = option(None, metavar="DIR")
     bundled_digits: bool = False
     simulated_root: str = option("data/simulated_push", metavar="DIR")
@@ -301,7 +301,7 @@ def _row(job: _Job, options: ComparePartsOptions) -> dict[str, Any] | None:
         return None
     wall, cpu = time.perf_counter() - began[0], time.process_time() - began[1]
     settings = PartSettings(
-        options.num_samples, options.particles, options.bounded, seed=job.seed
+        options.num_samples, options.particles, options.likelihood_clips, seed=job.seed
     )
     scores = part_scores(svg, test, settings)
     return {

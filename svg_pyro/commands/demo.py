@@ -55,7 +55,7 @@ class DemoOptions:
     horizon : int or None
         Frames to generate; without it 20 for smmnist-1 and 10 for push.
     seed : int
-        Of the futures.
+        Seed of the futures.
     out : str
         Folder of the files.
     device : str or None

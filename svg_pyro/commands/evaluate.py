@@ -25,6 +25,7 @@ from svg_pyro.evaluation import (
     publish,
 )
 from svg_pyro.evaluation.runner import STATE
+from svg_pyro.evaluation.settings import INTERVALS
 from svg_pyro.metrics import PROTOCOLS, Lpips, published_test
 from svg_pyro.plots.report_tables import score_rows
 from svg_pyro.util import distributed
@@ -172,7 +173,7 @@ def evaluation_parser(*, prog: str | None = None) -> Parser:
     parser.add_fields(
         EvaluationSettings,
         title="scores (svg_pyro.evaluation.EvaluationSettings)",
-        choices={"precision": PRECISIONS},
+        choices={"precision": PRECISIONS, "intervals": INTERVALS},
         leave_out=("n_past", "horizon", "protocols"),
     )
     add_parts(parser)

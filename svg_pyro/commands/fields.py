@@ -22,7 +22,7 @@ def option(
     *,
     least: float | None = None,
     most: float | None = None,
-    choices: tuple[str, ...] | None = None,
+    choices: tuple[Any, ...] | None = None,
     metavar: str | None = None,
     kind: str = "flag",
 ) -> Any:  # as `dataclasses.field`, whose value stands for any type
@@ -34,7 +34,7 @@ def option(
         The field's default; without it the flag must be given.
     least, most : float, optional
         The least and the greatest number that are allowed.
-    choices : tuple of str, optional
+    choices : tuple, optional
         All values that are allowed.
     metavar : str, optional
         What stands for the value in the help, for instance "DIR".
@@ -70,7 +70,7 @@ class Field:
         What the class's docstring says of the field.
     least, most : float or None
         The least and the greatest number that are allowed.
-    choices : tuple of str or None
+    choices : tuple or None
         All values that are allowed.
     metavar : str or None
         What stands for the value in the help.
@@ -85,7 +85,7 @@ class Field:
     words: str
     least: float | None = None
     most: float | None = None
-    choices: tuple[str, ...] | None = None
+    choices: tuple[Any, ...] | None = None
     metavar: str | None = None
     kind: str = "flag"
 

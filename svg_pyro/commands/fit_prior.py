@@ -36,7 +36,7 @@ class FitOptions:
     out : str
         File of the model with its new prior.
     prior : str
-        Name of the prior; the model's own name goes on with its own.
+        Name of the prior, as train has them; the model's own name goes on with its own.
     data_root : str or None
         Folder of training clips; without it where training commands keep simulated
         ones.
@@ -49,12 +49,12 @@ class FitOptions:
     lr : float
         Adam's learning rate at the start; a cosine takes it to 0.
     seed : int
-        Of the prior's weights and of the clips' order.
+        Seed of the prior's weights and of the clips' order.
     test_clips : int
         Held-out clips whose futures are scored, with the prior before and the new one;
         0: none.
     horizon : int
-        Their predicted frames.
+        Predicted frames of the held-out clips.
     num_samples : int
         Futures of each clip.
     device : str or None

@@ -69,7 +69,7 @@ class GenerateOptions:
     stride : int or None
         Frames of the video from one frame to the next; without it as in training.
     seed : int
-        Of the futures.
+        Seed of the futures.
     n_past : int or None
         Frames of context; without it as in training.
     fit : str or None
@@ -89,8 +89,8 @@ class GenerateOptions:
     out : str or None
         Folder of the files; without it runs/futures, or runs/futures-2 and so on.
     precision : str
-        tf32: NVIDIA's tensor cores; bf16: convolutions in bfloat16, for devices faster
-        in it.
+        Precision of the networks. tf32: NVIDIA's tensor cores; bf16: convolutions in
+        bfloat16, for devices faster in it.
     compile : bool
         Compile the networks first, for GPUs and many videos.
     device : str or None

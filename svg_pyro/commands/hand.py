@@ -42,7 +42,7 @@ class HandOptions:
     num_samples : int
         Futures of each clip.
     seed : int
-        Of the futures.
+        Seed of the futures.
     json : str or None
         File to write the numbers to.
     device : str or None

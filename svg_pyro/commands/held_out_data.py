@@ -44,7 +44,7 @@ class EvaluationData:
         in data/mnist, and kth in data/kth. Of smmnist and kth it may be a file of
         finished clips: mnist_test_seq.npy, or a test set that SRVP's code made.
     data_seed : int
-        Of smmnist's clips: the training's seed.
+        Seed of smmnist's clips: the training's.
     cache : str
         Folder of decoded frames.
     """
@@ -68,12 +68,12 @@ def add_test_data(parser: Parser) -> None:
         # The checkpoint knows whether it takes a robot's actions; and KTH's are others.
         unasked = [] if name == "kth" else ["actions"]
         shared = [field for field in names if field in seen and field not in unasked]
-        also = f", and {', '.join(map(flag_of, shared))}" if shared else ""
         parser.add_fields(
             options,
-            title=f"data {name}{also}",
+            title=f"data {name}",
             choices=dict.fromkeys(_SHARED),
             leave_out=[*shared, *unasked],
+            note=f"Takes {', '.join(map(flag_of, shared))} too." if shared else None,
         )
         seen.update(set(names) - set(unasked))
 

@@ -14,6 +14,7 @@ from svg_pyro.data import MovingMNIST
 from svg_pyro.errors import ConfigError, EvaluationError
 from svg_pyro.evaluation import ModelCandidate
 from svg_pyro.evaluation import paper as analysis
+from svg_pyro.metrics import PROTOCOLS
 from svg_pyro.metrics.estimates import Estimate
 from svg_pyro.model.svg import SVG
 from svg_pyro.plots import paper as figures
@@ -68,9 +69,9 @@ class FigureSettings:
     pictures : int
         Clips in rollouts.
     protocol : str
-        Of PSNR and SSIM: "svg", "srvp" or "finn".
+        The published way of PSNR and SSIM; see evaluate.
     seed : int
-        Of clips and samples.
+        Seed of clips and samples.
     """
 
     num_digits: int = option(1, least=1)
@@ -80,7 +81,7 @@ class FigureSettings:
     sequences: int = option(500, least=1)
     long: int = option(100, least=1)
     pictures: int = option(2, least=1)
-    protocol: str = "svg"
+    protocol: str = option("svg", choices=tuple(PROTOCOLS))
     seed: int = option(0, least=0)
 
 

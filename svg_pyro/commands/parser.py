@@ -115,8 +115,10 @@ class Parser(argparse.ArgumentParser):
         *,
         title: str | None = None,
         presets: Mapping[str, object] | None = None,
-        choices: Mapping[str, tuple[str, ...] | None] | None = None,
+        choices: Mapping[str, tuple[Any, ...] | None] | None = None,
+        known: Mapping[str, Sequence[str]] | None = None,
         leave_out: Sequence[str] = (),
+        note: str | None = None,
     ) -> None:
         """Add a flag for each field of a dataclass.
 
@@ -128,19 +130,26 @@ class Parser(argparse.ArgumentParser):
             Heading of these flags in the help; may be given again.
         presets : mapping of str to object, optional
             Objects by the presets' names; the help shows their values of these fields.
-        choices : mapping of str to tuple of str or None, optional
+        choices : mapping of str to tuple or None, optional
             Choices of fields that depend on the command; None where any value goes.
+        known : mapping of str to sequence of str, optional
+            Values of fields that the help lists, beside which others may be given.
         leave_out : sequence of str
             Fields that are no flags.
+        note : str, optional
+            What the help says below the heading.
         """
         if title is not None and title not in self._groups:
-            self._groups[title] = self.add_argument_group(title)
+            self._groups[title] = self.add_argument_group(title, note)
         group = self if title is None else self._groups[title]
         for field in fields_of(cls):
             if field.name in leave_out:
                 continue
             if choices is not None and field.name in choices:
                 field = dataclasses.replace(field, choices=choices[field.name])
+            if known is not None and field.name in known:
+                words = f"{field.words} Known: {', '.join(known[field.name])}."
+                field = dataclasses.replace(field, words=words)
             names, how = field.argument(presets)
             action = group.add_argument(*names, **how)
             # What was not given is not in the namespace.

@@ -66,7 +66,7 @@ class PlanOptions:
     tasks : int
         Tasks of each controller.
     controller : tuple of str or None
-        One that is compared; may be given again, without it all.
+        A controller that is compared; may be given again, without it all.
     first_task : int
         Seed of the first task.
     steps : int
@@ -82,7 +82,8 @@ class PlanOptions:
     rounds : int
         Times that better action sequences are drawn.
     rule : str
-        How: the cross-entropy method (cem) or path integrals (mppi).
+        How better action sequences are drawn: by the cross-entropy method (cem), or
+        path integrals (mppi).
     goal : str
         What a model's futures are compared with: the "place" where the block's colour
         is seen, or the goal's "image".

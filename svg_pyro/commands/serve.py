@@ -34,7 +34,7 @@ class ServeOptions:
     model : tuple of str
         Checkpoints, folders of runs, or names of models that ship.
     port : int
-        Of the page's address, http://127.0.0.1:PORT.
+        Port of the page's address, http://127.0.0.1:PORT.
     device : str or None
         cuda or cpu; without it cuda where there is one.
     """

@@ -45,7 +45,7 @@ class BairFiles:
     download : bool
         Fetch the data set (30 GB) to `data_root` first.
     url : str
-        Address of its archive.
+        Address of the data set's archive.
     verify : bool
         Check every record's CRC first.
     simulated_clips : int

@@ -45,13 +45,13 @@ class SurpriseOptions:
         checkpoint.pt of a training run, or the name of a model that ships, for
         instance push.
     video : str or None
-        A video.
+        The video that is scored.
     planted : int or None
         Clips of Moving MNIST in which anomalies are planted, in place of a video.
     data_root : str or None
-        Folder of MNIST's IDX files, for planted; without it data/mnist.
+        Folder of MNIST's IDX files, for `planted`; without it data/mnist.
     bundled_digits : bool
-        Take scikit-learn's digits for planted, and do not look for MNIST.
+        Take scikit-learn's digits, and do not look for MNIST, for `planted`.
     n_frames : int
         Frames of a planted clip.
     num_samples : int
@@ -71,7 +71,7 @@ class SurpriseOptions:
         Axes of .npy and .npz arrays: n counts videos, t frames, c colour channels, h
         rows and w columns; without it their shapes decide.
     seed : int
-        Of the draws.
+        Seed of the draws.
     out : str or None
         Folder of the files; without it runs/surprise, or runs/surprise-2 and so on.
     device : str or None

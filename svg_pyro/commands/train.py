@@ -21,12 +21,15 @@ from svg_pyro.commands.train_report import (
     report,
 )
 from svg_pyro.commands.trained_on import check_same_clips, options_of
-from svg_pyro.config import SVGConfig, TrainingConfig
+from svg_pyro.config import CHOICES, PRECISIONS, SVGConfig, TrainingConfig
 from svg_pyro.data.batches import Batch
 from svg_pyro.model.checkpoint import load
+from svg_pyro.model.parts import names_to_give
+from svg_pyro.model.registry import KINDS
 from svg_pyro.model.svg import SVG
 from svg_pyro.model.transfer import start_from
 from svg_pyro.plots.training import draw_training
+from svg_pyro.training.elbos import ELBOS
 from svg_pyro.training.log import TRACKERS, Tracker
 from svg_pyro.training.trainer import Trainer
 from svg_pyro.training.validation import Validation
@@ -93,8 +96,8 @@ def train(
 def training_parser(name: str, *, prog: str | None = None) -> Parser:
     """A parser of the flags of a training command.
 
-    Each field of `SVGConfig` and `TrainingConfig` is a flag; those not given come from
-    the preset.
+    Each field of `SVGConfig` and `TrainingConfig` is a flag, save for the number of a
+    robot's actions; those not given come from the preset.
 
     Parameters
     ----------
@@ -112,11 +115,22 @@ def training_parser(name: str, *, prog: str | None = None) -> Parser:
     parser.add_fields(
         RunOptions, title="run", presets=presets, choices={"preset": tuple(presets)}
     )
-    parser.add_fields(SVGConfig, title="model (svg_pyro.SVGConfig)", presets=models)
+    parser.add_fields(
+        SVGConfig,
+        title="model (svg_pyro.SVGConfig)",
+        presets=models,
+        choices=CHOICES,
+        known={kind: names_to_give(kind) for kind in KINDS},
+        # The clips say it: those of a robot, with --actions.
+        leave_out=("action_dim",),
+    )
     parser.add_fields(EarlierFlags, title="model (svg_pyro.SVGConfig)")
     add_parts(parser)
     parser.add_fields(
-        TrainingConfig, title="training (svg_pyro.TrainingConfig)", presets=trainings
+        TrainingConfig,
+        title="training (svg_pyro.TrainingConfig)",
+        presets=trainings,
+        choices={"precision": PRECISIONS, "elbo": tuple(ELBOS)},
     )
     return parser
 

@@ -16,7 +16,8 @@ _OBSERVATION_OF_SIGMA = {
     "learned": "learned-sigma",
     "optimal": "optimal-sigma",
 }
-_CHOICES: dict[str, tuple[Any, ...]] = {
+# The fields that are one of a few values, and those.
+CHOICES: dict[str, tuple[Any, ...]] = {
     "channels": (1, 3),
     "norm": ("batch", "group"),
     "skip_from": ("context", "before_context"),
@@ -77,15 +78,15 @@ class SVGConfig:
     predictor_layers : int
         Stacked LSTM layers of the network that predicts the next frame's features.
     prior_layers : int
-        The same of the prior's network.
+        Stacked LSTM layers of the prior's network.
     posterior_layers : int
-        The same of the inference network.
+        Stacked LSTM layers of the inference network.
     n_past : int
         Frames of context in training: later frames are decoded with the skip
         connections of frame `n_past`. In prediction every given frame is context.
     beta : float
         The paper's weight of the KL term beside the mean squared error. It sets
-        the standard deviation of the Gaussian likelihood, see `noise_scale`.
+        the standard deviation of the Gaussian likelihood (`SVGConfig.noise_scale`).
     observation : str
         How a frame varies around the decoder's mean: "gaussian" (the paper's, of
         beta's standard deviation), "learned-sigma" (one trained standard deviation,
@@ -130,7 +131,7 @@ class SVGConfig:
         What a decoder that warps moves in generation: the frame "before", as in
         training, or the last frame of the "context", along all flows since: it is
         interpolated once, so that objects do not fade; what came into view since is
-        not in it. In `own_means` the frame before a row of own frames is the context.
+        not in it. In training the frame before a row of own means is the context.
     posterior_start : int
         Frame at which the inference network starts: 1 (the paper: it has seen x_{1:t}),
         or 2 (the first code: x_1 never enters; needed for its weights).
@@ -191,7 +192,7 @@ class SVGConfig:
     action_dim: int = 0
 
     def __post_init__(self) -> None:
-        for name, choices in _CHOICES.items():
+        for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
                 raise ConfigError(
                     f"{name} is {shown(getattr(self, name))}; choose one of "

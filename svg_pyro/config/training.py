@@ -25,7 +25,7 @@ class TrainingConfig:
     lr : float
         Adam's learning rate at the start.
     lr_end : float
-        Its learning rate at the last step, to which it falls by half a cosine.
+        Adam's learning rate at the last step, to which it falls by half a cosine.
     eps : float
         Adam's epsilon, added to the root of the second moment. Gradients are in nats a
         frame, 1 / (beta (T - 1)) times those of the paper's loss: its 1e-8 is here
@@ -51,17 +51,17 @@ class TrainingConfig:
         Steps in which the weight of the KL rises to 1, geometrically; 0: it is 1 from
         the start. The logged KL and held-out bounds are unweighted.
     kl_warmup_weight : float
-        Its weight in the first of these steps, above 0 and at most 1.
+        Weight of the KL in the first step of its warm-up, above 0 and at most 1.
     own_means : float
         Share of the frames that the predictor sees and the decoder moves which are the
         model's own means and not the true ones, at the end; 0: teacher forcing. See
         `svg_pyro.training.own_means`.
     own_means_start : int
-        The step from which on this share rises from 0.
+        The step from which on the share of own means rises from 0.
     own_means_ramp : int
-        Steps in which it rises to `own_means`.
+        Steps in which the share of own means rises to `own_means`.
     seed : int
-        Of the weights, the latents and the order of the clips.
+        Seed of the weights, the latents and the order of the clips.
     workers : int
         Processes that read clips ahead; 0 reads in the training process. They do
         not change what is read.

@@ -26,7 +26,7 @@ class PartSettings:
         Futures of each clip, 2 or more.
     particles : int
         K of the importance-weighted bound.
-    bounded : int
+    likelihood_clips : int
         Clips whose bound is computed, the first ones.
     batch_size : int
         Clips at a time.
@@ -36,7 +36,7 @@ class PartSettings:
 
     num_samples: int = 20
     particles: int = 100
-    bounded: int = 16
+    likelihood_clips: int = 16
     batch_size: int = 8
     seed: int = 0
 
@@ -137,7 +137,7 @@ def part_scores(svg: SVG, clips: torch.Tensor, settings: PartSettings) -> PartSc
         if noise:
             noisy.update(truth, noised)
     psnr = curves.summary()["svg"]["psnr"]
-    few = clips[: settings.bounded]
+    few = clips[: settings.likelihood_clips]
     nats, bits, kl = _bounded(svg, few, settings) if noise else (None, None, None)
     return PartScores(
         bound=nats,

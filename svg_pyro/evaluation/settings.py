@@ -31,8 +31,8 @@ class EvaluationSettings:
     chunk_size : int
         Samples of a batch at a time.
     seed : int
-        The samples are a function of it, `batch_size`, `chunk_size`, the clip and the
-        checkpoint alone.
+        Seed of the samples, which are a function of it, `batch_size`, `chunk_size`, the
+        clip and the checkpoint alone.
     calibration_samples : int
         How many of these samples are judged as a distribution, which takes memory for
         all of them at once; 0: none are.
@@ -48,14 +48,15 @@ class EvaluationSettings:
     pictures : int
         The first clips that are drawn.
     precision : str
-        Of the networks: one of `svg_pyro.config.PRECISIONS`; scores are computed in
-        float32 and summed in float64 in any case.
+        Precision of the networks. tf32: NVIDIA's tensor cores; bf16: convolutions in
+        bfloat16, for devices faster in it. Scores are computed in float32 and summed in
+        float64 in any case.
     compile : bool
         Compile the networks that draw futures first, for GPUs and many clips; where
         `intervals` are noisy they are not.
     threads : int or None
-        Of PyTorch on the CPU, whose sums depend on them in the last digits; without it
-        PyTorch's own choice.
+        PyTorch's threads on the CPU, on which its sums depend in the last digits;
+        without it PyTorch's own choice.
 
     Raises
     ------

@@ -10,7 +10,7 @@ from svg_pyro.config import SVGConfig
 from svg_pyro.errors import ConfigError
 from svg_pyro.model.networks import FramePredictor, MapPredictor
 from svg_pyro.model.pyro_internals import released
-from svg_pyro.model.registry import registered
+from svg_pyro.model.registry import names, registered
 from svg_pyro.model.types import Part
 
 
@@ -61,6 +61,18 @@ def part_name(config: SVGConfig, kind: str) -> str:
     """
     name: str = getattr(config, kind)
     return _OVER_MAPS.get(name, name) if config.dynamics == "maps" else name
+
+
+def names_to_give(kind: str) -> list[str]:
+    """The names of a kind of part, without those that others stand for over maps.
+
+    Parameters
+    ----------
+    kind : str
+        One of `svg_pyro.model.registry.KINDS`.
+    """
+    known = [name for name in names(kind) if name not in _OVER_MAPS.values()]
+    return [*known, "none"] if kind == "prior" else known
 
 
 def check_names(config: SVGConfig) -> None:

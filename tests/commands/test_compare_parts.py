@@ -10,7 +10,8 @@ from svg_pyro.commands.part_rows import read_rows, table_of
 
 TINY = (
     "--bundled-digits --steps 1 --width 2 --rnn-size 3 --batch-size 2 --clips 2 "
-    "--num-samples 3 --particles 2 --bounded 1 --simulated-clips 2 --device cpu"
+    "--num-samples 3 --particles 2 --likelihood-clips 1 --simulated-clips 2 "
+    "--device cpu"
 ).split()
 
 

@@ -74,7 +74,9 @@ def test_coverage_is_that_of_normal_noise(tiny, sigma, factor):
 
 def test_scores_are_those_of_the_parts_of_an_evaluation(tiny):
     svg = awake(tiny)
-    settings = PartSettings(num_samples=20, particles=3, bounded=3, batch_size=3)
+    settings = PartSettings(
+        num_samples=20, particles=3, likelihood_clips=3, batch_size=3
+    )
     scores = part_scores(svg, CLIPS, settings)
     frames = CLIPS.float() / 255
     assert scores.kl == pytest.approx(likelihood(svg, frames, 1).kl.mean().item())
