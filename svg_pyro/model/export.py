@@ -87,7 +87,9 @@ def export_step(svg: Any, state: State) -> torch.export.ExportedProgram:
         warnings.catch_warnings(),
     ):
         warnings.filterwarnings("ignore", message=".*were assigned during export")
-        return torch.export.export(_Step(svg).eval(), given, strict=False)
+        step = _Step(svg).eval()
+        step(*given)  # what it refuses is said by itself, not by PyTorch's tracing
+        return torch.export.export(step, given, strict=False)
 
 
 def memory_of(state: State) -> tuple[Any, ...]:

