@@ -26,8 +26,10 @@ class SVGError(Exception):
     """
 
     def __init__(self, message: str = "", *, advice: Sequence[str] = ()) -> None:
-        # Pyro makes an error that passes through it anew, with lines of its sites.
-        super().__init__(message.partition("\nTrace Shapes:")[0])
+        # Pyro makes an error that passes through it anew, with lines of its sites;
+        # what another library said may have several lines too.
+        lines = message.partition("\nTrace Shapes:")[0].split("\n")
+        super().__init__(" ".join(line.strip() for line in lines).strip())
         self.advice = tuple(advice)
 
 

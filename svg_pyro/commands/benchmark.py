@@ -21,7 +21,7 @@ from svg_pyro.commands.devices import choose_device
 from svg_pyro.commands.fields import option
 from svg_pyro.commands.parser import Parser, one_line_errors
 from svg_pyro.config import PRECISIONS
-from svg_pyro.util.files import check_is_no_folder, write_json
+from svg_pyro.util.files import check_writable, write_json
 
 WORK = (
     "start",
@@ -125,7 +125,7 @@ def benchmark(argv: Sequence[str] | None = None, *, prog: str | None = None) -> 
     """
     args = parse(argv, prog=prog)
     if args.json:
-        check_is_no_folder(args.json)
+        check_writable(args.json)
     device = choose_device(args.device)
     results = {
         "machine": platform.processor() or platform.machine(),

@@ -1,7 +1,6 @@
 """Compare priors, guides and observation models in short trainings from scratch."""
 
 import dataclasses
-import json
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,7 +19,13 @@ from svg_pyro.commands.devices import choose_device
 from svg_pyro.commands.fields import option
 from svg_pyro.commands.own_parts import parsed
 from svg_pyro.commands.parser import one_line_errors
-from svg_pyro.commands.part_rows import columns_of, read_rows, table_of, words_of
+from svg_pyro.commands.part_rows import (
+    add_row,
+    columns_of,
+    read_rows,
+    table_of,
+    words_of,
+)
 from svg_pyro.commands.presets import PRESETS, RunPreset
 from svg_pyro.data import ClipDataset, find_digits, make_simulated_push
 from svg_pyro.errors import ConfigError
@@ -183,8 +188,7 @@ def compare_parts(
             if row is None:
                 print("stopped; the same command goes on")
                 return
-            with rows.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(row) + "\n")
+            add_row(rows, row)
             print(words_of(row))
     print("\n".join(table_of(read_rows(rows))))
     print(f"rows in {rows}")

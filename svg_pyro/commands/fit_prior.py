@@ -15,7 +15,7 @@ from svg_pyro.commands.train_report import futures_line, scored
 from svg_pyro.data import ClipDataset
 from svg_pyro.data.batches import Batch
 from svg_pyro.training.prior_fit import PriorFit, fit_prior, with_other_prior
-from svg_pyro.util.files import check_is_no_folder
+from svg_pyro.util.files import check_writable
 
 _DESCRIPTION = """\
 Fit a prior to a model that is trained, and write the model with it.
@@ -90,7 +90,7 @@ def fit_a_prior(argv: Sequence[str] | None = None, *, prog: str | None = None) -
     options = parsed(FitOptions, _DESCRIPTION, argv, prog=prog)
     # What cannot be done is said before the work.
     fit = PriorFit(options.steps, options.batch_size, options.lr, seed=options.seed)
-    check_is_no_folder(options.out)
+    check_writable(options.out)
     device = choose_device(options.device)
     before = svg_pyro.load(options.checkpoint, map_location=device)
     svg = before

@@ -22,6 +22,7 @@ from svg_pyro.commands.trained_on import (
 )
 from svg_pyro.config import PRECISIONS
 from svg_pyro.data import find_sources, first_frames
+from svg_pyro.data.videos.arrays import read_table
 from svg_pyro.data.videos.decode import FITS, Source
 from svg_pyro.data.videos.layouts import LAYOUTS
 from svg_pyro.errors import ConfigError, DataError
@@ -262,15 +263,7 @@ def read_actions(path: str) -> Tensor:
     DataError
         If it cannot be read, or is no table of numbers.
     """
-    try:
-        actions = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{path}: these actions cannot be read ({error})") from error
-    if not isinstance(actions, np.ndarray) or actions.ndim != 2:
-        raise DataError(f"{path}: no table of actions; give an .npy (steps, A)")
-    if not np.issubdtype(actions.dtype, np.number):
-        raise DataError(f"{path}: actions are {actions.dtype}; give numbers")
-    return torch.from_numpy(actions.astype(np.float32))
+    return torch.from_numpy(read_table(path))
 
 
 def _draw(

@@ -15,7 +15,7 @@ from svg_pyro.commands.parser import one_line_errors
 from svg_pyro.data import BairPush
 from svg_pyro.errors import ConfigError
 from svg_pyro.evaluation.hand import HandTest, hand_errors
-from svg_pyro.util.files import check_is_no_folder, write_json
+from svg_pyro.util.files import check_writable, write_json
 
 _DESCRIPTION = """\
 Score how far off the robot's hand is in a model's futures of simulated pushing, in
@@ -72,7 +72,7 @@ def score_hand(argv: Sequence[str] | None = None, *, prog: str | None = None) ->
     """
     options = parsed(HandOptions, _DESCRIPTION, argv, prog=prog)
     if options.json:
-        check_is_no_folder(options.json)
+        check_writable(options.json)
     device = choose_device(options.device)
     svg = svg_pyro.load(options.checkpoint, map_location=device).eval()
     if svg.frame_shape != (3, 64, 64):

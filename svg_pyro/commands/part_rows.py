@@ -8,6 +8,8 @@ from typing import Any
 
 from svg_pyro.errors import ConfigError
 from svg_pyro.evaluation.part_scores import PartScores
+from svg_pyro.util.files import read_regular, written_beside
+from svg_pyro.util.words import one_line
 
 # Head, key of a row, and form of its number.
 _COLUMNS = (
@@ -25,17 +27,28 @@ _COLUMNS = (
     ("chi2/n", "chi_square", ".3f"),
     ("s", "seconds", ".0f"),
 )
+_NEEDED = {"data", "part", "seed", "steps", "init", *(key for _, key, _ in _COLUMNS)}
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
     """The rows that earlier calls wrote; none without a file."""
-    if not path.is_file():
+    if not path.exists():
         return []
-    lines = path.read_text(encoding="utf-8").splitlines()
     try:
-        return [json.loads(line) for line in lines if line.strip()]
-    except ValueError as error:
-        raise ConfigError(f"{path} is no file of rows ({error})") from error
+        lines = read_regular(path).decode("utf-8").splitlines()
+        rows = [json.loads(line) for line in lines if line.strip()]
+        if not all(isinstance(row, dict) and row.keys() >= _NEEDED for row in rows):
+            raise ValueError("a line is not such a row")
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{path} is no file of rows ({one_line(error)})") from error
+    return rows
+
+
+def add_row(path: Path, row: dict[str, Any]) -> None:
+    """Write a row behind the others; the file is whole at any time."""
+    rows = [*read_rows(path), row]
+    with written_beside(path) as beside:
+        beside.write_text("".join(json.dumps(r) + "\n" for r in rows), "utf-8")
 
 
 def table_of(rows: Sequence[dict[str, Any]]) -> list[str]:

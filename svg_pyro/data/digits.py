@@ -14,6 +14,7 @@ from PIL import Image
 
 from svg_pyro.errors import DataError
 from svg_pyro.util.optional import need
+from svg_pyro.util.words import one_line
 
 SPLITS = ("train", "test")
 # Name and md5 of the uncompressed IDX files of LeCun, Cortes and Burges.
@@ -97,7 +98,9 @@ def _read(path: Path, md5: str) -> bytes:
         with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
             data = file.read(_MOST_BYTES)
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: cannot be read ({error}); fetch it again") from error
+        raise DataError(
+            f"{path}: cannot be read ({one_line(error)}); fetch it again"
+        ) from error
     digest = hashlib.md5(data, usedforsecurity=False).hexdigest()
     if digest != md5:
         raise DataError(

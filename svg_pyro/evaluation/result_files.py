@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from svg_pyro.errors import EvaluationError
 from svg_pyro.evaluation.results import CandidateResult, EvaluationResults
 from svg_pyro.evaluation.settings import EvaluationSettings
-from svg_pyro.util.files import write_json, written_beside
+from svg_pyro.util.files import read_regular, write_json, written_beside
 
 COLUMNS = (
     "predictor",
@@ -53,7 +53,7 @@ def read_results(path: str | Path) -> EvaluationResults:
         The file cannot be read, or holds no results of an evaluation.
     """
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        content = json.loads(read_regular(path))
         return EvaluationResults(
             version=content["svg_pyro"],
             data=content["data"],
@@ -63,7 +63,13 @@ def read_results(path: str | Path) -> EvaluationResults:
         )
     except OSError as error:
         raise EvaluationError(f"{path} cannot be read: {error.strerror}") from error
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (
+        AttributeError,
+        KeyError,
+        TypeError,
+        ValueError,
+        RecursionError,
+    ) as error:
         raise EvaluationError(
             f"{path} holds no results of an evaluation; give a results.json"
         ) from error

@@ -21,10 +21,12 @@ from svg_pyro.evaluation.candidates import Candidate
 from svg_pyro.evaluation.scorer import Perceptual, Scorer
 from svg_pyro.evaluation.settings import EvaluationSettings
 from svg_pyro.util import distributed
+from svg_pyro.util.archives import verify_file
 from svg_pyro.util.files import written_beside
 from svg_pyro.util.interrupts import LAUNCHER_PATIENCE, Interrupts
 from svg_pyro.util.progress import progress
 from svg_pyro.util.tensors import to_float
+from svg_pyro.util.words import one_line, why_unreadable
 
 STATE = "state.pt"
 _SECONDS = 30  # between saves
@@ -120,19 +122,22 @@ class Evaluation:
         if not path.is_file():
             raise EvaluationError(f"no evaluation to resume at {path}")
         try:
+            verify_file(path)
             state = torch.load(path, map_location="cpu", weights_only=True)
             about, scorers = state["about"], state["scorers"]
         # A file of another kind can make the unpickler fail in any way.
         except Exception as error:
             raise EvaluationError(
-                f"{path} is no readable evaluation; start again in another folder"
+                f"{path} is no readable evaluation ({why_unreadable(error)}); start "
+                "again in another folder"
             ) from error
         for key, value in self._about().items():
             stored = about.get(key, _EARLIER.get(key))
             if stored != value:
                 raise EvaluationError(
-                    f"{path} is of another evaluation: {key} was {stored!r}, "
-                    f"now it is {value!r}; give the same, or another folder"
+                    f"{path} is of another evaluation: {key} was "
+                    f"{one_line(repr(stored))}, now it is {one_line(repr(value))}; "
+                    "give the same, or another folder"
                 )
         return list(scorers)
 

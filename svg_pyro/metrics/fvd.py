@@ -4,6 +4,7 @@ The network is no part of this package: it is given by the path of a file.
 """
 
 import warnings
+import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import cast
@@ -14,7 +15,8 @@ import torch.nn.functional as F
 from svg_pyro.errors import EvaluationError
 from svg_pyro.metrics.checks import check_frames, check_samples
 from svg_pyro.metrics.moments import RunningCovariance
-from svg_pyro.util.words import one_line
+from svg_pyro.util.archives import verify_file
+from svg_pyro.util.words import one_line, why_unreadable
 
 
 class Fvd:
@@ -200,12 +202,15 @@ def _load_script(path: str | Path | None) -> torch.jit.ScriptModule:
             "file; give its path"
         )
     try:
+        verify_file(path, packed=True)
         with warnings.catch_warnings():
             # Newer PyTorch calls TorchScript deprecated; the published I3D is in it.
             warnings.filterwarnings("ignore", ".*torch.jit.load.*deprecated.*")
             load = cast(Callable[..., torch.jit.ScriptModule], torch.jit.load)
             return load(path, map_location="cpu")
-    except RuntimeError:
+    # SVGError and BadZipFile are of its checksums, RuntimeError is PyTorch's.
+    except (RuntimeError, OSError, zipfile.BadZipFile) as error:
         raise EvaluationError(
-            f"FVD needs a TorchScript file of a video network (I3D): {path} is none"
+            f"FVD needs a TorchScript file of a video network (I3D): {path} is none "
+            f"({why_unreadable(error)})"
         ) from None

@@ -12,6 +12,7 @@ from torch import nn
 
 from svg_pyro.errors import EvaluationError
 from svg_pyro.metrics.checks import check_frames, check_samples
+from svg_pyro.util.archives import verify_file
 from svg_pyro.util.words import why_unreadable
 
 
@@ -215,6 +216,7 @@ def _read(path: str | Path | None, what: str) -> dict[str, torch.Tensor]:
     if path is None or not Path(path).is_file():
         raise EvaluationError(f"LPIPS needs {what}: {path} is no file; give its path")
     try:
+        verify_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
     # A file of another kind can make the unpickler fail in any way.
     except Exception as error:

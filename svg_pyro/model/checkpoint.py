@@ -83,11 +83,11 @@ def save(svg: SVG, path: str | Path, training: dict[str, Any] | None = None) -> 
     try:
         with written_beside(path) as beside:
             torch.save(content, beside)
-    # PyTorch reports a full disk as RuntimeError.
     except (OSError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or _first_line(error)
         kept = "; the earlier one is unharmed" if path.exists() else ""
         raise CheckpointError(
-            f"cannot write checkpoint {path}: {_first_line(error)}{kept}; "
+            f"cannot write checkpoint {path}: {reason}{kept}; "
             "free space or choose another folder"
         ) from error
 

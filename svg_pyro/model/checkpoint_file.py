@@ -1,23 +1,20 @@
 """What lies in a checkpoint's file, believed only when its checksums are right."""
 
-import zipfile
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import torch
 
 from svg_pyro.errors import CheckpointError
+from svg_pyro.util.archives import ZIP, verify_archive
 from svg_pyro.util.words import one_line
 
 FORMAT = "svg_pyro checkpoint"
 VERSION = 2  # 2: `observation` and `guide` in the configuration, where 1 has `sigma`
-_ZIP = b"PK\x03\x04"
 
 
 def read_file(file: BinaryIO, map_location: str | torch.device) -> Any:
     """What ``torch.save`` wrote, if not a bit of it has changed since.
-
-    PyTorch writes a checksum for every part of the archive and does not look at them.
 
     Parameters
     ----------
@@ -32,28 +29,11 @@ def read_file(file: BinaryIO, map_location: str | torch.device) -> Any:
     Exception
         Of any class, where it is damaged, or of another program.
     """
-    if file.read(len(_ZIP)) != _ZIP:
+    if file.read(len(ZIP)) != ZIP:
         raise CheckpointError("it is no archive of torch.save")
-    _verify(file)
+    verify_archive(file)
     file.seek(0)
     return torch.load(file, map_location=map_location, weights_only=True)
-
-
-def _verify(file: BinaryIO) -> None:
-    """Raise if the archive's checksums are wrong, or its parts claim more than it has.
-
-    A compressed part could ask for any amount of memory; PyTorch writes none.
-    """
-    size = file.seek(0, 2)
-    with zipfile.ZipFile(file) as archive:
-        members = archive.infolist()
-        if any(member.compress_type != zipfile.ZIP_STORED for member in members):
-            raise CheckpointError("its parts are compressed")
-        if sum(member.file_size for member in members) > size:
-            raise CheckpointError("its parts claim more bytes than it has")
-        damaged = archive.testzip()
-    if damaged is not None:
-        raise CheckpointError(f"it is damaged: the checksum of {damaged} is wrong")
 
 
 def check_content(content: Any, path: str | Path) -> dict[str, Any]:

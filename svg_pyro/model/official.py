@@ -16,6 +16,7 @@ from svg_pyro.model.official_pickle import StandIn, read_content, tensors_of
 from svg_pyro.model.svg import SVG
 from svg_pyro.model.transfer import check_tensors
 from svg_pyro.util.files import written_beside
+from svg_pyro.util.words import one_line
 
 PARTS = ("encoder", "decoder", "frame_predictor", "posterior")
 # 3x3 convolutions of VGG's stages, from fine to coarse, by the frame's size.
@@ -147,9 +148,8 @@ def export_official(svg: SVG, path: str | Path) -> None:
     try:
         with written_beside(Path(path)) as beside:
             torch.save(content, beside)
-    # PyTorch reports a full disk as RuntimeError.
     except (OSError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:120]
+        reason = getattr(error, "strerror", None) or one_line(error)
         raise CheckpointError(
             f"cannot write {path}: {reason}; free space or choose another folder"
         ) from error

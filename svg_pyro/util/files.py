@@ -1,6 +1,8 @@
 """Files that are whole or not there: written beside, then renamed."""
 
 import contextlib
+import errno
+import hashlib
 import itertools
 import json
 import os
@@ -16,13 +18,22 @@ from svg_pyro.errors import ConfigError
 
 _numbers = itertools.count()
 _ABANDONED = 86_400  # seconds without a byte
+# A disk, a quota or a file that is full, or broken, or not to be written.
+_DISK = {errno.ENOSPC, errno.EFBIG, errno.EIO, errno.EROFS} | (
+    {errno.EDQUOT} if hasattr(errno, "EDQUOT") else set()
+)
+_LONG = 180  # bytes of a name, of 255 that file systems take
+_CAUSES = 20  # of an error that are looked through
+# Of torch.save, where what it writes to is full.
+_TORCH_WROTE = "inline_container.cc", "PytorchStreamWriter", "iostream error"
 
 
 @contextlib.contextmanager
 def written_beside(path: str | Path) -> Iterator[Path]:
     """Give a temporary path in the same folder; it takes the name `path` on success.
 
-    A crash, a kill or a full disk leaves an earlier file as it was.
+    A crash, a kill or a full disk leaves an earlier file as it was. Whatever a writer
+    makes of a disk that is full, it comes as an OSError that names `path`.
 
     Parameters
     ----------
@@ -39,19 +50,57 @@ def written_beside(path: str | Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     # A name of its own: two writers must not publish one file that both have begun.
     number = next(_numbers)
-    beside = path.with_name(f".part.{_host()}.{os.getpid()}.{number}.{path.name}")
+    ending = _ending(path)
+    beside = path.with_name(f".part.{_host()}.{os.getpid()}.{number}.{ending}")
     _remove_orphans(path)
     try:
-        yield beside
-        with open(beside, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(beside, path)
+        with _naming(path, beside):
+            yield beside
+            with open(beside, "rb+") as file:
+                os.fsync(file.fileno())
+            os.replace(beside, path)
         made = []
     finally:
-        beside.unlink(missing_ok=True)
         with contextlib.suppress(OSError):  # where something else lies there by now
+            beside.unlink(missing_ok=True)
             for folder in made:
                 folder.rmdir()
+
+
+@contextlib.contextmanager
+def _naming(path: Path, beside: Path) -> Iterator[None]:
+    """Name the file of an error of the disk, also where a writer says it otherwise."""
+    try:
+        yield
+    except Exception as error:
+        said = _of_the_disk(error, beside)
+        if said is None:
+            raise
+        raise OSError(said.errno, said.strerror, str(path)) from error
+
+
+def _of_the_disk(error: Exception, beside: Path) -> OSError | None:
+    """What of an error, or of one it came from, the system has said of a file."""
+    if isinstance(error, RuntimeError) and any(w in str(error) for w in _TORCH_WROTE):
+        return OSError(
+            errno.EIO, "cannot be written whole"
+        )  # the system's words are lost
+    at: BaseException | None = error
+    for _ in range(_CAUSES):
+        if isinstance(at, OSError) and at.errno is not None:
+            unnamed = at.filename is None and at.errno in _DISK
+            if unnamed or at.filename == str(beside):
+                return at
+        at = None if at is None else at.__cause__ or at.__context__
+    return None
+
+
+def _ending(path: Path) -> str:
+    """The end of a temporary name: the file's, or where that is long a digest of it."""
+    name = os.fsencode(path.name)
+    if len(name) <= _LONG:
+        return path.name
+    return hashlib.sha256(name).hexdigest()[:16] + path.suffix[-16:]
 
 
 def _host() -> str:
@@ -60,7 +109,7 @@ def _host() -> str:
 
 def _remove_orphans(path: Path) -> None:
     """Remove what killed processes left of a file: it would pile up."""
-    pattern = re.compile(rf"\.part\.([^.]*)\.(\d+)\.\d+\.{re.escape(path.name)}")
+    pattern = re.compile(rf"\.part\.([^.]*)\.(\d+)\.\d+\.{re.escape(_ending(path))}")
     for other in path.parent.iterdir():
         named = pattern.fullmatch(other.name)
         if named is None:
@@ -80,6 +129,19 @@ def _lives(process: int) -> bool:
     except OSError:
         return True
     return True
+
+
+def read_regular(path: str | Path) -> bytes:
+    """The bytes of a regular file: a pipe would be waited for, a device has no end.
+
+    Raises
+    ------
+    OSError
+        If there is none, it cannot be read, or it is something else.
+    """
+    if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
+        raise OSError(errno.EINVAL, "is no regular file", str(path))
+    return Path(path).read_bytes()
 
 
 def copy_of(source: str | Path, path: str | Path) -> None:
@@ -115,21 +177,31 @@ def write_json(path: str | Path, values: Any, **options: Any) -> None:
         beside.write_text(json.dumps(values, indent=1, **options) + "\n", "utf-8")
 
 
-def check_is_no_folder(path: str | Path) -> None:
-    """Refuse the name of a folder for a file that is written when work is done.
+def check_writable(path: str | Path) -> None:
+    """Refuse the name of a file that could not be written when work is done.
 
     Parameters
     ----------
     path : str or Path
-        The file's name.
+        The file's name; nothing is left there.
 
     Raises
     ------
     ConfigError
         When there is a folder of that name.
+    OSError
+        When its folder cannot be made, or takes no file of that name.
     """
-    if Path(path).is_dir():
+    path = Path(path)
+    if path.is_dir():
         raise ConfigError(f"{path} is a folder; give the name of a file")
+    with contextlib.suppress(_NotNow), written_beside(path) as beside:
+        beside.touch()
+        raise _NotNow
+
+
+class _NotNow(Exception):
+    """Leaves a file that is written beside another without a change of it."""
 
 
 def free_folder(path: str | Path) -> Path:

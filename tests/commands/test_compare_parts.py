@@ -1,12 +1,16 @@
 """Parts compared by training them: rows that are made once, and their table."""
 
+import errno
 import json
+from pathlib import Path
 
 import compare_parts
 import pytest
 
+from svg_pyro.commands import part_rows
 from svg_pyro.commands.compare_parts import ComparePartsOptions, preset_of
-from svg_pyro.commands.part_rows import read_rows, table_of
+from svg_pyro.commands.part_rows import add_row, read_rows, table_of
+from svg_pyro.errors import ConfigError
 
 TINY = (
     "--bundled-digits --steps 1 --width 2 --rnn-size 3 --batch-size 2 --clips 2 "
@@ -69,6 +73,34 @@ def test_a_table_has_means_over_seeds(tmp_path):
     path = tmp_path / "rows.jsonl"
     path.write_text("\n".join(map(json.dumps, rows)) + "\n")
     assert read_rows(path) == rows
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "[1]", '{"data": "push"}', 30_000 * "[", "\udce9"]
+)
+def test_a_file_of_other_lines_is_no_file_of_rows(tmp_path, text):
+    path = tmp_path / "rows.jsonl"
+    path.write_text(text + "\n", "utf-8", "surrogateescape")
+    with pytest.raises(ConfigError, match=r"rows.jsonl is no file of rows") as caught:
+        read_rows(path)
+    assert len(str(caught.value)) < 300
+
+
+def test_a_row_on_a_full_disk_leaves_the_earlier_ones(tmp_path, monkeypatch):
+    path = tmp_path / "rows.jsonl"
+    path.write_text("")
+    monkeypatch.setattr(part_rows, "_NEEDED", {"data"})
+    add_row(path, {"data": "push"})
+
+    def full(self, text, *_):
+        with open(self, "w") as file:
+            file.write(text[: len(text) // 2])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(OSError, match=r"No space left on device: '.*rows.jsonl'"):
+        add_row(path, {"data": "digit"})
+    assert read_rows(path) == [{"data": "push"}]
 
 
 @pytest.mark.parametrize("data", ["push", "digit"])

@@ -1,6 +1,7 @@
 """examples/generate.py: futures of any video, from a checkpoint alone."""
 
 import dataclasses
+import os
 from pathlib import Path
 
 import av
@@ -209,15 +210,42 @@ def test_actions_come_from_a_file(tiny, video, tmp_path):
     "actions, words",
     [
         (None, "cannot be read"),
-        (np.zeros(3), "no table of actions"),
+        (np.zeros(3), r"holds float64 \(3,\); give numbers"),
         (np.array([["a"]]), "give numbers"),
+        (np.ones((2, 2), complex), "give numbers"),
+        (np.array([[{}]]), "give numbers"),
+        (b"\x93NUMPY\x01\x00v\x00{'descr': '<f4', 'shape': (2, 2)", "not an array"),
+        (b"\x93NUMPY\x01\x00\x06\x00{'de'(\n", "not an array as numpy saves it"),
     ],
 )
 def test_files_that_hold_no_actions(actions, words, tmp_path):
-    if actions is not None:
-        np.save(tmp_path / "actions.npy", actions)
-    with pytest.raises(DataError, match=words):
-        read_actions(str(tmp_path / "actions.npy"))
+    path = tmp_path / "actions.npy"
+    if isinstance(actions, bytes):
+        path.write_bytes(actions)
+    elif actions is not None:
+        np.save(path, actions, allow_pickle=True)
+    with pytest.raises(DataError, match=words) as caught:
+        read_actions(str(path))
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("kind", [">f8", "<i2", "u1"])
+def test_actions_are_read_as_numpy_reads_them(order, kind, tmp_path):
+    actions = np.arange(6).reshape(2, 3).astype(kind, order=order)
+    np.save(tmp_path / "actions.npy", actions)
+    read = read_actions(str(tmp_path / "actions.npy"))
+    assert read.dtype == torch.float32 and read.tolist() == [[0, 1, 2], [3, 4, 5]]
+
+
+def test_actions_that_claim_terabytes_or_are_a_pipe_are_one_line(tmp_path):
+    claim = {"descr": "<f4", "fortran_order": False, "shape": (2**40, 4)}
+    with open(tmp_path / "large.npy", "wb") as file:
+        np.lib.format.write_array_header_1_0(file, claim)
+    os.mkfifo(tmp_path / "pipe.npy")
+    for name, words in {"large": "shorter than its header", "pipe": "regular"}.items():
+        with pytest.raises(DataError, match=words):
+            read_actions(str(tmp_path / f"{name}.npy"))
 
 
 def test_frames_with_noise_are_those_of_predict(checkpoint, video, tmp_path):

@@ -205,6 +205,12 @@ def test_a_state_of_another_evaluation_is_refused(tiny, tmp_path):
     ):
         with pytest.raises(EvaluationError, match=words):
             other.resume()
+    path = tmp_path / "state.pt"
+    data = bytearray(path.read_bytes())
+    data[data.index(b"checkpoints") + 3] ^= 1  # PyTorch alone would take it
+    path.write_bytes(data)
+    with pytest.raises(EvaluationError, match=r"the checksum of .* is wrong"):
+        evaluation(svg, tmp_path).resume()
     (tmp_path / "state.pt").write_bytes(b"spoiled")
     with pytest.raises(EvaluationError, match="no readable evaluation"):
         evaluation(svg, tmp_path).resume()

@@ -293,3 +293,41 @@ def test_a_file_of_other_things_is_said_without_pytorchs_advice(tmp_path):
     with pytest.raises(EvaluationError, match="other things than tensors") as caught:
         _read(tmp_path / "heads.pt", "heads")
     assert "weights_only" not in str(caught.value)
+
+
+def flipped(path, place):
+    data = bytearray(path.read_bytes())
+    data[place(data)] ^= 1
+    path.write_bytes(data)
+
+
+def test_a_flipped_bit_in_weights_of_a_metric_is_refused(tmp_path):
+    path = tmp_path / "heads.pt"
+    weight = torch.rand(9)
+    torch.save({"lin0": weight}, path)
+    raw = weight.numpy().tobytes()
+    assert torch.equal(_read(path, "heads")["lin0"], weight)
+    flipped(path, lambda data: data.index(raw) + 5)
+    assert not torch.equal(torch.load(path, weights_only=True)["lin0"], weight)
+    with pytest.raises(EvaluationError, match=r"the checksum of .* is wrong"):
+        _read(path, "heads")
+    torch.save({"lin0": weight}, path, _use_new_zipfile_serialization=False)
+    assert torch.equal(_read(path, "heads")["lin0"], weight)  # it has no checksums
+
+
+def test_a_flipped_bit_in_a_network_for_fvd_is_refused(tmp_path):
+    class Weighted(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.rand(9))
+
+        def forward(self, x):
+            return x.mean((2, 3, 4)) * self.weight[:3]
+
+    network = Weighted()
+    path = script(network, tmp_path / "network.pt")
+    Fvd(path)
+    raw = network.weight.detach().numpy().tobytes()
+    flipped(path, lambda data: data.index(raw) + 5)
+    with pytest.raises(EvaluationError, match=r"the checksum of .* is wrong"):
+        Fvd(path)

@@ -146,13 +146,13 @@ def test_another_writer_of_the_same_name_does_not_matter(saved, tiny, monkeypatc
     svg_pyro.save(SVG(dataclasses.replace(tiny, z_dim=4)), other)
     from svg_pyro.model import checkpoint_file
 
-    verify = checkpoint_file._verify
+    verify = checkpoint_file.verify_archive
 
     def replaced(file):
         verify(file)
         other.replace(path)
 
-    monkeypatch.setattr(checkpoint_file, "_verify", replaced)
+    monkeypatch.setattr(checkpoint_file, "verify_archive", replaced)
     assert svg_pyro.load(path).config == svg.config
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from svg_pyro.data.download.disk import check_space, words_of
 from svg_pyro.errors import DataError
 from svg_pyro.util.progress import progress
+from svg_pyro.util.words import one_line
 
 
 def unpack(
@@ -76,7 +77,8 @@ def _extract(
         extract(archive, folder)
     except faults as error:
         raise DataError(
-            f"{archive}: cannot be unpacked ({error}); delete it and download again"
+            f"{archive}: cannot be unpacked ({one_line(error)}); delete it and "
+            "download again"
         ) from error
     except OSError as error:
         raise DataError(

@@ -15,6 +15,7 @@ from svg_pyro.data.videos.decode import natural
 from svg_pyro.data.videos.stills import still
 from svg_pyro.errors import DataError
 from svg_pyro.util.optional import need
+from svg_pyro.util.words import one_line
 
 ENDINGS = (".hdf5", ".h5")
 LAYOUTS = "data/demo_N/obs (robomimic) or observations/images (ALOHA)"
@@ -279,7 +280,7 @@ def rows_of(demo: Demo, keys: tuple[str, ...]) -> np.ndarray:
                 values = np.asarray(file[key][()], np.float32)
             except (OSError, KeyError, TypeError, ValueError) as error:
                 raise DataError(
-                    f"{demo.path}: {key} cannot be read as numbers ({error})"
+                    f"{demo.path}: {key} cannot be read as numbers ({one_line(error)})"
                 ) from None
             if len(values) != demo.length:
                 raise DataError(

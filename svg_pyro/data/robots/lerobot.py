@@ -5,6 +5,7 @@ data set; in version 2 each episode has a Parquet file and a video for each came
 version 3 many episodes share a file of either kind, and a table tells where each lies.
 """
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from svg_pyro.data.robots.recording import Place, Recording, Track, check_finite
 from svg_pyro.data.videos.decode import Source
 from svg_pyro.errors import DataError
 from svg_pyro.util.optional import need
+from svg_pyro.util.words import shown
 
 
 class LeRobot(RobotClips):
@@ -57,7 +59,7 @@ class _LeRobotRecording(Recording):
         for name in episodes:
             by_table.setdefault(self._entries[name].table, []).append(name)
         for path, names in by_table.items():
-            if not path.is_file():
+            if not os.path.isfile(path):  # also of a name that no system takes
                 raise _missing(path, names)
             rows = _Rows(path, self._info, actions=actions)
             tracks |= {name: rows.track(self._entries[name]) for name in names}
@@ -72,7 +74,7 @@ class _LeRobotRecording(Recording):
         film = entry.films.get(camera)
         if film is None:
             raise DataError(f"{self.root}: camera {camera} has not filmed {episode}")
-        if not film.path.is_file():
+        if not os.path.isfile(film.path):
             raise _missing(film.path, [episode])
         if film.path not in self._times:
             need("av", "av", "reading videos")
@@ -123,8 +125,8 @@ class _Rows:
         rows = np.flatnonzero(self._episode == entry.index)
         if len(rows) != entry.length:
             raise DataError(
-                f"{where} has {len(rows)} rows, and {entry.length} frames in the list "
-                "of episodes"
+                f"{where} has {len(rows)} rows, and {shown(entry.length)} frames in "
+                "the list of episodes"
             )
         if entry.length == 0:
             raise DataError(f"{where} is empty")

@@ -10,9 +10,12 @@ from typing import Any
 from svg_pyro.data.robots.cameras import Size
 from svg_pyro.data.robots.parquet import read_table
 from svg_pyro.errors import DataError
+from svg_pyro.util.files import read_regular
+from svg_pyro.util.words import one_line, shown
 
 INFO = "meta/info.json"
 _EPISODES = "meta/episodes.jsonl"  # of versions 2; a folder of tables in version 3
+_MOST = 10**12  # episodes, and frames of one
 _BY_EPISODE = ("v2.0", "v2.1")
 _BY_CHUNK = ("v3.0",)
 _ACTIONS = ("action", "actions")
@@ -78,7 +81,8 @@ class Info:
             return self.root / str(self.content[template]).format(**numbers)
         except (KeyError, IndexError, ValueError, AttributeError) as error:
             raise DataError(
-                f"{self.root / INFO}: its {template} cannot be filled in ({error!r})"
+                f"{self.root / INFO}: its {template} cannot be filled in "
+                f"({one_line(repr(error))})"
             ) from None
 
 
@@ -126,8 +130,8 @@ class Entry:
 def is_lerobot(root: Path) -> bool:
     """Whether a folder looks like a LeRobot data set."""
     try:
-        return "codebase_version" in json.loads((root / INFO).read_bytes())
-    except (OSError, ValueError, TypeError):
+        return "codebase_version" in json.loads(read_regular(root / INFO))
+    except (OSError, ValueError, TypeError, RecursionError):
         return False
 
 
@@ -146,17 +150,17 @@ def read_info(root: Path) -> Info:
     """
     path = root / INFO
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(read_regular(path))
     except OSError as error:
         raise DataError(
             f"{path}: {error.strerror}; give the folder of a LeRobot data set"
         ) from None
-    except ValueError as error:
-        raise DataError(f"{path}: is not JSON ({error})") from None
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path}: is not JSON ({one_line(error)})") from None
     version = content.get("codebase_version") if isinstance(content, dict) else None
     if version not in (*_BY_EPISODE, *_BY_CHUNK):
         raise DataError(
-            f"{path}: codebase_version is {version!r}; "
+            f"{path}: codebase_version is {shown(version)}; "
             f"{', '.join((*_BY_EPISODE, *_BY_CHUNK))} are read; convert it with the "
             "lerobot package"
         )
@@ -164,7 +168,7 @@ def read_info(root: Path) -> Info:
     if not isinstance(features, dict):
         raise DataError(f"{path}: has no features")
     if isinstance(fps, bool) or not isinstance(fps, int | float) or not 0 < fps < 1e6:
-        raise DataError(f"{path}: fps is {fps!r}; it should be a number above 0")
+        raise DataError(f"{path}: fps is {shown(fps)}; it should be a number above 0")
     shapes = {key: _shape(path, key, of) for key, of in features.items()}
     kinds = {key: of.get("dtype") for key, of in features.items()}
     return Info(
@@ -189,14 +193,16 @@ def read_info(root: Path) -> Info:
 def _shape(path: Path, key: str, feature: object) -> tuple[int, ...]:
     shape = feature.get("shape") if isinstance(feature, dict) else None
     if not isinstance(shape, list) or not all(isinstance(n, int) for n in shape):
-        raise DataError(f"{path}: feature {key!r} has the shape {shape!r}")
+        raise DataError(f"{path}: feature {shown(key)} has the shape {one_line(shape)}")
     return tuple(shape)
 
 
 def _size(path: Path, key: str, shape: tuple[int, ...], names: object) -> Size:
     """Height, width and channels: by the axes' names, else by the number of them."""
     if len(shape) != 3:
-        raise DataError(f"{path}: camera {key!r} has the shape {list(shape)}")
+        raise DataError(
+            f"{path}: camera {shown(key)} has the shape {one_line(list(shape))}"
+        )
     first = [str(name)[:1].lower() for name in names] if isinstance(names, list) else []
     if sorted(first) in (["c", "h", "w"], ["h", "r", "w"]):  # "rgb" is a name too
         of = dict(zip(first, shape, strict=True))
@@ -226,7 +232,7 @@ def read_entries(info: Info) -> list[Entry]:
         place = info.root / (_EPISODES if by_episode else "meta/episodes")
         raise DataError(
             f"{place}: lists {len(entries)} episodes, and info.json promises "
-            f"{promised}; a part of the data set is missing"
+            f"{shown(promised)}; a part of the data set is missing"
         )
     if not entries:
         raise DataError(f"{info.root}: holds no episode")
@@ -236,7 +242,7 @@ def read_entries(info: Info) -> list[Entry]:
 def _listed_in_lines(info: Info) -> list[Entry]:
     path = info.root / _EPISODES
     try:
-        lines = path.read_text("utf-8").splitlines()
+        lines = read_regular(path).decode("utf-8").splitlines()
         rows = [json.loads(line) for line in lines if line.strip()]
         return [
             _entry_of_a_line(info, int(r["episode_index"]), int(r["length"]))
@@ -246,14 +252,21 @@ def _listed_in_lines(info: Info) -> list[Entry]:
         raise DataError(f"{path}: {error.strerror}") from None
     except DataError:
         raise
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path}: cannot be understood ({error!r})") from None
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise DataError(
+            f"{path}: cannot be understood ({one_line(repr(error))})"
+        ) from None
 
 
 def _entry_of_a_line(info: Info, index: int, length: int) -> Entry:
+    if not (0 <= index < _MOST and 0 <= length < _MOST):
+        raise DataError(
+            f"{info.root / _EPISODES}: an episode of the index {shown(index)} and the "
+            f"length {shown(length)} cannot be right"
+        )
     per_chunk = info.content.get("chunks_size", 1000)
     if not isinstance(per_chunk, int) or per_chunk < 1:
-        raise DataError(f"{info.root / INFO}: chunks_size is {per_chunk!r}")
+        raise DataError(f"{info.root / INFO}: chunks_size is {shown(per_chunk)}")
     numbers = {"episode_chunk": index // per_chunk, "episode_index": index}
     films = {
         key: Film(info.file("video_path", video_key=key, **numbers))
@@ -279,7 +292,7 @@ def _listed_in_tables(info: Info) -> list[Entry]:
             except (KeyError, TypeError, ValueError) as error:
                 raise DataError(
                     f"{path}: episode {row.get('episode_index')} cannot be understood "
-                    f"({error!r})"
+                    f"({one_line(repr(error))})"
                 ) from None
     return entries
 

@@ -11,6 +11,7 @@ from PIL import Image
 from svg_pyro.data.videos.stills import still
 from svg_pyro.errors import DataError
 from svg_pyro.util.optional import need
+from svg_pyro.util.words import one_line
 
 _PURPOSE = "reading LeRobot data sets"
 _BATCH = 64  # rows of images in memory at a time
@@ -142,4 +143,4 @@ def _opened(path: Path) -> Any:
 def _broken(path: Path, error: Exception) -> DataError:
     if isinstance(error, FileNotFoundError):
         return DataError(f"{path}: no such file")
-    return DataError(f"{path}: is no Parquet file that can be read ({error})")
+    return DataError(f"{path}: is no Parquet file that can be read ({one_line(error)})")

@@ -11,13 +11,14 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 import numpy as np
 from numpy.lib import format as npy
 
 from svg_pyro.data.videos.layouts import Reading, check_layout, read_shape
 from svg_pyro.errors import DataError
+from svg_pyro.util.words import one_line
 
 # What numpy's reading of a header raises, which evaluates it as Python.
 _UNPARSABLE = (
@@ -105,6 +106,41 @@ def videos_in(path: Path, layout: str | None = None) -> list[ArrayPlace]:
         numbers = range(read.length("n")) if several else [None]
         places += [ArrayPlace(member, number, read.layout) for number in numbers]
     return places or beside
+
+
+def read_table(path: str | Path) -> np.ndarray:
+    """A table of numbers from a .npy file, float32 ``(rows, columns)``.
+
+    Parameters
+    ----------
+    path : str or Path
+        Of real numbers of any type; never unpickled.
+
+    Raises
+    ------
+    DataError
+        It cannot be read, or is no such table.
+    """
+    path = Path(path)
+    if path.exists() and not path.is_file():
+        raise DataError(f"{path}: is no regular file; give an .npy file")
+    try:
+        with open(path, "rb") as file:
+            shape, fortran, dtype = _header(file)
+            if dtype.kind not in "fiu" or len(shape) != 2:
+                raise DataError(f"holds {dtype} {shape}; give numbers (rows, columns)")
+            size = math.prod(shape) * dtype.itemsize
+            # Before memory is asked for.
+            if size > path.stat().st_size - file.tell():
+                raise DataError("the file is shorter than its header says")
+            data = file.read(size)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+    order: Literal["F", "C"] = "F" if fortran else "C"
+    values = np.frombuffer(data, dtype).reshape(shape, order=order)
+    return values.astype(np.float32)
 
 
 def _layouts_in(
@@ -221,7 +257,7 @@ def _member(archive: zipfile.ZipFile, name: str) -> IO[bytes]:
         return archive.open(name)
     # Gone, encrypted, an unknown method, a name that is no text.
     except (KeyError, RuntimeError, ValueError) as error:
-        raise DataError(f"cannot be unpacked: {error}") from None
+        raise DataError(f"cannot be unpacked: {one_line(error)}") from None
 
 
 def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:

@@ -1,6 +1,7 @@
 """LeRobot data sets of versions 2 and 3, written here as the format is published."""
 
 import json
+import os
 import pickle
 
 import av
@@ -355,3 +356,44 @@ def test_too_short_episodes_are_left_out_and_counted(tmp_path, capsys):
     assert names == {"episode 0", "episode 2", "episode 3"}
     said = capsys.readouterr().err
     assert said.count("left out 1 of 2") == 1 and "episode 1, has 3" in said
+
+
+def test_numbers_and_texts_beyond_all_are_shown_short(tmp_path):
+    root = write_lerobot(tmp_path / "set", "v2.1")
+    path = root / "meta" / "episodes.jsonl"
+    lines = path.read_text().splitlines()
+    for key in ("length", "episode_index"):
+        row = json.loads(lines[0]) | {key: 1e300}
+        path.write_text("\n".join([json.dumps(row), *lines[1:]]))
+        said = refused(root, tmp_path)
+        assert "a number beyond 10**15" in said and len(said) < 300
+    path.write_bytes(b'{"episode_index": \xff' + 999 * b" ")
+    assert "cannot be understood" in refused(root, tmp_path)
+    assert len(refused(root, tmp_path)) < 300
+
+
+@pytest.mark.parametrize("name", ["info.json", "episodes.jsonl"])
+def test_a_description_of_endless_depth_or_that_is_a_pipe_is_refused(tmp_path, name):
+    root = write_lerobot(tmp_path / "set", "v2.1")
+    path = root / "meta" / name
+    path.write_text(60_000 * "[")
+    assert name in refused(root, tmp_path)
+    path.unlink()
+    os.mkfifo(path)
+    assert "is no regular file" in refused(root, tmp_path)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_what_arrow_says_in_lines_is_one_line(tmp_path, version):
+    root = write_lerobot(tmp_path / "set", version)
+    path = root / TABLE[version]
+    good = path.read_bytes()
+    refusals = 0
+    for place in range(4, 200, 7):
+        path.write_bytes(good[:place] + bytes([good[place] ^ 255]) + good[place + 1 :])
+        try:
+            both(root, tmp_path)
+        except DataError as error:
+            refusals += 1
+            assert "\n" not in str(error) and len(str(error)) < 300
+    assert refusals > 5
