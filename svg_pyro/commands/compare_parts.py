@@ -17,6 +17,7 @@ from svg_pyro.commands.datasets import (
 )
 from svg_pyro.commands.devices import choose_device
 from svg_pyro.commands.fields import option
+from svg_pyro.commands.out_folder import own_folder
 from svg_pyro.commands.own_parts import parsed
 from svg_pyro.commands.parser import one_line_errors
 from svg_pyro.commands.part_rows import (
@@ -181,17 +182,25 @@ def compare_parts(
     rows = Path(options.out) / ROWS
     if not options.table:
         _check(options)
-        for job in _jobs(options):
-            if job in {_job_of(row) for row in read_rows(rows)}:
-                continue
-            row = _row(job, options)
-            if row is None:
+        with own_folder(options.out):
+            if not _make_rows(options, rows):
                 print("stopped; the same command goes on")
                 return
-            add_row(rows, row)
-            print(words_of(row))
     print("\n".join(table_of(read_rows(rows))))
     print(f"rows in {rows}")
+
+
+def _make_rows(options: ComparePartsOptions, rows: Path) -> bool:
+    """Make the rows that are not there; whether all are."""
+    for job in _jobs(options):
+        if job in {_job_of(row) for row in read_rows(rows)}:
+            continue
+        row = _row(job, options)
+        if row is None:
+            return False
+        add_row(rows, row)
+        print(words_of(row))
+    return True
 
 
 def _jobs(options: ComparePartsOptions) -> Iterator[_Job]:

@@ -12,6 +12,7 @@ import svg_pyro
 from svg_pyro import Sampler
 from svg_pyro.commands.devices import choose_device
 from svg_pyro.commands.fields import option
+from svg_pyro.commands.out_folder import own_folder
 from svg_pyro.commands.parser import Parser, one_line_errors
 from svg_pyro.data import MovingMNIST
 from svg_pyro.data.digits import load_scikit_digits
@@ -28,6 +29,12 @@ Show futures of held-out clips, sampled from the models that ship with the packa
 The clips are made on the spot; nothing is trained and nothing is fetched. Writes a GIF
 for each model, and an HTML page around them."""
 
+_NOTES = (
+    "The models ship with the package (svg_pyro.load(NAME)): stochastic video "
+    "generation with a learned prior (Denton and Fergus, 2018). Each future is one "
+    "way in which the clip may go on.",
+)
+_OWN = "Futures of a video of your own"
 _PUSH_FRAMES = 30  # of a simulated clip
 
 
@@ -86,17 +93,14 @@ def demo(argv: Sequence[str] | None = None, *, prog: str | None = None) -> None:
     parser.add_fields(DemoOptions)
     options = parser.parse(argv).make(DemoOptions)
     device = choose_device(options.device)
-    pictures = [draw_futures(model, options, device) for model in options.model]
-    notes = (
-        "The models ship with the package (svg_pyro.load(NAME)): stochastic video "
-        "generation with a learned prior (Denton and Fergus, 2018). Each future is one "
-        "way in which the clip may go on.",
-        f"Futures of a video of your own: svg-pyro generate {options.model[-1]} VIDEO",
-    )
-    page = FuturesPage("Where these clips may go", pictures, notes)
-    path = Path(options.out) / "demo.html"
-    write_futures_page(page, path)
-    print(f"open {path}, or a picture alone: {', '.join(str(p.gif) for p in pictures)}")
+    with own_folder(options.out) as out:
+        pictures = [draw_futures(model, options, device) for model in options.model]
+        notes = (*_NOTES, f"{_OWN}: svg-pyro generate {options.model[-1]} VIDEO")
+        page = FuturesPage("Where these clips may go", pictures, notes)
+        path = out / "demo.html"
+        write_futures_page(page, path)
+    alone = ", ".join(str(picture.gif) for picture in pictures)
+    print(f"open {path}, or a picture alone: {alone}")
 
 
 def draw_futures(

@@ -1,6 +1,8 @@
 """Score checkpoints on test clips by published protocols, and write a report."""
 
+import contextlib
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import torch
 from svg_pyro.commands.devices import choose_device, warn_of_useless_precision
 from svg_pyro.commands.fields import option
 from svg_pyro.commands.held_out_data import add_test_data, find_test_data, find_test_set
+from svg_pyro.commands.out_folder import own_folder
 from svg_pyro.commands.own_parts import add_parts, use_parts
 from svg_pyro.commands.parser import Flags, Parser, one_line_errors
 from svg_pyro.config import PRECISIONS
@@ -29,7 +32,6 @@ from svg_pyro.evaluation.settings import INTERVALS
 from svg_pyro.metrics import PROTOCOLS, Lpips, published_test
 from svg_pyro.plots.report_tables import score_rows
 from svg_pyro.util import distributed
-from svg_pyro.util.files import free_folder
 
 _OWN_HORIZON = 20  # predicted frames of data on which nothing is published
 _DESCRIPTION = """\
@@ -117,7 +119,18 @@ def evaluate(argv: Sequence[str] | None = None, *, prog: str | None = None) -> N
     use_parts(flags)
     distributed.start()
     device = choose_device(options.device)
-    out = distributed.from_first(lambda: evaluation_folder(options))
+    with contextlib.ExitStack() as kept:
+        out = distributed.from_first(
+            lambda: kept.enter_context(evaluation_folder(options))
+        )
+        _score(flags, options, device, out)
+    distributed.end()
+
+
+def _score(
+    flags: Flags, options: EvaluateOptions, device: torch.device, out: Path
+) -> None:
+    """Score the checkpoints, and write and print what was found."""
     candidates = _candidates(flags, options, device)
     test_data = find_test_data(flags, [c for c in candidates if c.config is not None])
     if options.ensemble:
@@ -146,7 +159,6 @@ def evaluate(argv: Sequence[str] | None = None, *, prog: str | None = None) -> N
     elif distributed.rank() == 0:
         print_scores(publish(evaluation))
         print(f"open {out / 'report.html'}")
-    distributed.end()
 
 
 def _candidates(
@@ -181,25 +193,25 @@ def evaluation_parser(*, prog: str | None = None) -> Parser:
     return parser
 
 
-def evaluation_folder(options: EvaluateOptions) -> Path:
+def evaluation_folder(options: EvaluateOptions) -> AbstractContextManager[Path]:
     """Where the results go; an evaluation that is there is only touched by --resume.
 
     Raises
     ------
     ConfigError
         If the folder holds an evaluation that is not to be resumed, or no folder is
-        given of one that is.
+        given of one that is; or, on entering, if another process writes to it.
     """
     if options.out is None:
         if options.resume:
             raise ConfigError("--resume needs --out, the folder of the evaluation")
-        return free_folder("runs/evaluation")
+        return own_folder(None, "runs/evaluation")
     if (Path(options.out) / STATE).exists() and not options.resume:
         raise ConfigError(
             f"{options.out} holds an evaluation; give --resume to go on with it, or "
             "another --out"
         )
-    return Path(options.out)
+    return own_folder(options.out)
 
 
 def settings_of(

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
@@ -10,6 +9,7 @@ import svg_pyro
 from svg_pyro import SVG
 from svg_pyro.commands.devices import choose_device
 from svg_pyro.commands.fields import option
+from svg_pyro.commands.out_folder import own_folder
 from svg_pyro.commands.own_parts import add_parts, use_parts
 from svg_pyro.commands.paper_figures import (
     FIGURES,
@@ -98,20 +98,14 @@ def draw_figures(argv: Sequence[str] | None = None, *, prog: str | None = None) 
         labels = find_labels(options.data_root, bundled=options.bundled_digits)
         return LabelledDigits(load_digits("train"), labels("train"), labels("test"))
 
-    figures = Figures(
-        models,
-        load_digits("test"),
-        Path(options.out),
-        n_past,
-        settings,
-        labelled,
-    )
-    for name in FIGURES if "all" in options.what else dict.fromkeys(options.what):
-        try:
-            print(f"{name}: {getattr(figures, name)()}")
-        except Skipped as reason:
-            print(f"{name}: skipped, {reason}")
-    print(f"figures in {figures.out}")
+    with own_folder(options.out) as out:
+        figures = Figures(models, load_digits("test"), out, n_past, settings, labelled)
+        for name in FIGURES if "all" in options.what else dict.fromkeys(options.what):
+            try:
+                print(f"{name}: {getattr(figures, name)()}")
+            except Skipped as reason:
+                print(f"{name}: skipped, {reason}")
+        print(f"figures in {figures.out}")
 
 
 def load_models(pairs: Sequence[str], device: torch.device) -> dict[str, SVG]:

@@ -12,6 +12,7 @@ import svg_pyro
 from svg_pyro import SVG, Sampler
 from svg_pyro.commands.devices import choose_device, warn_of_useless_precision
 from svg_pyro.commands.fields import option
+from svg_pyro.commands.out_folder import own_folder
 from svg_pyro.commands.own_parts import parsed_flags
 from svg_pyro.commands.parser import one_line_errors
 from svg_pyro.commands.trained_on import (
@@ -28,7 +29,7 @@ from svg_pyro.data.videos.layouts import LAYOUTS
 from svg_pyro.errors import ConfigError, DataError
 from svg_pyro.evaluation import FutureScores, scores_in_words, scores_of
 from svg_pyro.plots.strips import draw_gif, draw_mp4, draw_strip, rows_of
-from svg_pyro.util.files import free_folder, written_beside
+from svg_pyro.util.files import written_beside
 from svg_pyro.util.modes import seeded
 from svg_pyro.util.tensors import to_float
 
@@ -145,7 +146,18 @@ def generate(argv: Sequence[str] | None = None, *, prog: str | None = None) -> N
     options = as_trained(flags, GenerateOptions, preprocessing(options.checkpoint))
     sampler = Sampler(svg, options.precision, compiled=options.compile)
     sources = find_sources(options.video, layout=options.layout)
-    out = free_folder("runs/futures") if options.out is None else Path(options.out)
+    with own_folder(options.out, "runs/futures") as out:
+        _write_all(svg, sampler, sources, out, options)
+
+
+def _write_all(
+    svg: SVG,
+    sampler: Sampler,
+    sources: Sequence[Source],
+    out: Path,
+    options: GenerateOptions,
+) -> None:
+    """Write the futures of each video that can be read, and say how good they are."""
     names: list[str] = []
     shown = min(options.shown, options.num_samples)
     few = (

@@ -13,6 +13,7 @@ import svg_pyro
 from svg_pyro import Sampler
 from svg_pyro.commands.devices import choose_device
 from svg_pyro.commands.fields import option
+from svg_pyro.commands.out_folder import own_folder
 from svg_pyro.commands.own_parts import parsed
 from svg_pyro.commands.parser import one_line_errors
 from svg_pyro.errors import ConfigError
@@ -35,7 +36,7 @@ from svg_pyro.planning.controllers import (
 from svg_pyro.planning.episodes import Episode
 from svg_pyro.plots.planning import Share, draw_shares
 from svg_pyro.plots.strips import Rows, draw_gif
-from svg_pyro.util.files import free_folder, write_json
+from svg_pyro.util.files import write_json
 from svg_pyro.util.optional import need
 from svg_pyro.util.progress import progress
 from svg_pyro.util.tensors import to_float
@@ -130,11 +131,17 @@ def plan(argv: Sequence[str] | None = None, *, prog: str | None = None) -> None:
     """
     options = parsed(PlanOptions, _DESCRIPTION, argv, prog=prog)
     need("gymnasium", "gymnasium", "planning in the pushing world")
+    controllers = controllers_of(options)
+    with own_folder(options.out, "runs/plan") as out:
+        _do_tasks(options, controllers, out)
+
+
+def _do_tasks(
+    options: PlanOptions, controllers: dict[str, Controller], out: Path
+) -> None:
+    """Have each controller do the tasks; write what is known so far after each."""
     from svg_pyro.planning.push_env import PushEnv
 
-    controllers = controllers_of(options)
-    out = free_folder("runs/plan") if options.out is None else Path(options.out)
-    out.mkdir(parents=True, exist_ok=True)
     found: dict[str, dict[str, Any]] = {}
     tasks = Tasks(options.tasks, options.first_task, options.steps, options.filmed)
     total = len(controllers) * tasks.count

@@ -12,6 +12,7 @@ import svg_pyro
 from svg_pyro import SVG
 from svg_pyro.commands.devices import choose_device
 from svg_pyro.commands.fields import option
+from svg_pyro.commands.out_folder import own_folder
 from svg_pyro.commands.own_parts import parsed_flags
 from svg_pyro.commands.parser import one_line_errors
 from svg_pyro.commands.trained_on import as_trained, preprocessing
@@ -22,7 +23,7 @@ from svg_pyro.errors import ConfigError, DataError
 from svg_pyro.evaluation.anomalies import Detection, detections
 from svg_pyro.evaluation.surprise import SCORES, frame_surprises, moments_of
 from svg_pyro.plots.surprise import draw_surprise, shown_times
-from svg_pyro.util.files import free_folder, write_json, written_beside
+from svg_pyro.util.files import write_json, written_beside
 from svg_pyro.util.tensors import to_float
 
 _DESCRIPTION = """\
@@ -116,9 +117,9 @@ def score_video(argv: Sequence[str] | None = None, *, prog: str | None = None) -
     svg = svg_pyro.load(
         options.checkpoint, map_location=choose_device(options.device)
     ).eval()
-    out = free_folder("runs/surprise") if options.out is None else Path(options.out)
     if options.planted is not None:
-        _score_planted(svg, options, options.planted, out)
+        with own_folder(options.out, "runs/surprise") as out:
+            _score_planted(svg, options, options.planted, out)
         return
     options = as_trained(flags, SurpriseOptions, preprocessing(options.checkpoint))
     sources = find_sources(options.video or "", layout=options.layout)
@@ -127,7 +128,8 @@ def score_video(argv: Sequence[str] | None = None, *, prog: str | None = None) -
             f"{options.video}: holds {len(sources)} videos; give one, for instance "
             f"{sources[0].name}"
         )
-    _score_source(svg, sources[0], options, out)
+    with own_folder(options.out, "runs/surprise") as out:
+        _score_source(svg, sources[0], options, out)
 
 
 def _score_source(

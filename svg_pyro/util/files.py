@@ -10,12 +10,13 @@ import platform
 import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import Any
 
 from svg_pyro.errors import ConfigError
 
+LOCK = ".lock"  # of a folder that has an owner
 _numbers = itertools.count()
 _ABANDONED = 86_400  # seconds without a byte
 # A disk, a quota or a file that is full, or broken, or not to be written.
@@ -204,17 +205,24 @@ class _NotNow(Exception):
     """Leaves a file that is written beside another without a change of it."""
 
 
-def free_folder(path: str | Path) -> Path:
+def free_folder(path: str | Path, besides: Container[Path] = ()) -> Path:
     """`path`, or the first of path-2, path-3 ... that is not there or is empty.
 
     Parameters
     ----------
     path : str or Path
         The folder that is wanted; nothing is made.
+    besides : container of Path
+        Folders that are passed by.
     """
     number, path = 1, Path(path)
     folder = path
-    while folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+    while folder in besides or (folder.exists() and not _is_empty(folder)):
         number += 1
         folder = path.with_name(f"{path.name}-{number}")
     return folder
+
+
+def _is_empty(folder: Path) -> bool:
+    """Whether nothing lies in a folder but the lock of a process, dead or alive."""
+    return folder.is_dir() and all(f.name == LOCK for f in folder.iterdir())

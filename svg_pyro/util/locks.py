@@ -6,7 +6,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-_FILE = ".lock"
+from svg_pyro.util.files import LOCK
+
 # A file system that knows no locks: then there is none, and no error.
 _WITHOUT_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL}
 
@@ -43,7 +44,7 @@ class FolderLock:
         self._made += [f for f in (self.folder, *self.folder.parents) if not f.exists()]
         self.folder.mkdir(parents=True, exist_ok=True)
         # One for a path in this process: a command and the trainer in it agree.
-        lock = FileLock(self.folder / _FILE, thread_local=False, is_singleton=True)
+        lock = FileLock(self.folder / LOCK, thread_local=False, is_singleton=True)
         try:
             lock.acquire(timeout=wait)
         except Timeout:
@@ -67,7 +68,7 @@ class FolderLock:
         last = self._lock.lock_counter == 1
         with contextlib.suppress(OSError):  # Windows removes no file that is open
             if last:
-                (self.folder / _FILE).unlink()  # who waits for it looks for a new one
+                (self.folder / LOCK).unlink()  # who waits for it looks for a new one
         self._lock.release()
         self._lock = None
         with contextlib.suppress(OSError):  # where something lies in it by now

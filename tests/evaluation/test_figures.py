@@ -495,7 +495,7 @@ def test_figures_of_missing_checkpoints_are_skipped(checkpoints, tmp_path, capsy
         (["all", "LP", "LP"], "each name once"),
         (["all", "--checkpoint", "a=nothing.pt"], "no checkpoint at nothing.pt"),
         (["all", "LP", "--checkpoint", "rgb=rgb.pt"], "all of grey frames of one size"),
-        (["curves", "LP", "--protocol", "mine"], "no protocol 'mine'"),
+        (["curves", "LP", "--protocol", "mine"], "invalid choice: 'mine'"),
         (["curves", "LP", "--horizon", "0"], "--horizon is 0; give 1 or more"),
         (["curves", "LP", "--n-past", "0"], "--n-past is 0; give 1 or more"),
         (["prior", "LP", "--long", "1"], "clips of one frame"),
