@@ -9,6 +9,8 @@ from svg_pyro.evaluation.quick import FutureScores
 ALIKE = 0.1
 # Below this, intervals over samples hold the truth far too seldom.
 _TOO_SURE = 0.7
+# dB between the best sample and repetition, below which the two are the same.
+_SAME = 0.05
 # dB by which the best sample beats repetition, below which few would see a difference.
 _HARDLY = 1.0
 
@@ -69,7 +71,15 @@ def concerns(
         Empty if the best sample beats repetition and the samples differ.
     """
     wrong = []
-    if scores.gain < 0:
+    if -_SAME < scores.gain < 0:
+        wrong.append(
+            Concern(
+                "Held-out futures are no other than the last frame repeated, as those "
+                "of fresh weights are. Train for more steps.",
+                ("steps",),
+            )
+        )
+    elif scores.gain < 0:
         words = (
             "Held-out futures are worse than repeating the last frame: the best of "
             f"{scores.num_samples} has {-scores.gain:.2f} dB less."

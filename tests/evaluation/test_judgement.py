@@ -39,6 +39,9 @@ def test_futures_worse_than_repetition_are_told_in_words():
     assert "worse than repeating the last frame" in concern.words
     assert "0.50 dB less" in concern.words and "--" not in concern.words
     assert concern.advice == ("steps", "pixel_skip", "beta")
+    (same,) = concerns(scores(copy=(22.0, 24.04)), copies=True)
+    assert "no other than the last frame repeated" in same.words
+    assert "more steps" in same.words and "less" not in same.words
     (other,) = concerns(scores(copy=(23.0, 24.0)), copies=True)
     assert other.words.endswith("Train on more scenes, or for fewer steps.")
     assert "0.50 dB less" in other.words and other.advice == ("steps",)
