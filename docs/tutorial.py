@@ -31,6 +31,7 @@ from torch.nn import functional as F
 import svg_pyro
 from svg_pyro import SVG, Sampler, SVGConfig
 from svg_pyro.data import MovingMNIST, find_digits, to_float
+from svg_pyro.data.digits import find_labels
 from svg_pyro.data.simulated_push.dataset import simulated_clip
 from svg_pyro.data.simulated_push.simulator import simulate
 from svg_pyro.evaluation import frame_surprises
@@ -163,38 +164,56 @@ for _ in range(1000):
     adam.step()
 
 # %% [markdown]
-# The codes of the autoencoder lie anywhere, with gaps; those of the variational one lie
-# where $\mathcal{N}(0, I)$ has its mass. So a draw from the prior decodes to something
-# like a digit, while the autoencoder has no distribution to draw from: we give it the
-# box around its codes, most of which decodes to nothing.
+# Two of a code's eight numbers for each digit, a colour for each class: those of the
+# autoencoder lie where its training happened to leave them, and those of the
+# variational one where $\mathcal{N}(0, I)$ has its mass; 86 % of that lies within the
+# circle.
 
 # %%
+labels = find_labels(bundled=True)("train")
 codes = {"autoencoder": ae.encoder(digits)[:, :8], "VAE": vae.encoder(digits)[:, :8]}
-figure, axes = plt.subplots(1, 2, figsize=(6.8, 3))
+codes = {name: code.detach() for name, code in codes.items()}
+figure, axes = plt.subplots(1, 2, figsize=(6.8, 3.4), sharex=True, sharey=True)
 for axis, (name, code) in zip(axes, codes.items(), strict=True):
-    axis.scatter(*code[:, :2].detach().T, s=3)
-    axis.set(title=f"codes of the {name}", xlabel="$z_1$", ylabel="$z_2$")
+    axis.scatter(code[:, 0], code[:, 2], s=3, c=labels, cmap="tab10")
+    axis.add_patch(plt.Circle((0, 0), 2, fill=False))
+    axis.set(title=f"codes of the {name}", xlabel="$z_1$", ylabel="$z_3$")
 plt.tight_layout()
 plt.show()
 
-low, high = codes["autoencoder"].amin(0), codes["autoencoder"].amax(0)
-sampled = {
-    "autoencoder": ae.decoder(low + (high - low) * torch.rand(12, 8)),
-    "VAE": vae.decoder(torch.randn(12, 8)),
-}
-show({k: v.view(-1, 1, 28, 28) for k, v in sampled.items()}, "samples")
-
 # %% [markdown]
-# Walking between two digits: every stop of the variational autoencoder's way lies where
-# the prior has mass.
+# So a draw from the prior decodes to something like a digit. The autoencoder has no
+# distribution to draw from: draws of $\mathcal{N}(0, I)$ decode to nothing, and those
+# from the box around its codes often to no digit either.
 
 # %%
-weights = torch.linspace(0, 1, 12)[:, None]
+low, high = codes["autoencoder"].amin(0), codes["autoencoder"].amax(0)
+noise, anywhere = torch.randn(200, 8), torch.rand(200, 8)
+sampled = {
+    "autoencoder, N(0, I)": ae.decoder(noise),
+    "autoencoder, box": ae.decoder(low + (high - low) * anywhere),
+    "VAE, N(0, I)": vae.decoder(noise),
+}
+show({k: v[:10].view(-1, 1, 28, 28) for k, v in sampled.items()}, "samples")
+nearest = {k: torch.cdist(v, digits).amin(1).square() for k, v in sampled.items()}
+print("squared error of a sample to the nearest digit of training:")
+for name, error in nearest.items():
+    print(f"{error.mean() / 784:.3f} {name}")
+
+# %% [markdown]
+# Walking from one digit to another, and on to a draw from $\mathcal{N}(0, I)$. Between
+# two digits both ways are smooth, since decoders are. Beyond them the variational
+# autoencoder still comes to digits, and the other one to where it has never been.
+
+# %%
+weights = torch.linspace(0, 1, 7)[:, None]
 ways = {}
 for name, net in (("autoencoder", ae), ("VAE", vae)):
-    first, last = net.encoder(digits[[1, 11]])[:, :8]
-    ways[name] = net.decoder((1 - weights) * first + weights * last)
-show({k: v.view(-1, 1, 28, 28) for k, v in ways.items()}, "from one digit to another")
+    first, last = codes[name][[1, 11]]
+    there = first + weights * (last - first)
+    beyond = last + weights[1:] * (noise[4] - last)
+    ways[name] = net.decoder(torch.cat([there, beyond]))
+show({k: v.view(-1, 1, 28, 28) for k, v in ways.items()}, "a digit, another, a draw")
 
 # %% [markdown]
 # ## 3. The deterministic predictor, and its skip connections
@@ -284,7 +303,7 @@ def draw_over_time(curves, label, marks=after_bounce, words="after a bounce"):
     for i, t in enumerate(marks.tolist()):
         axis.axvline(t, color="0.6", lw=0.8, ls="--", label=None if i else words)
     axis.set(xlabel="frame", ylabel=label)
-    axis.legend(fontsize=7, loc="upper center")
+    axis.legend(fontsize=7, loc="lower right", bbox_to_anchor=(1, 1), ncols=3)
     plt.show()
 
 

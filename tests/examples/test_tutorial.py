@@ -39,6 +39,8 @@ def test_the_tutorial_shows_what_it_says(tmp_path, monkeypatch):
     # 2: the codes of the variational autoencoder are those of its prior.
     spread = names["codes"]["VAE"].std().item()
     assert 0.5 < spread < 1.5 < 0.7 * names["codes"]["autoencoder"].std().item()
+    nearest = [error.mean().item() for error in names["nearest"].values()]
+    assert nearest[2] < 0.7 * nearest[1] and nearest[1] < 0.9 * nearest[0]
     # 3: skip connections keep a background that the networks had no time to learn.
     truth = names["held_out"]
     error = {
@@ -57,6 +59,28 @@ def test_the_tutorial_shows_what_it_says(tmp_path, monkeypatch):
     errors = names["errors"]
     assert errors["its actions"] < 0.8 * errors["the opposite"]
     assert names["plan"].cost < names["still"]
+
+
+def test_a_page_tears_no_flag_and_no_name():
+    pytest.importorskip("latex2mathml")
+    pytest.importorskip("mkdocs")
+    readable = runpy.run_path(str(DOCS / "site_hooks.py"))["readable"]
+    assert readable("<code>plan --num-samples 4</code>") == (
+        '<code>plan <span class="flag">--num-samples</span> 4</code>'
+    )
+    name = "test_a_name_that_is_much_too_long"
+    assert (
+        readable(f"<code>{name}</code>").replace("<wbr>", "") == f"<code>{name}</code>"
+    )
+    assert "too_<wbr>long" in readable(f"<code>{name}</code>")
+    assert readable("<code>Trace_ELBO</code>") == "<code>Trace_ELBO</code>"
+    link = '<a href="a_very_long_address_of_a_page--x">'
+    assert readable(f"<code>{link}a</a></code>") == f"<code>{link}a</a></code>"
+    # Code blocks are taken as they are, and arrows of text are arrows.
+    block = "<pre>a -&gt; b +- 1 --flag</pre>"
+    assert readable(f"<p>2 -&gt; 12, 3 +- 1, as::</p>{block}") == (
+        f"<p>2 → 12, 3 ± 1, as:</p>{block}"
+    )
 
 
 def test_the_page_shows_all_formulas_without_a_script():
