@@ -64,14 +64,20 @@ class Lengths:
     @property
     def latents(self) -> torch.Tensor:
         """Latents of each clip, one less than frames; ``(B,)``, on the device."""
-        return (self.values - 1).to(self.device)
+        return self._there(self.values - 1)
+
+    def mask(self, start: int = 0, stop: int | None = None) -> torch.Tensor:
+        """Which of frames `start` to `stop` are real; bool, ``(B, n)``, on the CPU."""
+        return torch.arange(self.steps)[start:stop] < self.values[:, None]
 
     def places(self, start: int = 0, stop: int | None = None) -> Places:
         """The real ones of frames `start` to `stop`, counted from 0 as in a slice."""
-        times = torch.arange(self.steps)[start:stop]
-        mask = times < self.values[:, None]
+        mask = self.mask(start, stop)
         index = mask.flatten().nonzero().squeeze(1)
-        return Places(mask.to(self.device), index.to(self.device))
+        return Places(self._there(mask), self._there(index))
+
+    def _there(self, values: torch.Tensor) -> torch.Tensor:
+        return values.to(self.device, non_blocking=True)
 
 
 def same_lengths(one: Lengths | None, other: Lengths | None) -> bool:

@@ -9,6 +9,8 @@ through time as generation does; the step that is differentiated sees the finish
 clip, so that time stays a plate.
 """
 
+from collections.abc import Sequence
+
 import torch
 
 from svg_pyro.config import TrainingConfig
@@ -16,7 +18,7 @@ from svg_pyro.model.decoding import Source, decode_next, source_of
 from svg_pyro.model.features import Features, encode
 from svg_pyro.model.inference import posterior_of
 from svg_pyro.model.inputs import join, with_action
-from svg_pyro.model.lengths import lengths_of
+from svg_pyro.model.lengths import Lengths, lengths_of
 from svg_pyro.model.skips import skips_of_targets
 from svg_pyro.model.svg import SVG
 from svg_pyro.util.modes import evaluating
@@ -72,11 +74,8 @@ def with_own_means(
         As `frames`; the inputs that `SVG.model` takes.
     """
     steps = frames.shape[1]
-    own = torch.rand(frames.shape[:2], device=frames.device) < share
-    own[:, :2] = False
     real = lengths_of(lengths, frames)
-    if real is not None:
-        own &= real.places().mask
+    own, clips = _replaced(frames, share, real)
     with evaluating(svg):
         features = encode(svg.encoder, frames, lengths=real, actions=actions)
         z = _latents(svg, features)
@@ -89,8 +88,8 @@ def with_own_means(
             if z is not None:
                 x = join(x, z[:, t - 1 : t])
             g, state = svg.frame_predictor(x, state)
-            rows = own[:, t]
-            if not rows.any():
+            rows = clips[t]
+            if not len(rows):
                 continue
             prepared = [s[rows, t - 1 : t] for s in skips]
             source = _begun(svg, source, mixed[:, t - 1 : t], own[:, t - 1])
@@ -102,6 +101,23 @@ def with_own_means(
             mixed[rows, t : t + 1] = mean
             h[rows, t : t + 1] = svg.encoder(mean)[0].to(h.dtype)
     return mixed
+
+
+def _replaced(
+    frames: torch.Tensor, share: float, real: Lengths | None
+) -> tuple[torch.Tensor, Sequence[torch.Tensor]]:
+    """Which frames are replaced, ``(B, T)``, and the clips in which, at each time.
+
+    Drawn on the host, which has to know how many they are: it waits for no device.
+    """
+    own = torch.rand(frames.shape[:2], device="cpu") < share
+    own[:, :2] = False
+    if real is not None:
+        own &= real.mask()
+    clips = [column.nonzero().squeeze(1) for column in own.unbind(1)]
+    index = torch.cat(clips).to(frames.device, non_blocking=True)
+    there = own.to(frames.device, non_blocking=True)
+    return there, index.split([len(rows) for rows in clips])
 
 
 def _begun(svg: SVG, source: Source, before: torch.Tensor, own: torch.Tensor) -> Source:

@@ -1,10 +1,9 @@
 """Training on CUDA without a GPU: whole steps on PyTorch's fake tensors.
 
 The backward pass, Adam and the limit of the gradients' norm run on the CUDA device's
-code paths, with a stand-in for NVIDIA's driver. A read of a value, or a mix of devices,
-raises. What is not reached: the kernels themselves, cuDNN (it is asked for the size of
-its own memory), NCCL, copies from pinned memory, and `own_means`, which reads on the
-host which frames are replaced.
+code paths, with a stand-in for NVIDIA's driver. A read of a value, a mix of devices, or
+a copy that is waited for raises. What is not reached: the kernels themselves, cuDNN (it
+is asked for the size of its own memory), NCCL, copies from pinned memory.
 """
 
 import subprocess

@@ -28,9 +28,7 @@ class _Scaled(Observation):
         channels, height, width = frame_shape
         self.noise_scale = noise_of_beta(config.beta, channels * height * width)
 
-    def sigma(
-        self, mean: torch.Tensor, target: torch.Tensor | None
-    ) -> float | torch.Tensor:
+    def sigma(self, mean: torch.Tensor, target: torch.Tensor | None) -> torch.Tensor:
         """The standard deviation, in the units of [0, 1]."""
         raise NotImplementedError
 
@@ -52,9 +50,10 @@ class Gaussian(_Scaled):
     plus a constant.
     """
 
-    def sigma(self, mean: torch.Tensor, target: torch.Tensor | None) -> float:
+    def sigma(self, mean: torch.Tensor, target: torch.Tensor | None) -> torch.Tensor:
         """The number that beta stands for."""
-        return self.noise_scale
+        # PyTorch would copy a Python number to the device, and wait until it is there.
+        return mean.new_full((), self.noise_scale)
 
 
 @register("observation", "learned-sigma")

@@ -26,4 +26,5 @@ class FixedPrior(Prior):
     def forward(self, h: torch.Tensor, state: Any = None) -> tuple[Any, Any]:
         """See `Prior.forward`; there is no state."""
         zeros = h.new_zeros(*h.shape[:-1], self.z_dim)
-        return dist.Normal(zeros, 1.0).to_event(1), None
+        # Not the number 1: PyTorch would wait until it is copied to the device.
+        return dist.Normal(zeros, torch.ones_like(zeros)).to_event(1), None
