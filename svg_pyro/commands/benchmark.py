@@ -65,8 +65,8 @@ class BenchmarkOptions:
         scaling, processes, metrics, precision and compile; all but the last two where
         none is given.
     precision : str or None
-        Precision of our convolutions; the baseline's are in float32. Without it
-        float32, and bf16 where it is faster.
+        Precision of our convolutions; the baseline's are as PyTorch has them, float32
+        or, on NVIDIA's tensor cores, TF32. Without it float32, and what is faster.
     repeats : int
         Times that each work is measured.
     batch_size : int or None

@@ -159,14 +159,18 @@ def _bair(options: BairOptions, files: BairFiles, run: Run) -> MakeClips:
     elif files.data_root is not None:
         root = files.data_root
     else:
+        # A folder for each number of clips: another run may be reading its own.
+        clips = files.simulated_clips
+        usual = clips == BairFiles.simulated_clips
         root = options.simulated
+        root = root if usual else root.with_name(f"{root.name}-{clips}")
         print(
             "no --data-root: simulated robot-pushing clips stand in for BAIR, "
             f"kept in {root}"
         )
         root = make_simulated_push(
             root,
-            n_train=files.simulated_clips,
+            n_train=clips,
             n_test=run.options.test_clips,
             camera=options.camera,
         )

@@ -34,7 +34,7 @@ class FolderLock:
         Parameters
         ----------
         wait : float
-            Seconds to wait for another process that has it.
+            Seconds to wait for another process that has it; negative: for ever.
 
         Raises
         ------

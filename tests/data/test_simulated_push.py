@@ -355,6 +355,35 @@ def test_complete_files_are_kept_and_others_made_anew(tmp_path, monkeypatch):
         if path.suffix == ".json":
             assert json.loads(data)["seed"] == 1
     assert len(make(seed=1, n_train=2)) == 3  # what is too much goes
+    # But not of the test clips, which another run may be reading.
+    more = make(seed=1, n_test=3)
+    assert len(more) == 5
+    assert make(seed=1, n_test=1) == more and make(seed=1, n_test=2) == more
+    assert len(make(n_test=1)) == 4  # of another seed they are no use
+
+
+def test_of_two_processes_one_waits_for_the_other(tmp_path):
+    """As it was seen: four trainings begun at once, and one lost its files."""
+    made = tmp_path / "made"
+    code = (
+        "import sys\n"
+        "from svg_pyro.data import make_simulated_push\n"
+        f"make_simulated_push({str(made)!r}, int(sys.argv[1]), 2, n_frames=2, workers=1)"
+    )
+    command = [sys.executable, "-W", "ignore", "-c", code]
+    started = [
+        subprocess.Popen([*command, n], stderr=subprocess.PIPE, text=True)
+        for n in ("6", "5", "6")
+    ]
+    for process in started:
+        _, err = process.communicate(timeout=100)
+        assert process.returncode == 0, err
+    found = {p.name for p in made.rglob("*") if p.is_file()}
+    assert found - {"traj_0_to_4.tfrecords", "traj_0_to_5.tfrecords"} == {
+        "simulated_push.json",
+        "traj_0_to_1.tfrecords",
+    }
+    assert len(found) == 3
 
 
 def test_an_interrupted_run_keeps_what_is_complete(tmp_path, monkeypatch):

@@ -96,9 +96,10 @@ def test_a_resume_goes_on_as_if_nothing_had_stopped(tiny, tmp_path, changes):
     second = trainer(config, tmp_path / "parts")
     second.resume()
     assert second.run() and second.step == 4
-    there = second.svg.state_dict()
-    for name, value in whole.svg.state_dict().items():
-        torch.testing.assert_close(there[name], value, rtol=1e-3, atol=1e-4, msg=name)
+    # Not of the weights: a bias before BatchNorm is moved by rounding alone.
+    x = torch.rand(2, 2, 1, 64, 64, device="cuda")
+    futures = [run.svg.eval().predict(x, 3, 2, seed=1) for run in (whole, second)]
+    torch.testing.assert_close(*futures, rtol=0, atol=1e-2)
 
 
 def test_futures_agree_with_the_cpu(tiny):
@@ -121,6 +122,9 @@ def drawn(predict, x):
     return predict(x, 4, 5, chunk_size=2)
 
 
+# PyTorch's own: its advice to take TF32, and what it says of its own first graph.
+@pytest.mark.filterwarnings("ignore:TensorFloat32 tensor cores")
+@pytest.mark.filterwarnings("ignore:The CUDA Graph is empty")
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
 @pytest.mark.parametrize("changes", [{}, {"last_frame_skip": True}, {"prior": "none"}])
 def test_futures_from_cuda_graphs(tiny, changes, precision):

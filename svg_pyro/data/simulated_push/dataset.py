@@ -28,6 +28,7 @@ from svg_pyro.data.simulated_push.simulator import simulate
 from svg_pyro.errors import DataError
 from svg_pyro.util.checks import check_whole
 from svg_pyro.util.files import written_beside
+from svg_pyro.util.locks import FolderLock
 from svg_pyro.util.progress import progress
 
 _CLIPS_PER_FILE = 64
@@ -76,14 +77,18 @@ def make_simulated_push(
     clips each. Clip i of a split depends on ``(seed, split, i)`` alone: the same
     arguments give the same bytes for any number of workers. Files that are
     already there from the same settings are kept, so an interrupted run goes on
-    where it stopped; with other settings they are made again.
+    where it stopped; with other settings they are made again. Where another process
+    makes clips in this folder, it is waited for.
 
     Parameters
     ----------
     root : str or Path
         The folder of the set, made where it does not exist.
-    n_train, n_test : int
-        Clips in each split, at least 1.
+    n_train : int
+        Clips to train on, at least 1.
+    n_test : int
+        Clips for testing, at least 1; where more of the same settings are there, they
+        stay.
     n_frames : int
         Frames in a clip, at least 1.
     camera : str or sequence of str
@@ -109,9 +114,10 @@ def make_simulated_push(
     settings = _Settings(seed, n_frames, cameras)
     counts = {"train": n_train, "test": n_test}
     _check(settings, counts)
-    jobs = _plan(root, counts, settings)
-    if jobs:
-        _run(jobs, settings, (os.cpu_count() or 1) if workers is None else workers)
+    with _locked(root):
+        jobs = _plan(root, counts, settings)
+        if jobs:
+            _run(jobs, settings, (os.cpu_count() or 1) if workers is None else workers)
     return root
 
 
@@ -180,6 +186,8 @@ def _plan(root: Path, counts: dict[str, int], settings: _Settings) -> list[_Job]
     for number, split in enumerate(_SPLITS):
         folder = root / FOLDER / split
         make_folder(folder)
+        if same and split == "test" and _clips_in(folder) >= counts[split]:
+            continue  # of another run, which may be reading them
         files = {}
         for first in range(0, counts[split], _CLIPS_PER_FILE):
             size = min(_CLIPS_PER_FILE, counts[split] - first)
@@ -191,6 +199,36 @@ def _plan(root: Path, counts: dict[str, int], settings: _Settings) -> list[_Job]
         with written_beside(note) as beside:
             beside.write_text(wanted)
     return jobs
+
+
+@contextlib.contextmanager
+def _locked(root: Path) -> Iterator[None]:
+    """Have the folder for this process alone."""
+    make_folder(root)
+    lock = FolderLock(root)
+    try:
+        lock.acquire(wait=-1)
+    except OSError as error:
+        raise DataError(
+            f"{root}: cannot be written to ({error.strerror or error}); give a folder "
+            "that may be"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _clips_in(folder: Path) -> int:
+    """Clips from the first on that lie in the files of a folder."""
+    spans = {}
+    for path in folder.glob("traj_*_to_*.tfrecords"):
+        first, last = path.stem.split("_")[1::2]
+        spans[int(first)] = int(last) + 1
+    count = 0
+    while count in spans:
+        count = spans[count]
+    return count
 
 
 def _clear(folder: Path, keep: Container[Path], *, known: bool) -> None:
