@@ -19,6 +19,7 @@ from typing import Any, NoReturn, TextIO, TypeVar
 
 from svg_pyro.commands.fields import Field, fields_of, flag_of
 from svg_pyro.errors import ConfigError, SVGError
+from svg_pyro.util.interrupts import hearing_interrupts
 from svg_pyro.util.memory import is_exhausted
 from svg_pyro.util.words import one_line, printable, shortened, shown
 
@@ -259,33 +260,42 @@ def one_line_errors() -> Iterator[None]:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper) and stream.errors != "backslashreplace":
             stream.reconfigure(errors="backslashreplace")
-    try:
-        yield
-        if sys.stdout is not None:
-            sys.stdout.flush()  # else it fails after the last line here
-    except SVGError as error:
+    with hearing_interrupts() as heard:
+        try:
+            yield
+            if sys.stdout is not None:
+                sys.stdout.flush()  # else it fails after the last line here
+        except (Exception, KeyboardInterrupt) as error:
+            if heard.interrupted or isinstance(error, KeyboardInterrupt):
+                _leave("interrupted", 130)
+            said = _in_words(error)
+            if said is None:
+                raise
+            _leave(*said)
+
+
+def _in_words(error: Exception) -> tuple[str, int] | None:
+    """What to say of an error that the user can mend, and the status; else None."""
+    if isinstance(error, SVGError):
         names = (_FLAG_NAMES.get(name, name) for name in error.advice)
         flags = ", ".join(flag_of(name) for name in names)
-        _leave(f"{error} (see {flags})" if flags else str(error), 2)
-    except BrokenPipeError as error:
-        _leave(
+        return f"{error} (see {flags})" if flags else str(error), 2
+    if isinstance(error, BrokenPipeError):
+        return (
             "what reads this command's output has ended, and the command with it; the "
             f"files written so far are whole ({error.strerror})",
             141,
         )
-    except OSError as error:
+    if isinstance(error, OSError):
         name = one_line(error.filename or "file system")
-        _leave(f"{name}: {error.strerror or error}", 2)
-    except (RuntimeError, MemoryError) as error:
-        if not is_exhausted(error):
-            raise
-        _leave(
+        return f"{name}: {error.strerror or error}", 2
+    if isinstance(error, RuntimeError | MemoryError) and is_exhausted(error):
+        return (
             "out of memory; ask for fewer frames, samples or clips at a time, or for a "
             "smaller model",
             2,
         )
-    except KeyboardInterrupt:
-        _leave("interrupted", 130)
+    return None
 
 
 def _leave(message: str, status: int) -> NoReturn:

@@ -1,9 +1,12 @@
 """Saving, and leaving long work cleanly, when signals ask for it."""
 
+import _thread
+import contextlib
 import signal
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
@@ -83,6 +86,68 @@ class Interrupts:
                 if each not in _SAVING:
                     signal.signal(each, signal.SIG_DFL)
         _say(f"{name}: saving and leaving; once more to leave at once")
+
+
+class Heard:
+    """Python's handler of Ctrl-C, which remembers that it was called.
+
+    Attributes
+    ----------
+    interrupted : bool
+        Whether Ctrl-C was pressed.
+    """
+
+    def __init__(self) -> None:
+        self.interrupted = False
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        """Raise KeyboardInterrupt, as Python's own handler does."""
+        self.interrupted = True
+        raise KeyboardInterrupt
+
+
+@contextlib.contextmanager
+def hearing_interrupts() -> Iterator[Heard]:
+    """See that no KeyboardInterrupt is lost on its way.
+
+    One that is raised while Python cleans up is printed and forgotten: it is raised
+    anew. One that passes through code in C may become another error, with which
+    `Heard.interrupted` says what it was.
+
+    Yields
+    ------
+    Heard
+        Of the outermost of such contexts; of none in other threads than the main one,
+        or where the program has a handler of its own.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    if isinstance(before, Heard):
+        yield before
+        return
+    heard = Heard()
+    main = threading.current_thread() is threading.main_thread()
+    if not main or before is not signal.default_int_handler:
+        yield heard
+        return
+    unraisable, anew = sys.unraisablehook, list[threading.Timer]()
+
+    def raise_anew(lost: Any) -> None:
+        if not issubclass(lost.exc_type, KeyboardInterrupt):
+            unraisable(lost)
+            return
+        # A moment later: from here it would be printed once more.
+        anew.append(threading.Timer(0.01, _thread.interrupt_main))
+        anew[-1].start()
+
+    signal.signal(signal.SIGINT, heard)
+    sys.unraisablehook = raise_anew
+    try:
+        yield heard
+    finally:
+        for timer in anew:
+            timer.cancel()
+        sys.unraisablehook = unraisable
+        signal.signal(signal.SIGINT, before)
 
 
 def _say(words: str) -> None:
