@@ -17,7 +17,8 @@ class SVGError(Exception):
         One line.
     advice : sequence of str
         Names of the settings (fields of a configuration, arguments) of which a change
-        mends it; the commands print the flags that go with them.
+        mends it, or of the data set that is to be chosen; the commands print the flags,
+        or the command, that go with them.
 
     Attributes
     ----------

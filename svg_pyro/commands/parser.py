@@ -27,8 +27,13 @@ _T = TypeVar("_T")
 # More than anything is counted to here; beyond it sums of bytes no longer fit.
 _LARGEST = 10**15
 _LINE = 299  # characters of an error
-# Arguments of the library whose flags have another name.
-_FLAG_NAMES = {"root": "data_root", "test_path": "test_data", "compiled": "compile"}
+# Advice of the library whose flag has another name, or that is a command.
+_ADVICE = {
+    "root": "--data-root",
+    "test_path": "--test-data",
+    "compiled": "--compile",
+    "lerobot": "svg-pyro train lerobot",
+}
 
 
 class Flags:
@@ -277,9 +282,8 @@ def one_line_errors() -> Iterator[None]:
 def _in_words(error: Exception) -> tuple[str, int] | None:
     """What to say of an error that the user can mend, and the status; else None."""
     if isinstance(error, SVGError):
-        names = (_FLAG_NAMES.get(name, name) for name in error.advice)
-        flags = ", ".join(flag_of(name) for name in names)
-        return f"{error} (see {flags})" if flags else str(error), 2
+        advice = ", ".join(_ADVICE.get(name, flag_of(name)) for name in error.advice)
+        return f"{error} (see {advice})" if advice else str(error), 2
     if isinstance(error, BrokenPipeError):
         return (
             "what reads this command's output has ended, and the command with it; the "

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 
-COLUMN, PAGE = 3.3, 6.8  # inches: the width of a column, and of two
+PAGE = 6.8  # inches: the width of a page, of two columns
 TRUTH_COLOUR = "black"
 # Of Okabe and Ito (2008), which readers of every colour vision tell apart.
 COLOURS = (
@@ -138,7 +138,7 @@ def new_figure(
     rows, columns : int
         Panels below and beside each other.
     width : float
-        Of the figure, in inches: `COLUMN` or `PAGE`.
+        Of the figure, in inches.
     row_height : float
         Of a row, in inches.
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from svg_pyro.data import BairPush, make_simulated_push
+from svg_pyro.data.simulated_push.dataset import simulated_clip
 from svg_pyro.data.simulated_push.renderer import project, render
 from svg_pyro.data.simulated_push.shapes import MISS, Box, Capsule, Cylinder
 from svg_pyro.data.simulated_push.simulator import simulate
@@ -418,6 +419,8 @@ def test_bad_arguments_and_foreign_files(tmp_path):
         make_simulated_push(tmp_path, n_test=0)
     with pytest.raises(DataError, match="unknown camera"):
         make_simulated_push(tmp_path, camera="left")
+    with pytest.raises(DataError, match=r"^simulated_clip: unknown camera"):
+        simulated_clip(0, camera="left")
     with pytest.raises(DataError, match="seed is -1"):
         make_simulated_push(tmp_path, seed=-1)
     (tmp_path / "file").touch()

@@ -143,7 +143,7 @@ def _ask(url: str, have: int) -> Iterator[Any]:
         with _open(urllib.request.Request(url)) as answer:
             yield answer
     except _Refused as refusal:
-        raise DataError(f"{url}: HTTP error {refusal}; check the address") from refusal
+        raise _no_such(url, refusal) from refusal
 
 
 class _Refused(Exception):

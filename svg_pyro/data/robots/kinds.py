@@ -7,6 +7,8 @@ from svg_pyro.data.robots.hdf5_file import ENDINGS, LAYOUTS, hdf5_files
 from svg_pyro.data.robots.lerobot_meta import INFO, is_lerobot
 from svg_pyro.errors import DataError
 
+# The data set whose command reads them.
+ADVICE = ("lerobot",)
 _DEPTH = 2  # folders below a given one that are looked into
 
 
@@ -63,15 +65,15 @@ def refuse_robot_data(path: str | Path) -> None:
     """
     path = Path(path).absolute()
     if path.is_file() and path.suffix.lower() in ENDINGS:
-        raise DataError(f"{path}: holds no video{hdf5_words(path)}")
+        raise DataError(f"{path}: holds no video{hdf5_words(path)}", advice=ADVICE)
     if path.name in ("videos", "data") and is_lerobot(path.parent):
         path = path.parent
     found = path if is_lerobot(path) else _lerobot_below(path)
     if found is not None:
         raise DataError(
             f"{found}: is a LeRobot data set, whose episodes would be torn apart when "
-            "read as loose videos; give it to svg-pyro train lerobot "
-            "(examples/train_lerobot.py), or to svg_pyro.data.LeRobot"
+            "read as loose videos; give it to svg_pyro.data.LeRobot",
+            advice=ADVICE,
         )
 
 
@@ -81,10 +83,7 @@ def hdf5_words(path: Path) -> str:
     if not files:
         return ""
     what = "it is an HDF5 file" if path.is_file() else f"it holds {len(files)} of HDF5"
-    return (
-        f"; {what}: give that to svg-pyro train lerobot (examples/train_lerobot.py), "
-        "or to svg_pyro.data.RobotHDF5"
-    )
+    return f"; {what}: give that to svg_pyro.data.RobotHDF5"
 
 
 def _lerobot_below(root: Path) -> Path | None:

@@ -36,8 +36,6 @@ _SETTINGS = "simulated_push.json"
 _SPLITS = ("train", "test")
 _VERSION = 1  # raise it when the same seed gives another picture
 
-_WHERE = "make_simulated_push: "
-
 
 @dataclass(frozen=True)
 class _Settings:
@@ -113,7 +111,7 @@ def make_simulated_push(
     cameras = (camera,) if isinstance(camera, str) else tuple(camera)
     settings = _Settings(seed, n_frames, cameras)
     counts = {"train": n_train, "test": n_test}
-    _check(settings, counts)
+    _check(settings, counts, "make_simulated_push: ")
     with _locked(root):
         jobs = _plan(root, counts, settings)
         if jobs:
@@ -154,27 +152,26 @@ def simulated_clip(
     DataError
         An argument is out of range, or pymunk is not installed.
     """
-    check_whole("index", index, least=0, error=DataError, where="simulated_clip: ")
+    where = "simulated_clip: "
+    check_whole("index", index, least=0, error=DataError, where=where)
     if split not in _SPLITS:
-        raise DataError(f"simulated_clip: no split {split!r}; there are {_SPLITS}")
+        raise DataError(f"{where}no split {split!r}; there are {_SPLITS}")
     settings = _Settings(seed, n_frames, (camera,))
-    _check(settings, {})
+    _check(settings, {}, where)
     clip_seed = [seed, _SPLITS.index(split), index]
     frames: np.ndarray = render(simulate(clip_seed, n_frames), clip_seed, camera)
     return frames
 
 
-def _check(settings: _Settings, counts: dict[str, int]) -> None:
+def _check(settings: _Settings, counts: dict[str, int], where: str) -> None:
     sizes = {f"n_{split}": count for split, count in counts.items()}
     sizes["n_frames"] = settings.n_frames
     for name, value in sizes.items():
-        check_whole(name, value, least=1, error=DataError, where=_WHERE)
-    check_whole("seed", settings.seed, least=0, error=DataError, where=_WHERE)
+        check_whole(name, value, least=1, error=DataError, where=where)
+    check_whole("seed", settings.seed, least=0, error=DataError, where=where)
     unknown = [c for c in settings.cameras if c not in CAMERAS]
     if unknown or not settings.cameras:
-        raise DataError(
-            f"make_simulated_push: unknown camera {unknown}; there are {CAMERAS}"
-        )
+        raise DataError(f"{where}unknown camera {unknown}; there are {CAMERAS}")
 
 
 def _plan(root: Path, counts: dict[str, int], settings: _Settings) -> list[_Job]:

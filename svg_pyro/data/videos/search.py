@@ -4,7 +4,7 @@ import mimetypes
 import os
 from pathlib import Path
 
-from svg_pyro.data.robots.kinds import hdf5_words
+from svg_pyro.data.robots.kinds import ADVICE, hdf5_words
 from svg_pyro.data.videos.arrays import videos_in
 from svg_pyro.data.videos.decode import Source, natural
 from svg_pyro.data.videos.layouts import check_layout
@@ -70,7 +70,8 @@ def find_sources(path: str | Path, *, layout: str | None = None) -> list[Source]
     if not sources:
         robots = hdf5_words(path)
         what = robots or f"; give a folder of {_FORMS}"
-        raise DataError(f"{path}: holds no video{what}")
+        advice = ADVICE if robots else ()
+        raise DataError(f"{path}: holds no video{what}", advice=advice)
     return sources
 
 

@@ -119,7 +119,7 @@ def test_the_command_for_loose_videos_says_which_command_reads_them(
     assert stop.value.code == 2
     line = last_line(capsys)
     assert f"{root}: is a LeRobot data set" in line
-    assert "give it to svg-pyro train lerobot" in line
+    assert line.endswith("LeRobot (see svg-pyro train lerobot)")
 
 
 def test_robots_are_not_tested_on_as_loose_videos_either(tmp_path):
@@ -143,5 +143,5 @@ def test_a_folder_of_hdf5_files_has_its_command_named(tmp_path, capsys):
             train_videos.main([str(place), *TINY])
         line = last_line(capsys)
         assert "holds no video" in line and words in line
-        assert "give that to svg-pyro train lerobot" in line
+        assert line.endswith("RobotHDF5 (see svg-pyro train lerobot)")
     assert robot_clips_class(tmp_path).__name__ == "RobotHDF5"
