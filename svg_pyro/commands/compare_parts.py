@@ -20,6 +20,7 @@ from svg_pyro.commands.fields import option
 from svg_pyro.commands.out_folder import own_folder
 from svg_pyro.commands.own_parts import parsed
 from svg_pyro.commands.parser import one_line_errors
+from svg_pyro.commands.part_presets import PAPER, ShortTraining, preset_of
 from svg_pyro.commands.part_rows import (
     add_row,
     columns_of,
@@ -27,9 +28,8 @@ from svg_pyro.commands.part_rows import (
     table_of,
     words_of,
 )
-from svg_pyro.commands.presets import PRESETS, RunPreset
+from svg_pyro.commands.presets import RunPreset
 from svg_pyro.data import ClipDataset, find_digits, make_simulated_push
-from svg_pyro.errors import ConfigError
 from svg_pyro.evaluation.part_scores import PartSettings, part_scores
 from svg_pyro.model.checkpoint import load
 from svg_pyro.model.parts import check_names
@@ -38,7 +38,6 @@ from svg_pyro.model.transfer import take_what_fits
 from svg_pyro.training.trainer import Trainer
 
 ROWS = "rows.jsonl"
-PAPER = "paper"
 _DESCRIPTION = """\
 Compare priors, guides and observation models in short trainings from scratch.
 
@@ -48,18 +47,6 @@ a sigma from beta, vectors, true frames and Trace_ELBO. elbo=mean-field and
 dynamics=maps (which warps, and sees its own means) are parts too. Each training's
 scores are one line of rows.jsonl in --out; those that are there are not made again,
 and Ctrl-C loses nothing. Ends with a table, means over seeds."""
-# What the paper's form has otherwise than the presets of convincing samples.
-_VECTORS: dict[str, Any] = {
-    "prior": "learned",
-    "dynamics": "vector",
-    "warp": False,
-    "warp_from": "before",
-    "g_dim": 64,
-    "rnn_size": 128,
-}
-_TRUE_FRAMES: dict[str, Any] = {"own_means": 0.0, "kl_warmup": 0}
-_BETA = {"push": 2e-6, "digit": 3e-5}
-_KINDS = ("prior", "guide", "observation", "dynamics", "elbo")
 _DEFAULT = (
     PAPER,
     "prior=none",
@@ -181,21 +168,24 @@ def compare_parts(
     options = parsed(ComparePartsOptions, _DESCRIPTION, argv, prog=prog)
     rows = Path(options.out) / ROWS
     if not options.table:
-        _check(options)
+        start = None
+        if options.init is not None:
+            start = load(options.init, choose_device(options.device))
+        _check(options, start)
         with own_folder(options.out):
-            if not _make_rows(options, rows):
+            if not _make_rows(options, rows, start):
                 print("stopped; the same command goes on")
                 return
     print("\n".join(table_of(read_rows(rows))))
     print(f"rows in {rows}")
 
 
-def _make_rows(options: ComparePartsOptions, rows: Path) -> bool:
+def _make_rows(options: ComparePartsOptions, rows: Path, start: SVG | None) -> bool:
     """Make the rows that are not there; whether all are."""
     for job in _jobs(options):
         if job in {_job_of(row) for row in read_rows(rows)}:
             continue
-        row = _row(job, options)
+        row = _row(job, options, start)
         if row is None:
             return False
         add_row(rows, row)
@@ -215,96 +205,36 @@ def _job_of(row: dict[str, Any]) -> _Job:
     return _Job(*(row[field.name] for field in dataclasses.fields(_Job)))
 
 
-def _check(options: ComparePartsOptions) -> None:
+def _check(options: ComparePartsOptions, start: SVG | None) -> None:
     """Refuse unknown parts before anything is trained."""
     for job in _jobs(options):
-        check_names(preset_of(job.data, job.part, options, job.seed).model)
+        check_names(_preset(job, options, start).model)
 
 
-def preset_of(
-    data: str, part: str, options: ComparePartsOptions, seed: int = 0
-) -> RunPreset:
-    """What a part is trained with.
-
-    Parameters
-    ----------
-    data : str
-        "push" or "digit".
-    part : str
-        "paper", or KIND=NAME with commas between several.
-    options : ComparePartsOptions
-        Sizes, steps, and whose weights trainings start from.
-    seed : int
-        Of the training.
-
-    Returns
-    -------
-    RunPreset
-        In the paper's form, unless the part is dynamics=maps or there is such a model
-        to start from: then the small preset's, whose own means begin after a third of
-        the steps.
-
-    Raises
-    ------
-    ConfigError
-        When the part is not of that form, or a configuration does not take it.
-    """
-    kind = {"push": ("bair", "small"), "digit": ("smmnist", "bounces")}[data]
-    preset = PRESETS[kind[0]][kind[1]]
-    sizes = {
-        name: getattr(options, name)
-        for name in ("width", "rnn_size")
-        if getattr(options, name) is not None
-    }
-    if options.init is not None:
-        preset = preset.of_trained(load(options.init).config)
-    parts = _changes(part)
-    # Not every part has a KL in closed form: all are trained alike.
-    elbo = parts.pop("elbo", "trace")
-    as_preset = options.init is not None or parts.get("dynamics") == "maps"
-    form = {"prior": "learned"} if as_preset else _VECTORS | {"beta": _BETA[data]}
-    model = dataclasses.replace(preset.model, **form | sizes | parts)
-    training = dataclasses.replace(
-        preset.training,
-        steps=options.steps,
-        seed=seed,
-        batch_size=options.batch_size or preset.training.batch_size,
-        elbo=elbo,
-        kl_warmup=min(preset.training.kl_warmup, 2 * options.steps // 3),
-        own_means_start=options.steps // 3,
-        own_means_ramp=max(1, options.steps // 4),
-        validate_every=options.steps,
-        save_every=min(200, options.steps),
+def _preset(job: _Job, options: ComparePartsOptions, start: SVG | None) -> RunPreset:
+    short = ShortTraining(
+        options.steps,
+        seed=job.seed,
+        batch_size=options.batch_size,
+        width=options.width,
+        rnn_size=options.rnn_size,
+        start=None if start is None else start.config,
     )
-    if not as_preset:
-        training = dataclasses.replace(training, **_TRUE_FRAMES)
-    return RunPreset(model, training, preset.horizon)
+    return preset_of(job.data, job.part, short)
 
 
-def _changes(part: str) -> dict[str, Any]:
-    """The fields of a configuration that a part stands for."""
-    changes: dict[str, Any] = {}
-    for one in [] if part == PAPER else part.split(","):
-        kind, _, name = one.partition("=")
-        if kind not in _KINDS or not name or kind in changes:
-            raise ConfigError(
-                f"--part is {part!r}; give {PAPER}, or KIND=NAME with a KIND of "
-                f"{', '.join(_KINDS)}, and commas between several"
-            )
-        changes[kind] = name
-    return changes
-
-
-def _row(job: _Job, options: ComparePartsOptions) -> dict[str, Any] | None:
+def _row(
+    job: _Job, options: ComparePartsOptions, start: SVG | None
+) -> dict[str, Any] | None:
     """Train and score; None where the training was asked to stop."""
-    preset = preset_of(job.data, job.part, options, job.seed)
+    preset = _preset(job, options, start)
     device = choose_device(options.device)
     out = Path(options.out) / job.folder
     train_set, test = _clips(job, preset, options)
     torch.manual_seed(job.seed)
     svg = SVG(preset.model).to(device)
-    if job.init is not None:
-        take_what_fits(svg, load(job.init, device))
+    if start is not None:
+        take_what_fits(svg, start)
     trainer = Trainer(svg, train_set, preset.training, out)
     resumed = trainer.checkpoint_path.is_file()
     if resumed:

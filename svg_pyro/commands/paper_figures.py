@@ -9,12 +9,11 @@ import torch
 from torch import Tensor
 
 from svg_pyro.commands.datasets import ClipRequest, DigitOptions, first_clips
-from svg_pyro.commands.fields import option
+from svg_pyro.commands.figure_settings import FigureSettings, LabelledDigits, Skipped
 from svg_pyro.data import MovingMNIST
-from svg_pyro.errors import ConfigError, EvaluationError
+from svg_pyro.errors import ConfigError
 from svg_pyro.evaluation import ModelCandidate
 from svg_pyro.evaluation import paper as analysis
-from svg_pyro.metrics import PROTOCOLS
 from svg_pyro.metrics.estimates import Estimate
 from svg_pyro.model.svg import SVG
 from svg_pyro.plots import paper as figures
@@ -25,64 +24,6 @@ from svg_pyro.util.tensors import to_float
 
 _SEARCHED = 40  # frames after the context, in which nearly every digit bounces
 _SIDES = ("away", "along")
-
-
-class Skipped(EvaluationError):
-    """A figure cannot be drawn from the checkpoints that were given."""
-
-
-@dataclass(frozen=True)
-class LabelledDigits:
-    """Digits to train a classifier on, and the classes of those that are predicted.
-
-    Attributes
-    ----------
-    digits : torch.Tensor
-        uint8 ``(N, h, h)``, of the training split.
-    labels, test_labels : torch.Tensor
-        int64 ``(N,)``, their classes, and those of the test split's digits.
-    """
-
-    digits: Tensor
-    labels: Tensor
-    test_labels: Tensor
-
-
-@dataclass(frozen=True)
-class FigureSettings:
-    """Which clips the paper's figures are of, and how many.
-
-    Attributes
-    ----------
-    num_digits : int
-        Digits in a clip, as in training.
-    clips : int
-        Held-out clips for sharpness and curves.
-    num_samples : int
-        Futures of each clip.
-    horizon : int
-        Predicted frames in sharpness and curves.
-    sequences : int
-        Clips for prior and bounces.
-    long : int
-        Frames of the clips for prior, and predicted ones in rollouts.
-    pictures : int
-        Clips in rollouts.
-    protocol : str
-        The published way of PSNR and SSIM; see evaluate.
-    seed : int
-        Seed of clips and samples.
-    """
-
-    num_digits: int = option(1, least=1)
-    clips: int = option(100, least=1)
-    num_samples: int = option(20, least=1)
-    horizon: int = option(25, least=1)
-    sequences: int = option(500, least=1)
-    long: int = option(100, least=1)
-    pictures: int = option(2, least=1)
-    protocol: str = option("svg", choices=tuple(PROTOCOLS))
-    seed: int = option(0, least=0)
 
 
 @dataclass(frozen=True)
@@ -117,8 +58,8 @@ class Figures:
     digits: Tensor
     out: Path
     n_past: int
-    settings: FigureSettings = FigureSettings()
-    labelled: Callable[[], "LabelledDigits"] | None = None
+    settings: FigureSettings
+    labelled: Callable[[], LabelledDigits] | None = None
 
     def __post_init__(self) -> None:
         sizes = {(m.config.channels, m.config.image_size) for m in self.models.values()}

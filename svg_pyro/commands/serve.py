@@ -92,20 +92,11 @@ def page_of(viewer: Viewer) -> Any:  # gradio's types are not there without it
         names = viewer.clip_names(model)
         return gr.Dropdown(choices=names, value=names[0] if names else None)
 
-    def look(
-        model: str, picked: str | None, video: str | None, horizon: float, count: float
-    ) -> tuple[str, str, str, str]:
+    def look(*given: Any) -> tuple[str, str, str, str]:
         try:
-            clip = viewer.clip(model, picked, video, int(horizon))
-            seen = viewer.look(model, clip, int(horizon), int(count))
+            return _looked_at(viewer, *given)
         except SVGError as error:
             raise gr.Error(str(error)) from error
-        return (
-            seen.words,
-            _picture(seen.futures, "Futures"),
-            seen.surprise_words,
-            "" if seen.surprise is None else _picture(seen.surprise, "Surprise"),
-        )
 
     with gr.Blocks(title="svg_pyro: futures", analytics_enabled=False) as page:
         gr.Markdown(
@@ -138,6 +129,25 @@ def page_of(viewer: Viewer) -> Any:  # gradio's types are not there without it
         if clips:
             page.load(look, given, shown)
     return page
+
+
+def _looked_at(
+    viewer: Viewer,
+    model: str,
+    picked: str | None,
+    video: str | None,
+    horizon: float,
+    count: float,
+) -> tuple[str, str, str, str]:
+    """Words and pictures of futures, and of surprises, from the page's fields."""
+    clip = viewer.clip(model, picked, video, int(horizon))
+    seen = viewer.look(model, clip, int(horizon), int(count))
+    return (
+        seen.words,
+        _picture(seen.futures, "Futures"),
+        seen.surprise_words,
+        "" if seen.surprise is None else _picture(seen.surprise, "Surprise"),
+    )
 
 
 def _picture(path: Path, title: str) -> str:

@@ -8,7 +8,7 @@ import compare_parts
 import pytest
 
 from svg_pyro.commands import part_rows
-from svg_pyro.commands.compare_parts import ComparePartsOptions, preset_of
+from svg_pyro.commands.part_presets import ShortTraining, preset_of
 from svg_pyro.commands.part_rows import add_row, read_rows, table_of
 from svg_pyro.errors import ConfigError
 
@@ -105,15 +105,15 @@ def test_a_row_on_a_full_disk_leaves_the_earlier_ones(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("data", ["push", "digit"])
 def test_the_paper_sees_vectors_and_true_frames_and_maps_are_a_part(data):
-    options = ComparePartsOptions(data=(data,), steps=30)
-    paper = preset_of(data, "paper", options)
+    short = ShortTraining(steps=30)
+    paper = preset_of(data, "paper", short)
     assert (paper.model.dynamics, paper.model.warp) == ("vector", False)
     assert (paper.model.prior, paper.model.guide) == ("learned", "filtering")
     assert (paper.training.own_means, paper.training.kl_warmup) == (0, 0)
     assert paper.training.elbo == "trace"
-    other = preset_of(data, "elbo=mean-field,prior=fixed", options)
+    other = preset_of(data, "elbo=mean-field,prior=fixed", short)
     assert other.training.elbo == "mean-field" and other.model.prior == "fixed"
-    maps = preset_of(data, "dynamics=maps", options)
+    maps = preset_of(data, "dynamics=maps", short)
     assert (maps.model.dynamics, maps.model.warp) == ("maps", True)
     assert maps.training.own_means > 0 and maps.training.own_means_start == 10
 
