@@ -1,5 +1,6 @@
 """Sample futures of any video from its first frames: no ground truth, no data set."""
 
+import unicodedata
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,7 @@ from svg_pyro.plots.strips import draw_gif, draw_mp4, draw_strip, rows_of
 from svg_pyro.util.files import written_beside
 from svg_pyro.util.modes import seeded
 from svg_pyro.util.tensors import to_float
+from svg_pyro.util.words import printable
 
 _DESCRIPTION = """\
 Sample futures of any video from its first frames: no ground truth, no data set.
@@ -170,7 +172,7 @@ def _write_all(
         except DataError as error:
             if len(sources) == 1:
                 raise
-            print(f"skipped: {error}")
+            print(f"skipped: {printable(str(error))}")
             continue
         names.append(name)
         print(f"{source.name}: {options.num_samples} futures in {out / name}.npz{few}")
@@ -299,7 +301,12 @@ def _draw(
 def unused_name(source: Source, taken: Container[str]) -> str:
     """A file name after a video's, which is not one of those that are taken."""
     parts = [source.path.stem, source.member, source.number]
-    first = name = "_".join(str(part) for part in parts if part is not None)
+    joined = "_".join(str(part) for part in parts if part is not None)
+    # What clears a screen, or turns a line round, is no part of a name that is shown.
+    first = name = "".join(
+        "_" if unicodedata.category(c) in ("Cc", "Cf", "Zl", "Zp") else c
+        for c in joined
+    )
     number = 2
     while name in taken:
         number, name = number + 1, f"{first}-{number}"

@@ -5,8 +5,10 @@ import sys
 
 from tqdm import tqdm
 
+from svg_pyro.util.words import printable
+
 
 @functools.cache
 def report_once(text: str) -> None:
     """Print to standard error what this process has not printed yet."""
-    tqdm.write(text, file=sys.stderr)
+    tqdm.write(printable(text), file=sys.stderr)

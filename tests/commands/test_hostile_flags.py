@@ -159,6 +159,22 @@ def test_a_name_cannot_clear_the_screen(capsys):
     assert line == "error: \\x1b[2J\\u202e фильм.mp4: broken\n"
 
 
+def test_names_of_files_cannot_clear_the_screen_either(folder, capsys):
+    """Those of the videos, of what is written of them, and of what is passed by."""
+    (folder / "films").mkdir()
+    for name in ("a\x1b[2J\u202e.npy", "c\x9b2J фильм.npy"):
+        Path("video.npy").rename(folder / "films" / name)
+        (folder / "video.npy").write_bytes((folder / "films" / name).read_bytes())
+    (folder / "films" / "b\x1b]0;x\x07.mxf").touch()
+    (folder / "films" / "d\x1b[2J.mp4").write_bytes(b"no film")
+    main(["generate", "model.pt", "films", *GENERATE[3:], "--out", "out"])
+    said = capsys.readouterr()
+    lines = (said.out + said.err).splitlines()
+    assert len(lines) > 4 and all(line.isprintable() for line in lines), lines
+    assert "skipped: " in said.out and "фильм" in said.out and ".mxf" in said.err
+    assert (folder / "out" / "a_[2J_.gif").is_file()
+
+
 @pytest.mark.parametrize(
     "given, words",
     [
