@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from svg_pyro.commands.datasets import DATA_OPTIONS
-from svg_pyro.commands.fields import flag_of
+from svg_pyro.commands.fields import fields_of, flag_of
 from svg_pyro.commands.parser import Flags
 from svg_pyro.commands.settings import Run
 from svg_pyro.data import ClipDataset
@@ -41,7 +41,7 @@ def trained_on(path: str) -> dict[str, Any]:
     stored = restoring.trained_on(checkpoint.read(path))
     kinds = [kind for name, kind in _KINDS.items() if name in stored]
     kind = stored.get("kind", kinds[0] if kinds else None)
-    if kind not in DATA_OPTIONS:
+    if not isinstance(kind, str) or kind not in DATA_OPTIONS:
         return {}
     return {**DATA_OPTIONS[kind].preprocessing, **stored, "kind": kind}
 
@@ -102,11 +102,7 @@ def as_trained(flags: Flags, cls: type[_T], stored: Mapping[str, Any]) -> _T:
     """
     given = flags.given(cls)
     fields = {field.name: field.default for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    known = {
-        name: _tupled(value)
-        for name, value in stored.items()
-        if name in fields and value is not None
-    }
+    known = _converted(cls, stored)
     for name, value in known.items():
         if name in given and given[name] != value:
             print(
@@ -127,8 +123,17 @@ def as_trained(flags: Flags, cls: type[_T], stored: Mapping[str, Any]) -> _T:
 
 def options_of(data: Mapping[str, Any], flags: Flags, cls: type[_T]) -> _T:
     """A data set's options: those of a run's data, and for the rest the flags'."""
-    names = {field.name for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    return flags.make(cls, **{k: _tupled(data[k]) for k in names & data.keys()})
+    return flags.make(cls, **_converted(cls, data))
+
+
+def _converted(cls: type, stored: Mapping[str, Any]) -> dict[str, Any]:
+    """What a file says of a class's fields, once it is of their types and choices."""
+    fields = {field.name: field for field in fields_of(cls)}
+    return {
+        name: fields[name].convert(_listed(value), "what the model saw")
+        for name, value in stored.items()
+        if name in fields and value is not None
+    }
 
 
 def check_same_clips(run: Run, clips: ClipDataset) -> dict[str, Any]:
@@ -165,8 +170,8 @@ def check_same_clips(run: Run, clips: ClipDataset) -> dict[str, Any]:
     return {**run.data, **seen}
 
 
-def _tupled(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+def _listed(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _said(name: str, value: object) -> str:

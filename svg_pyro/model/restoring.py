@@ -178,7 +178,7 @@ def trained_on(content: dict[str, Any]) -> dict[str, Any]:
         (training, "data"),
         (about, "trained_on"),
     ):
-        stored = (holder or {}).get(name)
+        stored = holder.get(name) if isinstance(holder, dict) else None
         if isinstance(stored, dict) and stored:
             return dict(stored)
     return {}

@@ -11,4 +11,5 @@ from svg_pyro.util.words import printable
 @functools.cache
 def report_once(text: str) -> None:
     """Print to standard error what this process has not printed yet."""
-    tqdm.write(printable(text), file=sys.stderr)
+    lines = [printable(line) for line in text.split("\n")]
+    tqdm.write("\n".join(lines), file=sys.stderr)

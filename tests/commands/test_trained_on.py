@@ -164,3 +164,29 @@ def test_what_was_trained_on_is_kept_when_a_model_is_stored_again(tmp_path, form
     assert trained_on(str(tmp_path / "again"))["stride"] == 4
     svg_pyro.save(svg_pyro.SVG(TINY), tmp_path / "new.pt")
     assert svg_pyro.load(tmp_path / "new.pt").trained_on == {}
+
+
+@pytest.mark.parametrize(
+    "data, words",
+    [
+        ({"stride": "x"}, "what the model saw: stride is 'x'; give a whole number"),
+        ({"stride": True}, "what the model saw: stride is True"),
+        ({"stride": -3}, "--stride is -3; give 1 or more"),
+        ({"stride": 10**30}, "stride is a number beyond 10**15"),
+        ({"fit": 5}, "what the model saw: fit is 5; choose one of"),
+        ({"fit": "\x1b[2J"}, "fit is '\\x1b[2J'; choose one of"),
+    ],
+)
+def test_what_a_file_says_of_its_data_is_not_believed(film, capsys, data, words):
+    saved("foreign.pt", kind="videos", **data)
+    with pytest.raises(SystemExit) as stop:
+        generate(["foreign.pt", "film.npy", *FEW, "--out", "own"])
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert stop.value.code == 2 and words in line and line.isprintable()
+
+
+@pytest.mark.parametrize("data", [{"kind": [5]}, {"kind": "\x1b[2J"}, {"kind": 7}])
+def test_of_a_data_set_that_is_not_known_nothing_is_taken(film, capsys, data):
+    saved("foreign.pt", **data)
+    generate(["foreign.pt", "film.npy", *FEW, "--out", "own"])
+    assert "as in training" not in capsys.readouterr().out

@@ -9,6 +9,8 @@ from svg_pyro.data.videos.decode import Source, decode
 from svg_pyro.errors import DataError
 from svg_pyro.util.checks import check_whole
 
+_MOST = 10**9  # frames, by which no video is longer
+
 
 def first_frames(
     source: Source,
@@ -52,11 +54,11 @@ def first_frames(
     Raises
     ------
     DataError
-        `start` is negative or `stride` below 1; the video cannot be read or is too
-        short.
+        `start` is negative, `stride` below 1, or one of both beyond 10^9; the video
+        cannot be read or is too short.
     """
     for name, value, least in (("start", start, 0), ("stride", stride, 1)):
-        check_whole(name, value, least=least, error=DataError)
+        check_whole(name, value, least=least, most=_MOST, error=DataError)
     stop = start + (count + more - 1) * stride + 1
     video = decode(source, image_size, channels, fit)
     frames: list[np.ndarray] = []
