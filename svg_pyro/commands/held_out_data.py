@@ -153,7 +153,7 @@ def find_test_set(
         If the data set is not there, or has no clips of this length.
     """
     request = ClipRequest("test", n_frames, model)
-    return _TEST_SETS[data.kind](data.files, data.options, request)
+    return TEST_SETS[data.kind](data.files, data.options, request)
 
 
 def _test_bair(
@@ -228,7 +228,8 @@ def _clips_in_file(
     return clips, f"{name} in {path}, the first frames of its {len(clips)} clips"
 
 
-_TEST_SETS: dict[str, Callable[..., tuple[ClipDataset, str]]] = {
+# Of each data set a function that opens its test split, and words that name it.
+TEST_SETS: dict[str, Callable[..., tuple[ClipDataset, str]]] = {
     "bair": _test_bair,
     "smmnist": _test_smmnist,
     "kth": _test_kth,

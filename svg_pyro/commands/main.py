@@ -8,7 +8,8 @@ from svg_pyro.commands.parser import one_line_errors
 from svg_pyro.commands.threads import begin_with_patient_threads
 from svg_pyro.errors import ConfigError
 
-_TRAINED = {
+# Of each data set what it holds.
+TRAINED = {
     "bair": "robot pushing; without the data set's files, simulated clips of it",
     "smmnist": "stochastic Moving MNIST: digits that bounce off the edges",
     "kth": "persons who walk, run, box, wave or clap",
@@ -18,7 +19,7 @@ _TRAINED = {
 _LONG = ("train", "evaluate", "figures", "compare-parts")
 COMMANDS = {
     "demo": "futures of held-out clips by a model that ships; nothing is trained",
-    "train": f"train a model; on {', '.join(_TRAINED)}",
+    "train": f"train a model; on {', '.join(TRAINED)}",
     "generate": "sample futures of any video",
     "serve": "a web page of a model's futures of a clip or a video",
     "evaluate": "score checkpoints on test clips",
@@ -77,10 +78,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     if name != "train":
         _run([name], rest, own=own, prog=f"svg-pyro {name}")
     elif rest and rest[0] in ("-h", "--help"):
-        print(_help("svg-pyro train DATA", _TRAINED))
-    elif not rest or rest[0] not in _TRAINED:
+        print(_help("svg-pyro train DATA", TRAINED))
+    elif not rest or rest[0] not in TRAINED:
         asked = f"no data set {rest[0]!r}" if rest else "train needs a data set"
-        raise ConfigError(f"{asked}; choose one of {list(_TRAINED)}")
+        raise ConfigError(f"{asked}; choose one of {list(TRAINED)}")
     else:
         _run(argv[:2], rest[1:], own=own, prog=f"svg-pyro train {rest[0]}")
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from svg_pyro.config import check_precision
 from svg_pyro.errors import EvaluationError
 from svg_pyro.evaluation.sampling import Sampling
-from svg_pyro.metrics.protocols import find_protocols
+from svg_pyro.metrics.protocols import PROTOCOLS, find_protocols
 from svg_pyro.util.checks import check_whole
 
 INTERVALS = ("means", "noisy")
@@ -69,7 +69,7 @@ class EvaluationSettings:
 
     n_past: int
     horizon: int
-    protocols: tuple[str, ...] = ("svg", "srvp", "finn")
+    protocols: tuple[str, ...] = tuple(PROTOCOLS)
     num_samples: int = 100
     clips: int = 128
     batch_size: int = 4
@@ -113,6 +113,11 @@ class EvaluationSettings:
     def n_frames(self) -> int:
         """Frames of a test clip."""
         return self.n_past + self.horizon
+
+    @property
+    def protocol_words(self) -> dict[str, str]:
+        """What each protocol reproduces, in words."""
+        return {p.name: p.words for p in find_protocols(self.protocols)}
 
     @property
     def sampling(self) -> Sampling:

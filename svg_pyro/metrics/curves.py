@@ -9,7 +9,7 @@ from svg_pyro.errors import EvaluationError
 from svg_pyro.metrics.checks import check_alike
 from svg_pyro.metrics.estimates import CurveTotal, Estimate
 from svg_pyro.metrics.images import FrameScores
-from svg_pyro.metrics.protocols import Protocol, find_protocols
+from svg_pyro.metrics.protocols import PROTOCOLS, Protocol, find_protocols
 
 KINDS = ("best", "mean", "worst")
 
@@ -35,7 +35,7 @@ class Curves:
 
     def __init__(
         self,
-        protocols: Sequence[str] = ("svg", "srvp", "finn"),
+        protocols: Sequence[str] = tuple(PROTOCOLS),
         distances: Mapping[str, Callable[[torch.Tensor], Score]] | None = None,
     ) -> None:
         self.protocols = find_protocols(protocols)

@@ -53,6 +53,8 @@ class Protocol:
         one is always the first.) It matters where other metrics follow the choice.
     tests : mapping of str to PublishedTest
         By data set: "bair", "kth", "smmnist".
+    words : str
+        What it reproduces, and how: for a person who reads its numbers.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Protocol:
     ddof: int
     best_of_equals: str = "first"
     tests: Mapping[str, PublishedTest] = field(default_factory=dict)
+    words: str = ""
 
     def pick(self, scores: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """The protocol's metrics, out of those of `FrameScores` and others'.
@@ -176,15 +179,29 @@ PROTOCOLS = {
         ddof=1,
         best_of_equals="last",
         tests=_FIRST_TESTS,
+        words="The first code of SVG (Denton and Fergus 2018): SSIM by a 7x7 uniform "
+        "window; best and worst sample by the mean SSIM over time, for all metrics.",
     ),
     # SRVP (Franceschi et al. 2020): test.py, whose PSNR is by channel too.
     "srvp": Protocol(
-        "srvp", window="gaussian", chosen_by=None, ddof=0, tests=_SRVP_TESTS
+        "srvp",
+        window="gaussian",
+        chosen_by=None,
+        ddof=0,
+        tests=_SRVP_TESTS,
+        words="SRVP (Franceschi et al. 2020): SSIM by an 11x11 Gaussian window; each "
+        "metric chooses its own best and worst sample by its mean over time.",
     ),
     # Finn et al. (2016), by finn_eval_seq in the first code of SVG. They predict one
     # future: that each metric chooses its own sample is our addition.
     "finn": Protocol(
-        "finn", window="gaussian", chosen_by=None, ddof=1, tests=_FIRST_TESTS
+        "finn",
+        window="gaussian",
+        chosen_by=None,
+        ddof=1,
+        tests=_FIRST_TESTS,
+        words="Finn et al. (2016), as in the first code of SVG: SSIM by an 11x11 "
+        "Gaussian window. That each metric chooses its own sample is an addition.",
     ),
 }
 

@@ -28,14 +28,6 @@ if TYPE_CHECKING:
 
 _FIGURES = ("calibration", "latents")
 _COVERAGE = 0.9  # of the interval that the summary speaks of, or what is nearest
-_PROTOCOLS = {
-    "svg": "The first code of SVG (Denton and Fergus 2018): SSIM by a 7x7 uniform "
-    "window; best and worst sample by the mean SSIM over time, for all metrics.",
-    "srvp": "SRVP (Franceschi et al. 2020): SSIM by an 11x11 Gaussian window; each "
-    "metric chooses its own best and worst sample by its mean over time.",
-    "finn": "Finn et al. (2016), as in the first code of SVG: SSIM by an 11x11 "
-    "Gaussian window. That each metric chooses its own sample is an addition.",
-}
 
 
 @dataclass(frozen=True)
@@ -190,7 +182,7 @@ def _candidate_row(candidate: CandidateResult) -> list[str]:
 def _protocol(results: EvaluationResults, name: str) -> dict[str, object]:
     head, rows = score_rows(results, name)
     best = best_cells(results, name, head)
-    words = _PROTOCOLS[name]
+    words = results.settings.protocol_words[name]
     return {"name": name, "words": words, "head": head, "rows": rows, "best": best}
 
 

@@ -9,7 +9,8 @@ import pytest
 from svg_pyro.commands import evaluate
 from svg_pyro.commands.datasets import DATA_OPTIONS
 from svg_pyro.commands.fields import fields_of, option
-from svg_pyro.commands.main import COMMANDS, main
+from svg_pyro.commands.held_out_data import TEST_SETS
+from svg_pyro.commands.main import COMMANDS, TRAINED, main
 from svg_pyro.commands.parser import Parser, one_line_errors
 from svg_pyro.commands.presets import PRESETS
 from svg_pyro.commands.sources import TRAINING_DATA
@@ -178,8 +179,9 @@ def test_every_flag_of_every_command_says_what_it_means(monkeypatch, capsys):
     assert [name for name, words in flags.items() if begun.match(words)] == []
 
 
-def test_every_data_set_has_presets_and_options():
+def test_every_data_set_is_trained_and_tested_on_and_has_presets_and_options():
     assert list(PRESETS) == list(TRAINING_DATA) == list(DATA_OPTIONS)
+    assert list(TRAINED) == list(TEST_SETS) == list(DATA_OPTIONS)
 
 
 def test_the_earlier_flag_of_the_observation_model_is_known():

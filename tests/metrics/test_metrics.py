@@ -70,11 +70,18 @@ def direct_psnr(x, y):
     return 10 * math.log(1 / ((x - y) ** 2).mean()) / math.log(10)
 
 
+# Of each protocol SSIM and PSNR of a channel, what chooses samples where it is one
+# metric for all, which of equal samples is the best, and the standard deviation's ddof.
 ORACLES = {
-    "svg": (svg_ssim, svg_psnr),
-    "srvp": (finn_ssim, direct_psnr),
-    "finn": (finn_ssim, direct_psnr),
+    "svg": (svg_ssim, svg_psnr, "ssim", "last", 1),
+    "srvp": (finn_ssim, direct_psnr, None, "first", 0),
+    "finn": (finn_ssim, direct_psnr, None, "first", 1),
 }
+
+
+def test_every_protocol_has_an_oracle_and_words():
+    assert list(ORACLES) == list(PROTOCOLS)
+    assert all(name == p.name and len(p.words) > 40 for name, p in PROTOCOLS.items())
 
 
 def by_loop(function, truth, samples):
@@ -91,7 +98,7 @@ def by_loop(function, truth, samples):
 def test_protocols_against_an_oracle(name):
     truth, samples = video(n=2, batch=2, steps=2)
     curves = PROTOCOLS[name].score(truth, samples)
-    for metric, function in zip(("ssim", "psnr"), ORACLES[name], strict=True):
+    for metric, function in zip(("ssim", "psnr"), ORACLES[name][:2], strict=True):
         want = by_loop(function, truth, samples)
         np.testing.assert_allclose(curves[metric].numpy(), want, atol=1e-6, rtol=0)
     want = by_loop(lambda x, y: ((x - y) ** 2).mean(), truth, samples)
@@ -163,7 +170,7 @@ def loop_choice(protocol, curves, sign):
     """The protocols' choice as their authors' loops over samples make it."""
     chosen = {}
     for metric in curves:
-        by = "ssim" if protocol == "svg" else metric
+        by = ORACLES[protocol][2] or metric
         values = curves[by].numpy().mean(-1) * (-1 if by == "mse" else 1) * sign
         best = np.zeros(values.shape[1], int)
         for b, i in itertools.product(range(values.shape[1]), range(len(values))):
@@ -182,7 +189,7 @@ def test_choice_of_samples(name):
         for metric, index in loop_choice(name, curves, sign).items():
             np.testing.assert_array_equal(chosen[metric].numpy(), index)
     own = protocol.best(curves)
-    assert torch.equal(own["psnr"], own["ssim"]) == (name == "svg")
+    assert torch.equal(own["psnr"], own["ssim"]) == (ORACLES[name][2] is not None)
 
 
 def test_of_equal_samples_the_first_code_takes_the_last_one():
@@ -193,7 +200,7 @@ def test_of_equal_samples_the_first_code_takes_the_last_one():
     for name, protocol in PROTOCOLS.items():
         best = [v.item() for v in protocol.best(curves).values()]
         worst = [v.item() for v in protocol.worst(curves).values()]
-        assert best == 3 * [order[-1] if name == "svg" else 0]
+        assert best == 3 * [order[-1] if ORACLES[name][3] == "last" else 0]
         assert worst == 3 * [order[0]]
 
 
@@ -210,7 +217,7 @@ def test_ties_are_broken_alike_in_portions(sizes):
             for metric, index in chosen.items():
                 got = curves.curves(name, metric, f"{kind}_sample")
                 assert torch.equal(got, index)
-                last = name == "svg" and kind == "best"
+                last = ORACLES[name][3] == "last" and kind == "best"
                 assert (index >= 2).all() if last else (index < 2).all()
 
 
@@ -224,8 +231,8 @@ def test_published_tests_are_those_of_the_first_protocol_that_has_one():
     assert published_test(PROTOCOLS, "videos") is None
     with pytest.raises(EvaluationError, match="give each of them once"):
         Curves(("svg", "srvp", "svg"))
-    with pytest.raises(EvaluationError, match="no protocol 'ours'"):
-        published_test(["ours"], "bair")
+    with pytest.raises(EvaluationError, match="no protocol 'theirs'"):
+        published_test(["theirs"], "bair")
 
 
 def in_portions(samples, sizes):
@@ -256,7 +263,7 @@ def test_curves_against_numpy():
             for kind, want in wants.items():
                 np.testing.assert_allclose(curves.curves(*key, kind), want, rtol=1e-12)
                 got = summary[name][metric][kind]
-                ddof = 0 if name == "srvp" else 1
+                ddof = ORACLES[name][4]
                 half = 1.96 * want.std(0, ddof=ddof) / math.sqrt(6)
                 np.testing.assert_allclose(got.per_step, want.mean(0), rtol=1e-12)
                 np.testing.assert_allclose(got.per_step_half, half, rtol=1e-9)

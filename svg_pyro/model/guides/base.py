@@ -38,9 +38,10 @@ class Guide(Contract):
         Parameters
         ----------
         h : torch.Tensor
-            Features of frames t..t+n-1, shape ``(*batch, n, g_dim)``, in [-1, 1].
-            Of a model with actions ``(*batch, n, g_dim + A)``: behind h_t the action
-            that led to it, a_{t-1}, 0 for the first.
+            Features of frames t..t+n-1, shape ``(*batch, n, size)``, in [-1, 1], with
+            the ``input_size`` of the configuration: g_dim, or the values of a whole
+            map; of a model with actions with the one behind h_t that led to it,
+            a_{t-1}, 0 for the first.
         state : optional
             What an earlier call returned, None at the first frame.
 

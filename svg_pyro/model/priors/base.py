@@ -22,7 +22,7 @@ class Prior(Contract):
     >>> class MarkovPrior(Prior):
     ...     def __init__(self, config):
     ...         super().__init__()
-    ...         self.net = torch.nn.Linear(config.g_dim, config.z_dim)
+    ...         self.net = torch.nn.Linear(config.input_size, config.z_dim)
     ...
     ...     def forward(self, h, state=None):
     ...         return dist.Normal(self.net(h), 1.0).to_event(1), None
@@ -39,7 +39,9 @@ class Prior(Contract):
         Parameters
         ----------
         h : torch.Tensor
-            Features of frames t..t+n-1, shape ``(*batch, n, g_dim)``, in [-1, 1].
+            Features of frames t..t+n-1, shape ``(*batch, n, size)``, in [-1, 1], with
+            the ``input_size`` of the configuration: g_dim, or the values of a whole
+            map; of a model with actions, which are not bounded, those behind them.
         state : optional
             What an earlier call returned, None at the first frame. Any nesting of
             tensors; those of leading shape ``batch`` may come back indexed or be
