@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from svg_pyro.data.robots.cameras import Size
+from svg_pyro.data.videos.arrays import MOST_PIXELS
 from svg_pyro.data.videos.decode import natural
 from svg_pyro.data.videos.stills import still
 from svg_pyro.errors import DataError
@@ -20,6 +21,8 @@ from svg_pyro.util.words import one_line
 ENDINGS = (".hdf5", ".h5")
 LAYOUTS = "data/demo_N/obs (robomimic) or observations/images (ALOHA)"
 _BLOCK = 32  # frames read at once: a chunk of the file is unpacked for each reading
+_BLOCK_BYTES = 2**28  # that they have at most, unless one alone has more
+_MOST_BYTES = 2**32  # of an episode's actions, or of its states
 # Where the robot is: robomimic's usual observations; ALOHA's joints.
 _ROBOMIMIC_STATES = ("robot0_eef_pos", "robot0_eef_quat", "robot0_gripper_qpos")
 _ALOHA_STATES = ("observations/qpos", "observations/state")
@@ -77,6 +80,8 @@ def hdf5_files(root: Path) -> list[Path]:
             Path(place, name)
             for name in names
             if Path(name).suffix.lower() in ENDINGS and not name.startswith(".")
+            # A pipe would be waited for.
+            if Path(place, name).is_file()
         ]
     return sorted(found, key=lambda path: natural(path.relative_to(root).as_posix()))
 
@@ -183,10 +188,22 @@ def _width(file: Any, keys: list[str]) -> int:
     return sum(int(np.prod(file[key].shape[1:])) for key in keys)
 
 
+def _check_numbers(dataset: Any) -> None:
+    """Refuse what holds no real numbers, or claims more than memory is asked for."""
+    if not hasattr(dataset, "dtype") or dataset.dtype.kind not in "fiub":
+        raise TypeError("it holds no real numbers")
+    if dataset.nbytes > _MOST_BYTES:
+        raise ValueError(f"it claims {dataset.nbytes} bytes, more than {_MOST_BYTES}")
+    if dataset.external:
+        raise ValueError("its values are in another file")
+
+
 def _size_of(dataset: Any) -> Size | None:
     """The size of a data set's pictures; None where it holds none."""
     shape = getattr(dataset, "shape", None)
-    if shape is None or not shape or shape[0] == 0:
+    if not shape or 0 in shape or dataset.external:
+        return None
+    if len(shape) == 4 and shape[1] * shape[2] * shape[3] > 4 * MOST_PIXELS:
         return None
     if len(shape) == 4 and dataset.dtype == np.uint8:
         if shape[3] in (1, 3, 4):
@@ -238,8 +255,10 @@ def dataset_pictures(path: Path, name: str) -> Iterator[Image.Image]:
         if name not in file or _size_of(file[name]) is None:
             raise DataError("holds no pictures (uint8, T x H x W x C)")
         dataset = file[name]
-        for start in range(0, len(dataset), _BLOCK):
-            for t, row in enumerate(dataset[start : start + _BLOCK], start):
+        row_bytes = max(1, dataset.nbytes // len(dataset))
+        block = max(1, min(_BLOCK, _BLOCK_BYTES // row_bytes))
+        for start in range(0, len(dataset), block):
+            for t, row in enumerate(dataset[start : start + block], start):
                 if len(dataset.shape) == 4:
                     yield _picture(row)
                 else:
@@ -277,11 +296,14 @@ def rows_of(demo: Demo, keys: tuple[str, ...]) -> np.ndarray:
     with open_hdf5(demo.path) as file:
         for key in keys:
             try:
+                _check_numbers(file[key])
                 values = np.asarray(file[key][()], np.float32)
             except (OSError, KeyError, TypeError, ValueError) as error:
                 raise DataError(
                     f"{demo.path}: {key} cannot be read as numbers ({one_line(error)})"
                 ) from None
+            if not len(values):
+                raise DataError(f"{demo.path}: {key} holds no row")
             if len(values) != demo.length:
                 raise DataError(
                     f"{demo.path}: {key} has {len(values)} rows, and {demo.action} "

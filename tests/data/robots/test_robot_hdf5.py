@@ -1,5 +1,7 @@
 """Recordings of robots in HDF5 files of the two layouts that are common."""
 
+import os
+
 import h5py
 import numpy as np
 import pytest
@@ -129,6 +131,49 @@ def test_bad_files_are_refused_in_one_line(tmp_path, name, values, words):
     root = write_aloha(tmp_path / "set")
     change(root / "episode_1.hdf5", name, values)
     assert words in refused(root, tmp_path, camera="cam_high")
+
+
+CAMERA = "observations/images/cam_high"
+
+
+@pytest.mark.parametrize(
+    "name, made, words",
+    [
+        (
+            "action",
+            {"shape": (2**40, 2), "dtype": "f4", "chunks": (1024, 2)},
+            "it claims 8796093022208 bytes, more than 4294967296",
+        ),
+        ("action", {"shape": (0, 2), "dtype": "f4"}, "action holds no row"),
+        ("action", {"data": np.zeros((8, 2), complex)}, "it holds no real numbers"),
+        ("action", {"data": np.full((8, 2), b"x")}, "it holds no real numbers"),
+        (
+            CAMERA,
+            {"shape": (8, 2**20, 2**20, 3), "dtype": "u1", "chunks": (1, 64, 64, 3)},
+            "cam_high has not filmed episode_1.hdf5",
+        ),
+        (CAMERA, {"shape": (8, 0, 48, 3), "dtype": "u1"}, "has not filmed episode_1"),
+        (
+            CAMERA,
+            {"shape": (8, 32, 48, 3), "dtype": "u1", "external": "/dev/zero"},
+            "has not filmed episode_1",
+        ),
+    ],
+)
+def test_claims_of_memory_and_what_is_elsewhere_are_refused(
+    tmp_path, name, made, words
+):
+    root = write_aloha(tmp_path / "set")
+    with h5py.File(root / "episode_1.hdf5", "a") as file:
+        del file[name]
+        file.create_dataset(name, **made)
+    assert words in refused(root, tmp_path, camera="cam_high")
+
+
+def test_a_pipe_among_the_files_is_passed_over(tmp_path):
+    root = write_aloha(tmp_path / "set", LENGTHS)
+    os.mkfifo(root / "episode_9.hdf5")
+    check(both(root, tmp_path, camera="cam_low"))
 
 
 def test_no_file_and_broken_files_are_refused(tmp_path):
