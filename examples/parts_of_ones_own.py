@@ -22,7 +22,7 @@ class MemorylessPrior(Prior):
     def __init__(self, config: SVGConfig) -> None:
         super().__init__()
         self.net = nn.Sequential(
-            nn.Linear(config.g_dim, config.rnn_size),
+            nn.Linear(config.input_size, config.rnn_size),
             nn.Tanh(),
             nn.Linear(config.rnn_size, 2 * config.z_dim),
         )
@@ -42,7 +42,7 @@ class TwoFrameGuide(Guide):
     def __init__(self, config: SVGConfig) -> None:
         super().__init__()
         self.net = nn.Sequential(
-            nn.Linear(2 * config.g_dim, config.rnn_size),
+            nn.Linear(2 * config.input_size, config.rnn_size),
             nn.Tanh(),
             nn.Linear(config.rnn_size, 2 * config.z_dim),
         )
