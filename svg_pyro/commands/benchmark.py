@@ -18,8 +18,9 @@ from svg_pyro.commands.benchmarks import (
 from svg_pyro.commands.benchmarks import precision as precisions
 from svg_pyro.commands.benchmarks.tables import Row, print_table
 from svg_pyro.commands.devices import choose_device
+from svg_pyro.commands.endings import one_line_errors
 from svg_pyro.commands.fields import option
-from svg_pyro.commands.parser import Parser, one_line_errors
+from svg_pyro.commands.parser import Parser
 from svg_pyro.config import PRECISIONS
 from svg_pyro.util.files import check_writable, write_json
 

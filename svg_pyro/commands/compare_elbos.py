@@ -10,9 +10,9 @@ from torch import Tensor
 import svg_pyro
 from svg_pyro import SVG
 from svg_pyro.commands.datasets import BairOptions, ClipRequest, first_clips
+from svg_pyro.commands.endings import one_line_errors
 from svg_pyro.commands.fields import option
 from svg_pyro.commands.own_parts import parsed
-from svg_pyro.commands.parser import one_line_errors
 from svg_pyro.training.elbos import ELBOS
 from svg_pyro.util.progress import progress
 from svg_pyro.util.tensors import to_float

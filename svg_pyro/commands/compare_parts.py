@@ -16,10 +16,10 @@ from svg_pyro.commands.datasets import (
     first_clips,
 )
 from svg_pyro.commands.devices import choose_device
+from svg_pyro.commands.endings import one_line_errors
 from svg_pyro.commands.fields import option
 from svg_pyro.commands.out_folder import own_folder
 from svg_pyro.commands.own_parts import parsed
-from svg_pyro.commands.parser import one_line_errors
 from svg_pyro.commands.part_presets import PAPER, ShortTraining, preset_of
 from svg_pyro.commands.part_rows import (
     add_row,

@@ -11,9 +11,10 @@ from torch import Tensor
 import svg_pyro
 from svg_pyro import Sampler
 from svg_pyro.commands.devices import choose_device
+from svg_pyro.commands.endings import one_line_errors
 from svg_pyro.commands.fields import option
 from svg_pyro.commands.out_folder import own_folder
-from svg_pyro.commands.parser import Parser, one_line_errors
+from svg_pyro.commands.parser import Parser
 from svg_pyro.data import MovingMNIST
 from svg_pyro.data.digits import load_scikit_digits
 from svg_pyro.data.simulated_push.dataset import simulated_clip
@@ -36,8 +37,6 @@ _NOTES = (
 )
 _OWN = "Futures of a video of your own"
 _PUSH_FRAMES = 30  # of a simulated clip
-
-
 # Frames after the context, where the samples are still worth a look.
 _HORIZONS = {"smmnist-1": 20, "push": 10}
 _CAPTION = (

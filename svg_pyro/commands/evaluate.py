@@ -9,11 +9,12 @@ from pathlib import Path
 import torch
 
 from svg_pyro.commands.devices import choose_device, warn_of_useless_precision
+from svg_pyro.commands.endings import one_line_errors
 from svg_pyro.commands.fields import option
 from svg_pyro.commands.held_out_data import add_test_data, find_test_data, find_test_set
 from svg_pyro.commands.out_folder import own_folder
 from svg_pyro.commands.own_parts import add_parts, use_parts
-from svg_pyro.commands.parser import Flags, Parser, one_line_errors
+from svg_pyro.commands.parser import Flags, Parser
 from svg_pyro.config import PRECISIONS
 from svg_pyro.errors import ConfigError, EvaluationError
 from svg_pyro.evaluation import (

@@ -8,12 +8,13 @@ import torch
 import svg_pyro
 from svg_pyro import SVG
 from svg_pyro.commands.devices import choose_device
+from svg_pyro.commands.endings import one_line_errors
 from svg_pyro.commands.fields import option
 from svg_pyro.commands.figure_settings import FigureSettings, LabelledDigits, Skipped
 from svg_pyro.commands.out_folder import own_folder
 from svg_pyro.commands.own_parts import add_parts, use_parts
 from svg_pyro.commands.paper_figures import FIGURES, Figures
-from svg_pyro.commands.parser import Parser, one_line_errors
+from svg_pyro.commands.parser import Parser
 from svg_pyro.data import find_digits
 from svg_pyro.data.digits import find_labels
 from svg_pyro.errors import ConfigError

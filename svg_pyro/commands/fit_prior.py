@@ -8,9 +8,9 @@ import svg_pyro
 from svg_pyro import SVG
 from svg_pyro.commands.datasets import BairOptions, ClipRequest, first_clips
 from svg_pyro.commands.devices import choose_device
+from svg_pyro.commands.endings import one_line_errors
 from svg_pyro.commands.fields import option
 from svg_pyro.commands.own_parts import parsed
-from svg_pyro.commands.parser import one_line_errors
 from svg_pyro.commands.train_report import futures_line, scored
 from svg_pyro.data import ClipDataset
 from svg_pyro.data.batches import Batch

@@ -12,10 +12,10 @@ from torch import Tensor
 import svg_pyro
 from svg_pyro import SVG, Sampler
 from svg_pyro.commands.devices import choose_device, warn_of_useless_precision
+from svg_pyro.commands.endings import one_line_errors
 from svg_pyro.commands.fields import option
 from svg_pyro.commands.out_folder import own_folder
 from svg_pyro.commands.own_parts import parsed_flags
-from svg_pyro.commands.parser import one_line_errors
 from svg_pyro.commands.trained_on import (
     as_trained,
     predict_single_clips,

@@ -9,9 +9,9 @@ import svg_pyro
 from svg_pyro import Sampler
 from svg_pyro.commands.datasets import BairOptions
 from svg_pyro.commands.devices import choose_device
+from svg_pyro.commands.endings import one_line_errors
 from svg_pyro.commands.fields import option
 from svg_pyro.commands.own_parts import parsed
-from svg_pyro.commands.parser import one_line_errors
 from svg_pyro.data import BairPush
 from svg_pyro.errors import ConfigError
 from svg_pyro.evaluation.hand import HandTest, hand_errors

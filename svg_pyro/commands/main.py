@@ -4,7 +4,7 @@ import importlib
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
-from svg_pyro.commands.parser import one_line_errors
+from svg_pyro.commands.endings import one_line_errors
 from svg_pyro.commands.threads import begin_with_patient_threads
 from svg_pyro.errors import ConfigError
 
@@ -32,8 +32,6 @@ COMMANDS = {
     "compare-parts": "compare priors, guides and observation models by training them",
     "compare-elbos": "compare the gradients of two ELBOs",
 }
-
-
 # Of each command the file in this room, and its function.
 _FUNCTIONS = {
     "demo": ("demo", "demo"),

@@ -1,4 +1,4 @@
-"""A command line out of typed dataclasses: flags, help, a YAML file, one-line errors.
+"""A command line out of typed dataclasses: flags, help, a YAML file.
 
 Every field of a class that is handed to `Parser.add_fields` becomes a flag; what the
 class's docstring says of the field is its help. `Parser.parse` gives `Flags`, which
@@ -6,34 +6,22 @@ knows the flags that were given from those that were not.
 """
 
 import argparse
-import contextlib
 import dataclasses
 import difflib
-import io
 import math
-import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn, TextIO, TypeVar
+from typing import Any, NoReturn, TypeVar
 
+from svg_pyro.commands.endings import leave
 from svg_pyro.commands.fields import Field, fields_of, flag_of
-from svg_pyro.errors import ConfigError, SVGError
-from svg_pyro.util.interrupts import hearing_interrupts
-from svg_pyro.util.memory import is_exhausted
-from svg_pyro.util.words import one_line, printable, shortened, shown
+from svg_pyro.errors import ConfigError
+from svg_pyro.util.words import one_line, shown
 
 _T = TypeVar("_T")
 # More than anything is counted to here; beyond it sums of bytes no longer fit.
 _LARGEST = 10**15
-_LINE = 299  # characters of an error
-# Advice of the library whose flag has another name, or that is a command.
-_ADVICE = {
-    "root": "--data-root",
-    "test_path": "--test-data",
-    "compiled": "--compile",
-    "lerobot": "svg-pyro train lerobot",
-}
 
 
 class Flags:
@@ -107,7 +95,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Say in one line what is wrong with the command line, and leave."""
-        _leave(f"{message}; see --help", 2)
+        leave(f"{message}; see --help", 2)
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         # Python before 3.12 holds the missing value of an optional positional, which
@@ -226,7 +214,7 @@ class Parser(argparse.ArgumentParser):
 
 class _Finder(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        _leave(f"{message}; see --help", 2)
+        leave(f"{message}; see --help", 2)
 
 
 def _read_mapping(path: str) -> dict[object, object]:
@@ -253,72 +241,3 @@ def _read_mapping(path: str) -> dict[object, object]:
         if key in keys[:place]:
             raise ConfigError(f"{path}: gives {shown(key)} twice; give it once")
     return content
-
-
-@contextlib.contextmanager
-def one_line_errors() -> Iterator[None]:
-    """End the program with one line and status 2 where the user can mend the error.
-
-    Memory that does not suffice is such an error. Names that the terminal's encoding
-    has no letters for are printed with escapes.
-    """
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper) and stream.errors != "backslashreplace":
-            stream.reconfigure(errors="backslashreplace")
-    with hearing_interrupts() as heard:
-        try:
-            yield
-            if sys.stdout is not None:
-                sys.stdout.flush()  # else it fails after the last line here
-        except (Exception, KeyboardInterrupt) as error:
-            if heard.interrupted or isinstance(error, KeyboardInterrupt):
-                _leave("interrupted", 130)
-            said = _in_words(error)
-            if said is None:
-                raise
-            _leave(*said)
-
-
-def _in_words(error: Exception) -> tuple[str, int] | None:
-    """What to say of an error that the user can mend, and the status; else None."""
-    if isinstance(error, SVGError):
-        advice = ", ".join(_ADVICE.get(name, flag_of(name)) for name in error.advice)
-        return f"{error} (see {advice})" if advice else str(error), 2
-    if isinstance(error, BrokenPipeError):
-        return (
-            "what reads this command's output has ended, and the command with it; the "
-            f"files written so far are whole ({error.strerror})",
-            141,
-        )
-    if isinstance(error, OSError):
-        name = one_line(error.filename or "file system")
-        return f"{name}: {error.strerror or error}", 2
-    if isinstance(error, RuntimeError | MemoryError) and is_exhausted(error):
-        return (
-            "out of memory; ask for fewer frames, samples or clips at a time, or for a "
-            "smaller model",
-            2,
-        )
-    return None
-
-
-def _leave(message: str, status: int) -> NoReturn:
-    line = "error: " + printable(" ".join(message.split()))
-    with contextlib.suppress(OSError):
-        print(shortened(line, _LINE), file=sys.stderr, flush=True)
-    for stream in (sys.stdout, sys.stderr):
-        _let_go(stream)
-    sys.exit(status)
-
-
-def _let_go(stream: TextIO | None) -> None:
-    """Let what can no longer be written go nowhere: Python would say so at its end."""
-    if stream is None:
-        return
-    try:
-        stream.flush()
-    except OSError:
-        with contextlib.suppress(OSError, ValueError):
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, stream.fileno())
-            os.close(nowhere)

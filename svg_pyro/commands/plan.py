@@ -12,10 +12,10 @@ import torch
 import svg_pyro
 from svg_pyro import Sampler
 from svg_pyro.commands.devices import choose_device
+from svg_pyro.commands.endings import one_line_errors
 from svg_pyro.commands.fields import option
 from svg_pyro.commands.out_folder import own_folder
 from svg_pyro.commands.own_parts import parsed
-from svg_pyro.commands.parser import one_line_errors
 from svg_pyro.errors import ConfigError
 from svg_pyro.planning import (
     CrossEntropy,

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from svg_pyro.commands.devices import choose_device
+from svg_pyro.commands.endings import one_line_errors
 from svg_pyro.commands.fields import option
 from svg_pyro.commands.own_parts import parsed
-from svg_pyro.commands.parser import one_line_errors
 from svg_pyro.commands.viewer import Viewer
 from svg_pyro.errors import SVGError
 from svg_pyro.util.optional import need

@@ -11,10 +11,10 @@ import torch
 import svg_pyro
 from svg_pyro import SVG
 from svg_pyro.commands.devices import choose_device
+from svg_pyro.commands.endings import one_line_errors
 from svg_pyro.commands.fields import option
 from svg_pyro.commands.out_folder import own_folder
 from svg_pyro.commands.own_parts import parsed_flags
-from svg_pyro.commands.parser import one_line_errors
 from svg_pyro.commands.trained_on import as_trained, preprocessing
 from svg_pyro.data import MovingMNIST, find_digits, find_sources
 from svg_pyro.data.videos.decode import FITS, Source, decode

@@ -7,8 +7,9 @@ from pathlib import Path
 import torch
 
 from svg_pyro.commands.datasets import first_clips
+from svg_pyro.commands.endings import one_line_errors
 from svg_pyro.commands.own_parts import add_parts, use_parts
-from svg_pyro.commands.parser import Parser, one_line_errors
+from svg_pyro.commands.parser import Parser
 from svg_pyro.commands.presets import PRESETS
 from svg_pyro.commands.run_folder import RunOptions
 from svg_pyro.commands.settings import Run, RunRequest, plan

@@ -12,8 +12,8 @@ import pytest
 import svg_pyro
 from svg_pyro import SVG, TrainingConfig
 from svg_pyro.commands import settings
+from svg_pyro.commands.endings import one_line_errors
 from svg_pyro.commands.main import main
-from svg_pyro.commands.parser import one_line_errors
 from svg_pyro.commands.presets import PRESETS
 from svg_pyro.commands.run_folder import RunOptions
 from svg_pyro.commands.settings import RunRequest

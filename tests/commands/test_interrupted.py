@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from svg_pyro.commands.parser import one_line_errors
+from svg_pyro.commands.endings import one_line_errors
 from svg_pyro.errors import DataError
 
 

@@ -8,10 +8,11 @@ import pytest
 
 from svg_pyro.commands import evaluate
 from svg_pyro.commands.datasets import DATA_OPTIONS
+from svg_pyro.commands.endings import one_line_errors
 from svg_pyro.commands.fields import fields_of, option
 from svg_pyro.commands.held_out_data import TEST_SETS
 from svg_pyro.commands.main import COMMANDS, TRAINED, main
-from svg_pyro.commands.parser import Parser, one_line_errors
+from svg_pyro.commands.parser import Parser
 from svg_pyro.commands.presets import PRESETS
 from svg_pyro.commands.sources import TRAINING_DATA
 from svg_pyro.commands.train import training_parser

@@ -369,7 +369,8 @@ def test_of_two_processes_one_waits_for_the_other(tmp_path):
     code = (
         "import sys\n"
         "from svg_pyro.data import make_simulated_push\n"
-        f"make_simulated_push({str(made)!r}, int(sys.argv[1]), 2, n_frames=2, workers=1)"
+        f"make_simulated_push({str(made)!r}, int(sys.argv[1]), 2, "
+        "n_frames=2, workers=1)"
     )
     command = [sys.executable, "-W", "ignore", "-c", code]
     started = [

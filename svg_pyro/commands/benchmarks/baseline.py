@@ -158,6 +158,7 @@ class PaperLoop:
     config : SVGConfig
         Of 64x64 pixels.
     lr : float
+        Adam's learning rate.
     """
 
     def __init__(self, config: SVGConfig, lr: float = 2e-3) -> None:

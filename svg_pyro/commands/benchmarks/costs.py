@@ -19,10 +19,20 @@ from svg_pyro.commands.benchmarks.workloads import DCGAN, Ours
 from svg_pyro.training import recompute as memory
 from svg_pyro.util.allocator import keep_freed_memory
 
+Call = Callable[[], object]
+
+SMALL = SVGConfig(channels=1, width=16, n_past=2)
+SAMPLES = (10, 100)
+SIZES = {
+    "training, frames T": (8, 16, 32, 64),
+    "training, clips B": (4, 8, 16, 32),
+    "futures, samples": (32, 64, 128, 256),
+    "training, pixels": (64, 128),
+}
 _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
-def peak_bytes(call: Callable[[], object], device: torch.device) -> int:
+def peak_bytes(call: Call, device: torch.device) -> int:
     """Memory that a call takes at its peak beyond what was taken before; bytes."""
     if device.type == "cuda":
         synchronise(device)
@@ -49,7 +59,7 @@ def alone(
 ) -> Any:
     """What a function gives in a process of its own, which holds no freed memory yet.
 
-    From then on it keeps it, as the example programs do on CPUs.
+    From then on it keeps it, as the commands do on CPUs.
     """
     if device.type == "cuda":
         return function(device, *arguments)
@@ -133,17 +143,6 @@ def _step(
             ours.train_step(frames)
 
     return step
-
-
-SMALL = SVGConfig(channels=1, width=16, n_past=2)
-SAMPLES = (10, 100)
-SIZES = {
-    "training, frames T": (8, 16, 32, 64),
-    "training, clips B": (4, 8, 16, 32),
-    "futures, samples": (32, 64, 128, 256),
-    "training, pixels": (64, 128),
-}
-Call = Callable[[], object]
 
 
 def scaling(device: torch.device, repeats: int) -> list[Row]:

@@ -53,7 +53,9 @@ def alternately(
     Parameters
     ----------
     calls : dict of str to callable
+        By the names of the medians.
     device : torch.device
+        Where they work: a GPU is waited for.
     repeats : int
         Rounds that are counted.
     uncounted : int
@@ -74,9 +76,17 @@ def alternately(
 def peaks(device: torch.device, repeats: int = 5) -> Peaks:
     """FLOP/s of this machine: a matrix product's and a convolution's, by precision.
 
+    Parameters
+    ----------
+    device : torch.device
+        Whose they are.
+    repeats : int
+        Rounds that are counted.
+
     Returns
     -------
     dict of str to dict of str to float
+        By precision "GEMM" and "conv".
     """
     a = torch.rand(SIDE, SIDE, device=device)
     n, c, side = CONV
@@ -118,6 +128,7 @@ class Timing:
     Attributes
     ----------
     device : torch.device
+        Where they work.
     repeats : int
         Rounds that are counted.
     peaks : dict of str to dict of str to float

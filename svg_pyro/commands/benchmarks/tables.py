@@ -23,9 +23,11 @@ def rate(
     function : callable
         ``function(i)`` with i = 0, 1, ...; what it does once is `count` things.
     count : float
+        See `function`.
     seconds : float
         Least time of all repeats together, after one that is not counted.
     repeats : int
+        How often the rate is measured.
     clock : callable
         ``time.process_time`` counts the seconds of a core, whatever else runs.
     """

@@ -25,7 +25,9 @@ class Work:
     Attributes
     ----------
     name : str
+        In tables.
     config : SVGConfig
+        Of the model.
     batch : int
         Clips.
     future : int

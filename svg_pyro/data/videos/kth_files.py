@@ -20,7 +20,7 @@ _FRAMES = re.compile(r"\s+frames\s+(\d+\s*-\s*\d+\s*(,\s*\d+\s*-\s*\d+\s*)*),?\s
 # What to do where there is none, in words and by the settings that mend it.
 HELP = (
     "fetch them with svg_pyro.data.download_kth, give another folder, "
-    "or read videos of your own with examples/train_videos.py"
+    "or read videos of your own, with svg_pyro.data.VideoFolder"
 )
 ADVICE = ("download", "root")
 
