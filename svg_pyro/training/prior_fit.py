@@ -11,7 +11,7 @@ import torch
 from svg_pyro.config import SVGConfig
 from svg_pyro.data.base import ClipDataset
 from svg_pyro.data.batches import check_class, clips_of, in_parts
-from svg_pyro.errors import ConfigError, SVGError, TrainingError
+from svg_pyro.errors import ConfigError, DataError, SVGError, TrainingError
 from svg_pyro.model.checked import check_model
 from svg_pyro.model.checks import latents
 from svg_pyro.model.divergence import kl_at, kl_bound
@@ -148,7 +148,8 @@ def fit_prior(svg: SVG, clips: ClipDataset, fit: PriorFit | None = None) -> floa
     Raises
     ------
     DataError
-        When `clips` is no data set, or a clip is not what it promises.
+        When `clips` is no data set, they are of other frames or actions than the
+        model's, or one is not what the set promises.
     ConfigError
         When `svg` is no model, it has no latents, its prior nothing to learn, its guide
         gives no Gaussians, or the clips are of several lengths.
@@ -157,7 +158,7 @@ def fit_prior(svg: SVG, clips: ClipDataset, fit: PriorFit | None = None) -> floa
     """
     fit = fit or PriorFit()
     check_model(svg)
-    check_class(clips)
+    _check_clips(clips, svg)
     if svg.prior is None:
         raise ConfigError("a model without latents has no prior to fit")
     if clips.min_frames is not None:
@@ -193,6 +194,18 @@ def fit_prior(svg: SVG, clips: ClipDataset, fit: PriorFit | None = None) -> floa
     if not all(weight.isfinite().all() for weight in parameters):
         raise _diverged(fit)
     return torch.stack(losses[-max(1, fit.steps // 10) :]).mean().item()
+
+
+def _check_clips(clips: ClipDataset, svg: SVG) -> None:
+    check_class(clips)
+    have = tuple(clips.frame_shape), clips.action_dim
+    want = tuple(svg.frame_shape), svg.config.action_dim
+    if have != want:
+        raise DataError(
+            f"the clips are of frames {have[0]} (C, H, W) and of {have[1]} numbers in "
+            f"an action, the model is of {want[0]} and {want[1]}; give clips such as "
+            "it was trained on"
+        )
 
 
 def _diverged(fit: PriorFit) -> TrainingError:

@@ -46,6 +46,12 @@ def test_a_model_gets_another_prior_and_both_are_scored(push, tmp_path, capsys):
     ("changes", "more", "words"),
     [
         ({"prior": "none"}, [], "without latents"),
+        (
+            {"channels": 1},
+            [],
+            "the clips are of frames (3, 64, 64) (C, H, W) and of 0 numbers in an "
+            "action, the model is of (1, 64, 64) and 0",
+        ),
         ({}, ["--prior", "mixtures"], "prior is 'mixtures'; choose one of"),
         ({"guide": "flow"}, [], "gives no Gaussians"),
         ({}, ["--prior", "fixed"], "the prior 'fixed' has nothing to learn"),
