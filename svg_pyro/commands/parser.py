@@ -10,6 +10,7 @@ import dataclasses
 import difflib
 import math
 import sys
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -65,6 +66,18 @@ class Flags:
         return made
 
 
+class _WholeNames(argparse.RawDescriptionHelpFormatter):
+    """Help whose lines do not break within names and addresses, which are copied."""
+
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        return textwrap.wrap(
+            " ".join(text.split()),
+            width,
+            break_on_hyphens=False,
+            break_long_words=False,
+        )
+
+
 class Parser(argparse.ArgumentParser):
     """A parser of flags that stand for the fields of dataclasses.
 
@@ -82,7 +95,7 @@ class Parser(argparse.ArgumentParser):
         super().__init__(
             prog=prog,
             description=description,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            formatter_class=_WholeNames,
         )
         self._fields: dict[str, tuple[Field, argparse.Action]] = {}
         self._groups: dict[str, argparse._ArgumentGroup] = {}

@@ -17,6 +17,7 @@ from svg_pyro.commands.presets import PRESETS
 from svg_pyro.commands.sources import TRAINING_DATA
 from svg_pyro.commands.train import training_parser
 from svg_pyro.config import SVGConfig, TrainingConfig
+from svg_pyro.data.download.published import BAIR_URL
 from svg_pyro.errors import ConfigError, TrainingError
 
 
@@ -152,6 +153,9 @@ def test_the_help_lists_all_values_where_there_are_few():
         "--precision {float32,tf32,bf16}",
     ):
         assert f"{flag} " in text
+    # Names and addresses are not torn: they are copied.
+    assert "mixture-vector, mixture," in text and "(default: mean-field)" in text
+    assert f"(default: {BAIR_URL})" in text
     assert "two-scale, none." in text and "learned-maps" not in text
     text = " ".join(evaluate.evaluation_parser().format_help().split())
     assert "--intervals {means,noisy} " in text
