@@ -3,6 +3,7 @@
 import os
 import tracemalloc
 
+import av
 import numpy as np
 import pytest
 from support.places import SHARED
@@ -68,3 +69,26 @@ def test_pipes_in_a_folder_are_not_waited_for(tmp_path):
     )
     assert [s.path.name for s in find_sources(tmp_path)] == ["a.npy", "b.npy"]
     assert len(data) == 2
+
+
+@pytest.mark.parametrize("ending", ["mp4", "mov", "mkv", "avi"])
+def test_text_of_any_container_and_stream_that_is_not_utf8_does_not_matter(
+    tmp_path, ending
+):
+    path = tmp_path / f"a.{ending}"
+    with av.open(str(path), "w") as film:
+        film.metadata.update({"title": "Mark of the film", "artist": "Mark of it"})
+        stream = film.add_stream("mpeg4", rate=10)
+        stream.width = stream.height = 32
+        stream.metadata.update(
+            {"title": "Mark of stream", "handler_name": "Mark too", "language": "Mar"}
+        )
+        for _ in range(5):
+            frame = av.VideoFrame.from_ndarray(np.zeros((32, 32, 3), np.uint8))
+            film.mux(stream.encode(frame))
+        film.mux(stream.encode())
+    data = path.read_bytes()
+    assert data.count(b"Mark") > 0
+    path.write_bytes(data.replace(b"Mark", b"M\xe9r\xff"))
+    (source,) = find_sources(path)
+    assert len(list(decode(source, 16, 1))) == 5
