@@ -91,7 +91,7 @@ class PlanOptions:
     worst_share : float
         Share of the samples that risk-averse plans are for.
     filmed : int
-        Tasks in the film.
+        Tasks in the film, each beside its goal.
     out : str or None
         Folder of the files; without it runs/plan, or runs/plan-2 and so on.
     device : str or None
@@ -243,17 +243,26 @@ def _plain(episodes: Sequence[Episode]) -> list[dict[str, Any]]:
 
 
 def _film(episodes: Mapping[str, Sequence[Episode]], tasks: Tasks) -> list[Rows]:
-    """For each filmed task what each controller did; what is done stands still."""
-    films = []
+    """For each filmed task its goal, and what each controller did.
+
+    What is done stands still.
+    """
+    films, length = [], tasks.steps + 1
     for place in range(min(tasks.filmed, tasks.count)):
-        rows = {}
-        for name, mine in episodes.items():
-            frames = mine[place].pictures
-            still = [frames[-1]] * (tasks.steps + 1 - len(frames))
-            film = torch.from_numpy(np.stack([*frames, *still]))
-            rows[name] = to_float(film.permute(0, 3, 1, 2).contiguous())
+        played = {name: mine[place] for name, mine in episodes.items()}
+        goal = next(iter(played.values())).goal
+        assert goal is not None  # a film was asked for
+        rows = {"goal": _frames([goal], length)}
+        rows |= {name: _frames(of.pictures, length) for name, of in played.items()}
         films.append(Rows(rows, 0, frozenset(rows)))
     return films
+
+
+def _frames(pictures: Sequence[np.ndarray], length: int) -> torch.Tensor:
+    """A film ``(length, 3, H, W)``, whose last picture stands still."""
+    still = [pictures[-1]] * (length - len(pictures))
+    film = torch.from_numpy(np.stack([*pictures, *still]))
+    return to_float(film.permute(0, 3, 1, 2).contiguous())
 
 
 def _table(found: Mapping[str, Mapping[str, Any]]) -> str:

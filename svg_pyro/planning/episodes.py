@@ -33,6 +33,8 @@ class Episode:
         That deciding took.
     pictures : list of numpy.ndarray
         What was seen, uint8 ``(64, 64, 3)`` each, where a film was asked for.
+    goal : numpy.ndarray or None
+        The task done, in a picture alike, where a film was asked for.
     """
 
     seed: int
@@ -42,6 +44,7 @@ class Episode:
     decisions: int
     seconds: float
     pictures: list[np.ndarray] = field(default_factory=list, repr=False)
+    goal: np.ndarray | None = field(default=None, repr=False)
 
 
 def run_episode(
@@ -60,7 +63,7 @@ def run_episode(
     steps : int
         Actions at most.
     film : bool
-        Keep what was seen.
+        Keep what was seen, and the goal's picture.
 
     Returns
     -------
@@ -88,4 +91,5 @@ def run_episode(
         controller.decisions,
         seconds,
         pictures,
+        observation["goal"] if film else None,
     )

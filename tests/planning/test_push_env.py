@@ -14,8 +14,10 @@ from svg_pyro.data.simulated_push.tasks import FINDABLE, draw_task
 
 gymnasium = pytest.importorskip("gymnasium")
 
+from svg_pyro.commands.plan import _film  # noqa: E402
 from svg_pyro.errors import ConfigError  # noqa: E402
 from svg_pyro.planning import PlannerSettings  # noqa: E402
+from svg_pyro.planning.comparison import Tasks  # noqa: E402
 from svg_pyro.planning.controllers import (  # noqa: E402
     HandToBlock,
     Planned,
@@ -204,6 +206,17 @@ def test_a_planned_episode_keeps_its_film_and_its_budget():
     episode = run_episode(env, controller, 1, 5, film=True)
     assert len(episode.pictures) == len(episode.distances) == 6
     assert (episode.decisions, episode.frames) == (3, 3 * 40)
+    observation, _ = env.reset(seed=1)
+    assert np.array_equal(episode.goal, observation["goal"])
+    assert np.array_equal(episode.pictures[0], observation["image"])
+    # The film shows the goal all along, and what is done stands still.
+    (film,) = _film({"planned": [episode]}, Tasks(1, 1, 8, 1))
+    assert list(film.frames) == ["goal", "planned"]
+    goal, played = film.frames.values()
+    assert goal.shape == played.shape == (9, 3, 64, 64)
+    assert torch.equal(goal[0], goal[-1]) and torch.equal(played[5], played[8])
+    want = torch.from_numpy(observation["goal"]).permute(2, 0, 1) / 255
+    assert torch.equal(goal[3], want)
 
 
 @pytest.mark.parametrize(
