@@ -16,12 +16,8 @@ from svg_pyro.commands.endings import one_line_errors
 from svg_pyro.commands.fields import option
 from svg_pyro.commands.out_folder import own_folder
 from svg_pyro.commands.own_parts import parsed_flags
-from svg_pyro.commands.trained_on import (
-    as_trained,
-    predict_single_clips,
-    preprocessing,
-    trained_on,
-)
+from svg_pyro.commands.single_clips import predict_single_clips
+from svg_pyro.commands.trained_on import as_trained, preprocessing, trained_on
 from svg_pyro.config import PRECISIONS
 from svg_pyro.data import find_sources, first_frames
 from svg_pyro.data.videos.arrays import read_table

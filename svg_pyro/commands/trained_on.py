@@ -11,7 +11,6 @@ from svg_pyro.commands.settings import Run
 from svg_pyro.data import ClipDataset
 from svg_pyro.errors import ConfigError, EvaluationError
 from svg_pyro.model import checkpoint, restoring
-from svg_pyro.model.svg import SVG
 
 _T = TypeVar("_T")
 # By what earlier checkpoints stored of their data it is known which data set it was.
@@ -180,24 +179,3 @@ def _said(name: str, value: object) -> str:
         return flag_of(name if value else f"no_{name}")
     words = " ".join(map(str, value)) if isinstance(value, (list, tuple)) else value
     return f"{flag_of(name)} {words}"
-
-
-def predict_single_clips(svg: SVG, name: str) -> None:
-    """Let a model predict one clip at a time, and say where that is another way.
-
-    The first code's SVG-LP normalises by the statistics of a call's clips, which one
-    clip does not have: its running statistics, which SVG-FP takes there, stand in.
-
-    Parameters
-    ----------
-    svg : SVG
-        Its configuration is changed in place.
-    name : str
-        What to call it.
-    """
-    if svg.config.generation_norm == "batch":
-        svg.config = dataclasses.replace(svg.config, generation_norm="running")
-        print(
-            f"{name}: videos are predicted one at a time, so that BatchNorm takes its "
-            "running statistics and not those of several clips"
-        )

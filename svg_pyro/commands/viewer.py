@@ -11,7 +11,7 @@ from torch import Tensor
 import svg_pyro
 from svg_pyro import Sampler
 from svg_pyro.commands.demo import CLIPS, held_out_clips
-from svg_pyro.commands.trained_on import predict_single_clips
+from svg_pyro.commands.single_clips import predict_single_clips
 from svg_pyro.data import find_sources, first_frames
 from svg_pyro.errors import ConfigError, DataError
 from svg_pyro.evaluation import (
