@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from svg_pyro.plots.style import colour_of, new_figure, styled, write_figure
+from svg_pyro.plots.style import COLUMN, colour_of, new_figure, styled, write_figure
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,8 @@ def draw_shares(shares: Sequence[Share], path: str | Path) -> None:
     path : str or Path
         PNG to write; a PDF is written beside it.
     """
-    figure, panels = new_figure(1, 1, row_height=0.4 + 0.26 * len(shares))
+    height = 0.4 + 0.26 * len(shares)
+    figure, panels = new_figure(1, 1, width=COLUMN, row_height=height)
     axis = panels[0][0]
     places = range(len(shares))
     axis.barh(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 
-PAGE = 6.8  # inches: the width of a page, of two columns
+COLUMN, PAGE = 3.3, 6.8  # inches: the width of a column, and of two
 TRUTH_COLOUR = "black"
 # Of Okabe and Ito (2008), which readers of every colour vision tell apart.
 COLOURS = (
