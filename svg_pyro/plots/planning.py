@@ -56,5 +56,5 @@ def draw_shares(shares: Sequence[Share], path: str | Path) -> None:
     )
     axis.set_yticks(places, [share.name for share in shares])
     axis.invert_yaxis()
-    axis.set(xlabel="tasks done [%]", xlim=(0, 100))
+    axis.set(xlabel="tasks done, and 95 % interval [%]", xlim=(0, 100))
     write_figure(figure, path)
