@@ -314,6 +314,29 @@ show(
 )
 
 # %% [markdown]
+# Had $z_t$ copied the frame, the latents of one clip would draw its digit wherever they
+# are used. They do not. After five frames of another clip, with the latents of this
+# one, the other digit stays, and goes where this one goes: that alone is what the
+# frames before could not say.
+
+# %%
+other = to_float(moving.clip(5))[None]
+with torch.no_grad():
+    state = svg.start(other[:, 0])
+    for t in range(1, 5):
+        state = svg.step(state, other[:, t])
+    mixed = [state.frame]
+    for t in range(5, 30):
+        state = svg.step(state, z=q.mean[:, t - 1])
+        mixed.append(state.frame)
+rows = {
+    "this clip": frames[0, 4::3],
+    "another": other[0, 4::3],
+    "mixed": torch.cat(mixed)[::3],
+}
+show(rows, "the latents of one clip move the digit of another", given=1)
+
+# %% [markdown]
 # ## 5. The fixed prior
 #
 # SVG-FP takes $p(z_t) = \mathcal{N}(0, I)$ for all frames: it asks the same of a frame
