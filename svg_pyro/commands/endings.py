@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from typing import NoReturn, TextIO
@@ -39,12 +40,17 @@ def one_line_errors() -> Iterator[None]:
             if sys.stdout is not None:
                 sys.stdout.flush()  # else it fails after the last line here
         except (Exception, KeyboardInterrupt) as error:
-            if heard.interrupted or isinstance(error, KeyboardInterrupt):
-                leave("interrupted", 130)
+            if heard.signal is not None or isinstance(error, KeyboardInterrupt):
+                _leave_interrupted(heard.signal or signal.SIGINT)
             said = _in_words(error)
             if said is None:
                 raise
             leave(*said)
+
+
+def _leave_interrupted(by: signal.Signals) -> NoReturn:
+    named = "" if by is signal.SIGINT else f" by {by.name}"
+    leave(f"interrupted{named}", 128 + by)
 
 
 def _in_words(error: Exception) -> tuple[str, int] | None:

@@ -89,44 +89,45 @@ class Interrupts:
 
 
 class Heard:
-    """Python's handler of Ctrl-C, which remembers that it was called.
+    """Python's handler of Ctrl-C, which remembers the first signal that came.
 
     Attributes
     ----------
-    interrupted : bool
-        Whether Ctrl-C was pressed.
+    signal : signal.Signals or None
+        SIGINT, SIGTERM or SIGHUP; None before one has come.
     """
 
     def __init__(self) -> None:
-        self.interrupted = False
+        self.signal: signal.Signals | None = None
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         """Raise KeyboardInterrupt, as Python's own handler does."""
-        self.interrupted = True
+        self.signal = self.signal or signal.Signals(number)
         raise KeyboardInterrupt
 
 
 @contextlib.contextmanager
 def hearing_interrupts() -> Iterator[Heard]:
-    """See that no KeyboardInterrupt is lost on its way.
+    """See that no KeyboardInterrupt is lost on its way, and let SIGTERM be one.
 
+    SIGTERM and SIGHUP would end Python at once, and leave locks and half-written files.
     One that is raised while Python cleans up is printed and forgotten: it is raised
     anew. One that passes through code in C may become another error, with which
-    `Heard.interrupted` says what it was.
+    `Heard.signal` says what it was.
 
     Yields
     ------
     Heard
-        Of the outermost of such contexts; of none in other threads than the main one,
-        or where the program has a handler of its own.
+        Of the outermost of such contexts; of none in other threads than the main one.
+        A signal for which the program has a handler of its own is left to it.
     """
-    before = signal.getsignal(signal.SIGINT)
-    if isinstance(before, Heard):
-        yield before
-        return
+    handlers = {number: signal.getsignal(number) for number in _LEAVING}
+    for handler in handlers.values():
+        if isinstance(handler, Heard):
+            yield handler
+            return
     heard = Heard()
-    main = threading.current_thread() is threading.main_thread()
-    if not main or before is not signal.default_int_handler:
+    if threading.current_thread() is not threading.main_thread():
         yield heard
         return
     unraisable, anew = sys.unraisablehook, list[threading.Timer]()
@@ -135,11 +136,16 @@ def hearing_interrupts() -> Iterator[Heard]:
         if not issubclass(lost.exc_type, KeyboardInterrupt):
             unraisable(lost)
             return
+        number = heard.signal or signal.SIGINT
         # A moment later: from here it would be printed once more.
-        anew.append(threading.Timer(0.01, _thread.interrupt_main))
+        anew.append(threading.Timer(0.01, _thread.interrupt_main, [number]))
         anew[-1].start()
 
-    signal.signal(signal.SIGINT, heard)
+    # What is ignored, as SIGHUP under nohup, or has a handler of its own, stays so.
+    usual = signal.default_int_handler, signal.SIG_DFL
+    taken = {n: handler for n, handler in handlers.items() if handler in usual}
+    for number in taken:
+        signal.signal(number, heard)
     sys.unraisablehook = raise_anew
     try:
         yield heard
@@ -147,7 +153,8 @@ def hearing_interrupts() -> Iterator[Heard]:
         for timer in anew:
             timer.cancel()
         sys.unraisablehook = unraisable
-        signal.signal(signal.SIGINT, before)
+        for number, handler in taken.items():
+            signal.signal(number, handler)
 
 
 def _say(words: str) -> None:

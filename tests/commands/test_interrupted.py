@@ -1,12 +1,15 @@
-"""Ctrl-C, wherever it meets a command: one line, status 130, and it is not lost."""
+"""Ctrl-C, SIGTERM and SIGHUP, wherever they meet a command: one line, none is lost."""
 
 import os
 import signal
+import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 
+import svg_pyro
 from svg_pyro.commands.endings import one_line_errors
 from svg_pyro.errors import DataError
 
@@ -66,6 +69,61 @@ def test_ctrl_c_is_one_line_wherever_it_comes(work, capsys):
     assert stop.value.code == 130
     assert capsys.readouterr().err == "error: interrupted\n"
     assert (signal.getsignal(signal.SIGINT), sys.unraisablehook) == before
+
+
+@pytest.mark.parametrize("name, status", [("SIGTERM", 143), ("SIGHUP", 129)])
+@pytest.mark.parametrize("ignored", [False, True])
+def test_what_asks_to_end_is_heard_as_ctrl_c_is(name, status, ignored, capsys):
+    """A shell's script ignores SIGINT in what it starts in the background."""
+    number = signal.Signals[name]
+    before = signal.getsignal(number)
+    of_ctrl_c = signal.getsignal(signal.SIGINT)
+
+    class Kept:
+        def __del__(self):
+            os.kill(os.getpid(), number)
+
+    try:
+        signal.signal(number, signal.SIG_DFL)
+        if ignored:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+        with pytest.raises(SystemExit) as stop, one_line_errors():
+            kept = [Kept()]
+            kept.clear()
+            for _ in range(100):
+                time.sleep(0.05)
+            raise AssertionError("lost")
+        assert signal.getsignal(number) == signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGINT, of_ctrl_c)
+        signal.signal(number, before)
+    assert stop.value.code == status
+    assert capsys.readouterr().err == f"error: interrupted by {name}\n"
+
+
+def test_generate_that_is_asked_to_end_leaves_no_lock_and_no_part(tmp_path, tiny):
+    svg_pyro.save(svg_pyro.SVG(tiny).eval(), tmp_path / "model.pt")
+    film = np.random.default_rng(0).integers(0, 256, (2000, 8, 64, 64), np.uint8)
+    np.save(tmp_path / "films.npy", film)
+    command = ["generate", "model.pt", "films.npy", "--layout=nthw", "--out=out"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "svg_pyro", *command, "--num-samples=2", "--horizon=2"],
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    out = tmp_path / "out"
+    until = time.monotonic() + 120
+    while time.monotonic() < until and process.poll() is None:
+        if out.exists() and any(out.glob("[!.]*.npz")):
+            break
+        time.sleep(0.01)
+    process.terminate()
+    _, err = process.communicate()
+    assert (process.returncode, err) == (143, "error: interrupted by SIGTERM\n")
+    left = [f.name for f in out.iterdir()]
+    assert left and not [name for name in left if name.startswith(".")]
 
 
 def test_other_errors_are_not_taken_for_it(capsys):
