@@ -48,6 +48,7 @@ _TITLES: dict[str, Any] = (
 )
 _BT601, _LIMITED, _FULL = 5, 1, 2  # numbers of ISO 23091-2, and of FFmpeg's ranges
 _MATRICES = (1, 4, 5, 6, 7, 9)  # of which swscale knows the coefficients
+_HIDING = "vp8", "vp9", "libvpx"
 _SHORTER = 0.95  # a video this much shorter than its header says is reported
 
 
@@ -217,17 +218,22 @@ def _frames(
 
     After that they are too if `gaps` is given, which then gets their places.
     """
-    finder = None if gaps is None else GapFinder(gaps)
+    found = [] if gaps is None else gaps
+    finder = GapFinder(found)
+    # Of VP8 and VP9 some packets are meant to be shown by no frame.
+    timed = not decoder.name.startswith(_HIDING)
     given, count, lost, fault = 0, 0, 0, None
     for packet in itertools.chain(packets, [None]):
         given += packet is not None
+        if timed and packet is not None and not packet.is_discard and packet.pts:
+            finder.packet(packet.pts)
         try:
             frames = decoder.decode(packet)
         except av.FFmpegError as error:
-            if count and finder is None:
+            if count and gaps is None:
                 raise
             fault, lost = fault or error, lost + 1
-            if finder is not None:
+            if gaps is not None:
                 reason = error.strerror or str(error)
                 finder.fault(count, given - count - lost, reason)
             continue
@@ -235,14 +241,14 @@ def _frames(
             # What the decoder itself knows to be made of missing parts.
             if frame.is_corrupt and lost:
                 continue
-            if finder is not None:
-                finder.frame(count, frame.pts)
+            finder.frame(count, frame.pts)
+            if gaps is None and found:
+                raise DataError(found[0].reason)
             yield frame
             count += 1
     if fault and not count:
         raise fault
-    if finder is not None:
-        finder.close(count)
+    finder.close(count)
 
 
 def _decoder(stream: VideoStream) -> VideoCodecContext:

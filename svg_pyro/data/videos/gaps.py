@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 _MOST_HELD = 64  # frames that a decoder may hold back
+_WIDE = 1.5  # times the usual time from a frame to the next
+_PASSED_OVER = "its decoder passes over what is stored there"
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,8 @@ class GapFinder:
 
     A decoder gives frames in the order in which they are shown, some packets after it
     was given them: which frame is missing is told by the time that passes between two.
+    Some (of H.265, or in .ts files) pass over what is damaged without a word: then a
+    packet's time is never shown.
 
     Parameters
     ----------
@@ -39,7 +43,13 @@ class GapFinder:
         self._first, self._end = 0, 0  # the frames between which a gap is looked for
         self._last: int | None = None
         self._usual = 0  # ticks from a frame to the next
-        self._jumps: list[tuple[int, int]] = []  # ticks, and the frame after them
+        # Ticks, the frame after them, and whether packets between are shown by none.
+        self._jumps: list[tuple[int, int, bool]] = []
+        self._due: set[int] = set()  # times of packets whose frames have not come
+
+    def packet(self, time: int) -> None:
+        """The decoder is given a packet whose frame is to be shown at a time."""
+        self._due.add(time)
 
     def fault(self, count: int, in_flight: int, reason: str) -> None:
         """Something could not be decoded.
@@ -62,13 +72,22 @@ class GapFinder:
         """The decoder has given a frame, which is shown at a time in ticks."""
         if time is not None and self._last is not None:
             jump = time - self._last
+            # Of frames stored as two fields half of the times are shown by none.
+            lost = jump > _WIDE * self._usual > 0 and self._passed_over(time)
             if self._faults:
-                self._jumps.append((jump, number))
+                self._jumps.append((jump, number, lost))
+            elif lost:
+                self._gaps.append(Gap(number, _PASSED_OVER))
             elif jump > 0:
                 self._usual = min(jump, self._usual or jump)
         if self._faults and number > self._end:
             self._settle(self._first)
-        self._last = self._last if time is None else time
+        if time is not None:
+            self._last = time
+            self._due = {due for due in self._due if due > time}
+
+    def _passed_over(self, time: int) -> bool:
+        return any(due < time for due in self._due)
 
     def close(self, count: int) -> None:
         """The video has ended after `count` frames."""
@@ -76,9 +95,12 @@ class GapFinder:
             self._settle(count)
 
     def _settle(self, otherwise: int) -> None:
-        usual = self._usual or min((ticks for ticks, _ in self._jumps), default=0)
-        wide = [jump for jump in self._jumps if jump[0] > 1.5 * usual]
+        usual = self._usual or min((ticks for ticks, *_ in self._jumps), default=0)
+        wide = [jump for jump in self._jumps if jump[0] > _WIDE * usual]
         wide.sort(key=lambda jump: (-jump[0], jump[1]))
-        starts = sorted(number for _, number in wide[: self._faults]) or [otherwise]
-        self._gaps += [Gap(start, self._reason) for start in starts]
+        starts = {number for _, number, _ in wide[: self._faults]}
+        starts |= {number for _, number, lost in wide if lost}
+        self._gaps += [
+            Gap(start, self._reason) for start in sorted(starts or {otherwise})
+        ]
         self._faults, self._reason, self._jumps = 0, "", []

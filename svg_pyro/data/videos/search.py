@@ -30,6 +30,9 @@ _FORMS = (
     "mp4, avi, mov, webm, mkv or gif files, image sequences, or .npy or .npz arrays"
 )
 
+# Below them a link leads on through the whole disk, and to what nobody may read.
+_OF_THE_SYSTEM = "/proc/", "/sys/"
+
 
 def find_sources(path: str | Path, *, layout: str | None = None) -> list[Source]:
     """The videos in a folder and those below it, sorted by name.
@@ -81,7 +84,8 @@ def _search(root: Path, layout: str | None) -> list[Source]:
     unread: list[Path] = []
     for place, below, names in os.walk(root, followlinks=True):
         folder = Path(place)
-        if "checkpoint.pt" in names or not _first_time(folder, seen):
+        system = f"{os.path.realpath(folder)}/".startswith(_OF_THE_SYSTEM)
+        if system or "checkpoint.pt" in names or not _first_time(folder, seen):
             below.clear()
             continue
         below[:] = sorted((n for n in below if not n.startswith(".")), key=natural)

@@ -197,6 +197,46 @@ def test_the_gap_lies_where_the_frame_is_missing(tmp_path, codec, ending, damage
         assert shown[start:stop] == list(range(first, first + stop - start))
 
 
+@pytest.mark.parametrize("damage", ["ones", "noise", "zeros"])
+@pytest.mark.parametrize("damaged", [20, 33])
+@pytest.mark.parametrize("ending", ["mp4", "mkv"])
+def test_what_a_decoder_passes_over_without_a_word_is_a_gap(
+    tmp_path, ending, damaged, damage
+):
+    """Of 40 frames 20 were missing, and clips reached across, unsaid."""
+    path = write_video(tmp_path / f"a.{ending}", rough(40), "libx265")
+    with av.open(str(path)) as container:
+        packets = [p for p in container.demux(video=0) if p.size]
+    place, size = packets[damaged].pos, packets[damaged].size - 8
+    place += 8 if ending == "mp4" else 24
+    size -= 0 if ending == "mp4" else 24
+    noise = np.random.default_rng(1).bytes(size)
+    data = bytearray(path.read_bytes())
+    data[place : place + size] = {"ones": b"\xff" * size, "zeros": bytes(size)}.get(
+        damage, noise
+    )
+    path.write_bytes(data)
+    gaps: list[Gap] = []
+    shown = numbers(list(decode(Source(path), 16, 1, gaps=gaps))).astype(int).tolist()
+    if shown != list(range(len(shown))):
+        assert gaps, shown
+        with pytest.raises(DataError, match="frames can be read"):
+            list(decode(Source(path), 16, 1))
+    edges = [0, *(gap.start for gap in gaps), len(shown)]
+    for start, stop in itertools.pairwise(edges):
+        # A frame that is concealed looks like the one before it.
+        steps = np.diff(shown[start:stop])
+        assert (steps <= 2).all(), shown
+
+
+@pytest.mark.parametrize("codec", ["libx265", "libx264", "mpeg4", "libvpx-vp9"])
+def test_long_pauses_of_a_sound_film_are_no_gaps(tmp_path, codec):
+    times = [40 * t for t in (*range(10), *range(30, 40), *range(90, 100))]
+    path = write_video(tmp_path / "a.mkv", coded(30), codec, times=times)
+    gaps: list[Gap] = []
+    assert len(list(decode(Source(path), 16, 1, gaps=gaps))) == 30 and not gaps
+
+
 def test_frames_beyond_the_limit_are_refused(tmp_path, monkeypatch):
     from svg_pyro.data.videos import film
 

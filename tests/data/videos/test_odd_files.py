@@ -92,3 +92,12 @@ def test_text_of_any_container_and_stream_that_is_not_utf8_does_not_matter(
     path.write_bytes(data.replace(b"Mark", b"M\xe9r\xff"))
     (source,) = find_sources(path)
     assert len(list(decode(source, 16, 1))) == 5
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="needs /proc")
+def test_a_link_to_what_the_system_shows_as_a_folder_is_not_followed(tmp_path):
+    """It led through the whole disk, and ended where nobody may read."""
+    for name in ("/proc", "/proc/self", "/sys"):
+        (tmp_path / name.replace("/", "_")).symlink_to(name)
+    np.save(tmp_path / "a.npy", np.zeros((5, 16, 16), np.uint8))
+    assert [source.path for source in find_sources(tmp_path)] == [tmp_path / "a.npy"]
