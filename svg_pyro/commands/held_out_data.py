@@ -26,6 +26,7 @@ from svg_pyro.data import (
     find_digits,
     make_simulated_push,
 )
+from svg_pyro.data.videos.layouts import LAYOUTS
 from svg_pyro.errors import ConfigError
 from svg_pyro.evaluation import Candidate
 
@@ -43,6 +44,9 @@ class EvaluationData:
         Folder of the data set; without it bair is the simulated stand-in, smmnist looks
         in data/mnist, and kth in data/kth. Of smmnist and kth it may be a file of
         finished clips: mnist_test_seq.npy, or a test set that SRVP's code made.
+    layout : str or None
+        Axes of such a file and of the arrays of videos: n counts videos, t frames, c
+        colour channels, h rows and w columns; without it their shapes decide.
     data_seed : int
         Seed of smmnist's clips: the training's.
     cache : str
@@ -51,6 +55,7 @@ class EvaluationData:
 
     data: str | None = option(None, choices=tuple(DATA_OPTIONS))
     data_root: str | None = option(None, metavar="DIR")
+    layout: str | None = option(None, choices=LAYOUTS)
     data_seed: int = option(0, least=0)
     cache: str = option(FRAMES, metavar="DIR")
 
@@ -62,7 +67,7 @@ _SHARED = ("camera",)
 def add_test_data(parser: Parser) -> None:
     """Add the flags that choose a test set, and those of every data set."""
     parser.add_fields(EvaluationData, title="data")
-    seen: set[str] = set()
+    seen = {"layout"}
     for name, options in DATA_OPTIONS.items():
         names = [field.name for field in dataclasses.fields(options)]
         # The checkpoint knows whether it takes a robot's actions; and KTH's are others.
@@ -175,7 +180,7 @@ def _test_smmnist(
     data: EvaluationData, options: DigitOptions, request: ClipRequest
 ) -> tuple[ClipDataset, str]:
     if data.data_root is not None and Path(data.data_root).is_file():
-        return _clips_in_file(data.data_root, "Moving MNIST", request)
+        return _clips_in_file(data.data_root, data.layout, "Moving MNIST", request)
     load_digits, words = find_digits(data.data_root, bundled=options.bundled_digits)
     clips = options.clips(replace(request, seed=data.data_seed), load_digits)
     return clips, (
@@ -189,7 +194,7 @@ def _test_kth(
 ) -> tuple[ClipDataset, str]:
     root = data.data_root or "data/kth"
     if Path(root).is_file():
-        return _clips_in_file(root, "KTH", request)
+        return _clips_in_file(root, data.layout, "KTH", request)
     clips = options.clips(replace(request, cache=data.cache), root)
     return clips, f"KTH in {root}, persons 21-25, {', '.join(options.actions)}"
 
@@ -215,7 +220,7 @@ def _test_lerobot(
 
 
 def _clips_in_file(
-    path: str, name: str, request: ClipRequest
+    path: str, layout: str | None, name: str, request: ClipRequest
 ) -> tuple[ClipDataset, str]:
     """The clips of a published test set that is one file."""
     model = request.model
@@ -224,6 +229,7 @@ def _clips_in_file(
         request.n_frames,
         image_size=model.image_size,
         channels=model.channels,
+        layout=layout,
     )
     return clips, f"{name} in {path}, the first frames of its {len(clips)} clips"
 

@@ -15,6 +15,9 @@ from support.evaluations import TINY, awake
 from support.places import EXAMPLES
 
 import svg_pyro
+from svg_pyro import SVGConfig
+from svg_pyro.commands.held_out_data import add_test_data, find_test_data, find_test_set
+from svg_pyro.commands.parser import Parser
 from svg_pyro.data import make_simulated_push
 from svg_pyro.evaluation import read_results
 
@@ -189,6 +192,22 @@ def test_the_published_moving_mnist_is_evaluated_on(folder, capsys):
     evaluate.main(["lp.pt", *flags, "--horizon", "18", "--out", "published"])
     out = capsys.readouterr().out
     assert "Moving MNIST in mnist_test_seq.npy, the first frames of its 10000" in out
+
+
+@pytest.mark.parametrize("kind", ["smmnist", "kth"])
+@pytest.mark.parametrize("layout, clips", [("tnhw", 30), ("nthw", 20)])
+def test_a_file_of_clips_is_read_in_the_layout_that_is_given(
+    tmp_path, kind, layout, clips
+):
+    """The flag that the refusal of such a file names was of no effect."""
+    path = tmp_path / "seq.npy"
+    np.save(path, np.zeros((20, 30, 64, 64), np.uint8))
+    parser = Parser("test")
+    add_test_data(parser)
+    given = ["--data", kind, "--data-root", str(path), "--layout", layout]
+    data = find_test_data(parser.parse(given), [])
+    found, words = find_test_set(data, SVGConfig(channels=1), 10)
+    assert len(found) == clips and f"its {clips} clips" in words
 
 
 @pytest.mark.slow
