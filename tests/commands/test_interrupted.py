@@ -14,6 +14,14 @@ from svg_pyro.commands.endings import one_line_errors
 from svg_pyro.errors import DataError
 
 
+@pytest.fixture
+def heard():
+    """Ctrl-C as in a terminal: a shell's script has what runs behind it ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def press():
     os.kill(os.getpid(), signal.SIGINT)
 
@@ -62,7 +70,7 @@ def as_an_error_of_ours():
         as_an_error_of_ours,
     ],
 )
-def test_ctrl_c_is_one_line_wherever_it_comes(work, capsys):
+def test_ctrl_c_is_one_line_wherever_it_comes(work, capsys, heard):
     before = signal.getsignal(signal.SIGINT), sys.unraisablehook
     with pytest.raises(SystemExit) as stop, one_line_errors(), one_line_errors():
         work()
