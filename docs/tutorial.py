@@ -316,22 +316,22 @@ show(
 # %% [markdown]
 # Had $z_t$ copied the frame, the latents of one clip would draw its digit wherever they
 # are used. They do not. After five frames of another clip, with the latents of this
-# one, the other digit stays, and goes where this one goes: that alone is what the
-# frames before could not say.
+# one, the other digit stays what it is, and is soon where this one is, to a pixel:
+# where it goes is what the frames before could not say, and what $z_t$ holds.
 
 # %%
-other = to_float(moving.clip(5))[None]
+second = to_float(moving.clip(5))[None]
 with torch.no_grad():
-    state = svg.start(other[:, 0])
+    state = svg.start(second[:, 0])
     for t in range(1, 5):
-        state = svg.step(state, other[:, t])
+        state = svg.step(state, second[:, t])
     mixed = [state.frame]
     for t in range(5, 30):
         state = svg.step(state, z=q.mean[:, t - 1])
         mixed.append(state.frame)
 rows = {
     "this clip": frames[0, 4::3],
-    "another": other[0, 4::3],
+    "another": second[0, 4::3],
     "mixed": torch.cat(mixed)[::3],
 }
 show(rows, "the latents of one clip move the digit of another", given=1)

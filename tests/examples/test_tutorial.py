@@ -8,11 +8,22 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+import torch
 from support.places import ROOT
+
+from svg_pyro.util.tensors import to_float
 
 DOCS = ROOT / "docs"
 # Seconds of CPU: five minutes of two cores are twice that.
 _LONGEST = 300
+
+
+def middle(frames):
+    """Of what is bright, in pixels: row and column, ``(T, 2)``."""
+    weights = frames[:, 0] / frames[:, 0].sum((-2, -1), keepdim=True)
+    places = torch.arange(64.0)
+    rows, columns = (weights.sum(axis) @ places for axis in (-1, -2))
+    return torch.stack([rows, columns], 1)
 
 
 @pytest.mark.slow
@@ -33,7 +44,7 @@ def test_the_tutorial_shows_what_it_says(tmp_path, monkeypatch):
     start = time.process_time()
     names = runpy.run_path(str(DOCS / "tutorial.py"))
     assert time.process_time() - start < _LONGEST
-    assert len(pictures) == 13 and min(pictures) > 5  # none is blank
+    assert len(pictures) == 14 and min(pictures) > 5  # none is blank
     # 1: the mean has less error than a sharp future.
     assert names["blur"] < 0.7 * names["sharp"]
     # 2: the codes of the variational autoencoder are those of its prior.
@@ -48,6 +59,14 @@ def test_the_tutorial_shows_what_it_says(tmp_path, monkeypatch):
         for name in ("skips", "no skips")
     }
     assert error["skips"] < 0.7 * error["no skips"]
+    # 4: the latents of one clip lead another's digit to where their own is.
+    mixed = middle(torch.cat(names["mixed"]))[-13:]
+    for clip, least, most in (
+        (to_float(names["one"]["frames"]), 0, 2),
+        (names["second"][0], 5, 64),
+    ):
+        pixels_off = (mixed - middle(clip)[-13:]).abs().mean().item()
+        assert least < pixels_off < most
     # 5 and 6: the learned prior is nearer, and less sure after a bounce.
     assert names["learned"].mean() < 0.7 * names["fixed"].mean()
     scale, quiet = names["scale"], names["quiet"]

@@ -18,7 +18,7 @@ from svg_pyro.util.files import written_beside
 from svg_pyro.util.progress import progress
 from svg_pyro.util.reports import report_once
 
-_VERSION = 2  # of what `decode` gives
+_VERSION = 3  # of what `decode` gives
 
 
 class FrameStore:
