@@ -232,7 +232,8 @@ def test_what_a_decoder_passes_over_without_a_word_is_a_gap(
 @pytest.mark.parametrize("codec", ["libx265", "libx264", "mpeg4", "libvpx-vp9"])
 def test_long_pauses_of_a_sound_film_are_no_gaps(tmp_path, codec):
     times = [40 * t for t in (*range(10), *range(30, 40), *range(90, 100))]
-    path = write_video(tmp_path / "a.mkv", coded(30), codec, times=times)
+    # Of 64x64 pixels: x265 itself corrupts memory on frames of 48x32.
+    path = write_video(tmp_path / "a.mkv", rough(30), codec, times=times)
     gaps: list[Gap] = []
     assert len(list(decode(Source(path), 16, 1, gaps=gaps))) == 30 and not gaps
 
