@@ -1,10 +1,8 @@
 """Two commands at once, of which one must not write into the other's folder."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
+from support.owner import owners
 
 import svg_pyro
 from svg_pyro import SVG
@@ -14,14 +12,6 @@ from svg_pyro.errors import ConfigError
 from svg_pyro.util.files import free_folder
 from svg_pyro.util.locks import FolderLock
 
-OWNER = """
-import sys
-from svg_pyro.util.locks import FolderLock
-lock = FolderLock(sys.argv[1])
-assert lock.acquire()
-print("mine", flush=True)
-sys.stdin.read()
-"""
 COMMANDS = {
     "generate": "generate model.pt video.npy --horizon 1 --num-samples 1 --out out",
     "surprise": "surprise model.pt video.npy --num-samples 1 --out out",
@@ -42,24 +32,9 @@ def here(tiny, tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def owner(tmp_path):
-    """Own a folder, in a process that lives until it is told to end."""
-    started = []
-
-    def own(folder):
-        process = subprocess.Popen(
-            [sys.executable, "-c", OWNER, str(folder)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
-        started.append(process)
-        assert process.stdout.readline() == b"mine\n"
-        return process
-
-    yield own
-    for process in started:
-        process.kill()
-        process.communicate()
+def owner():
+    with owners() as own:
+        yield own
 
 
 def test_a_folder_in_use_is_refused_by_every_command_that_writes_one(

@@ -12,6 +12,7 @@ import threading
 
 import pytest
 import torch
+from support.owner import owners
 from support.squares import Squares
 
 import svg_pyro
@@ -39,36 +40,10 @@ def make(config, out, **changes):
     return Trainer(SVG(config), Squares(), training, out, validation=validation)
 
 
-# Another process that has a folder's lock until its input ends.
-OWNER = """
-import sys
-from filelock import FileLock
-lock = FileLock(sys.argv[1] + "/.lock")
-lock.acquire()
-print("mine", flush=True)
-sys.stdin.read()
-"""
-
-
 @pytest.fixture
-def owner(tmp_path):
-    started = []
-
-    def own(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        process = subprocess.Popen(
-            [sys.executable, "-c", OWNER, str(folder)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
-        started.append(process)
-        assert process.stdout.readline() == b"mine\n"
-        return process
-
-    yield own
-    for process in started:
-        process.kill()
-        process.communicate()
+def owner():
+    with owners() as own:
+        yield own
 
 
 def test_a_folder_has_one_owner_and_an_orphan_s_is_taken_over(tiny, tmp_path, owner):
