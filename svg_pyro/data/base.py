@@ -155,10 +155,15 @@ def naming_clip(dataset: ClipDataset, index: int) -> Iterator[None]:
             raise
         name = name_of(dataset, index)
         which = name if str(index) in name else f"{name} (index {index})"
-        raise DataError(
-            f"{type(dataset).__name__}: {which} cannot be had: its own code raised "
-            f"{type(error).__name__}: {one_line(error)}"
-        ) from error
+        raise of_own_code(dataset, which, error) from error
+
+
+def of_own_code(dataset: ClipDataset, what: str, error: Exception) -> DataError:
+    """The error of what a data set's own code was to give, in one line."""
+    return DataError(
+        f"{type(dataset).__name__}: {what} cannot be had: its own code raised "
+        f"{type(error).__name__}: {one_line(error)}"
+    )
 
 
 def clip_rng(seed: int, epoch: int, index: int) -> np.random.Generator:

@@ -7,12 +7,11 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from svg_pyro.data.base import ClipDataset, name_of, naming_clip
+from svg_pyro.data.base import ClipDataset, name_of, naming_clip, of_own_code
 from svg_pyro.errors import ConfigError, DataError
 from svg_pyro.util.checks import check_whole
 from svg_pyro.util.reports import report_once
 from svg_pyro.util.tensors import to_float
-from svg_pyro.util.words import one_line
 
 
 class Batch(NamedTuple):
@@ -237,10 +236,7 @@ def _count(dataset: ClipDataset) -> int:
     try:
         return len(dataset)
     except Exception as error:  # of a data set's own code
-        raise DataError(
-            f"{type(dataset).__name__}: its length cannot be had: its own code raised "
-            f"{type(error).__name__}: {one_line(error)}"
-        ) from error
+        raise of_own_code(dataset, "its length", error) from error
 
 
 def check_first_clip(dataset: ClipDataset) -> None:
